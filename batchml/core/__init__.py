@@ -1,0 +1,1 @@
+"""Values and contracts of the machine-learning vocabulary."""

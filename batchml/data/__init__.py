@@ -1,0 +1,1 @@
+"""Data backends and the task data that ships or is cached."""

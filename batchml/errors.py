@@ -1,0 +1,142 @@
+"""The error tree: each class is also a builtin, each message says what, where and what to do.
+
+::
+
+    BatchmlError
+    |-- ConfigError (ValueError)            the user's mistake: wrong use, design or configuration
+    |   |-- UnknownKeyError (LookupError)   no such key, parameter, job; names the nearest
+    |   |-- SpecError                       an object that cannot be written down as data
+    |   |-- TrustError (PermissionError)    a spec names code that nobody trusted
+    |   |-- DesignError                     a design or design file that makes no sense
+    |   |-- DataError                       a table, column, target or row that does not fit
+    |   `-- NotTrainedError                 predict, importance, ... before train
+    |-- LearnerError (RuntimeError)         the method's own failure, at train or predict
+    |   |-- StageTimeoutError (TimeoutError)
+    |   `-- ProcessDiedError                the child that ran the stage is gone
+    |-- RegistryError (RuntimeError)        the registry cannot be used as asked
+    |   |-- NotARegistryError
+    |   |-- SchemaError                     newer or older than this code
+    |   |-- ReadOnlyError (PermissionError)
+    |   |-- BusyError                       another host or process holds it
+    |   `-- ArtifactError                   task data or a model is missing or damaged
+    |-- DataUnavailableError (ConnectionError)   a source that could not be reached, for now
+    `-- IncompleteError (RuntimeError)      `reduce(strict=True)` with jobs missing
+
+The command line exits with 2 for every BatchmlError but IncompleteError (1).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ArtifactError",
+    "BatchmlError",
+    "BusyError",
+    "ConfigError",
+    "DataError",
+    "DataUnavailableError",
+    "DesignError",
+    "IncompleteError",
+    "LearnerError",
+    "NotARegistryError",
+    "NotTrainedError",
+    "ProcessDiedError",
+    "ReadOnlyError",
+    "RegistryError",
+    "SchemaError",
+    "SpecError",
+    "StageTimeoutError",
+    "TrustError",
+    "UnknownKeyError",
+    "nearest",
+]
+
+
+class BatchmlError(Exception):
+    """Root of all errors that batchml raises on purpose."""
+
+
+class ConfigError(BatchmlError, ValueError):
+    """The user's mistake: wrong use, design or configuration. Never encapsulated."""
+
+
+class UnknownKeyError(ConfigError, LookupError):
+    """A key, parameter, column or job that does not exist."""
+
+
+class SpecError(ConfigError):
+    """An object that cannot be written down as data."""
+
+
+class TrustError(ConfigError, PermissionError):
+    """A spec names code that nobody trusted."""
+
+
+class DesignError(ConfigError):
+    """A design or design file that makes no sense."""
+
+
+class DataError(ConfigError):
+    """A table, column, target or row that does not fit."""
+
+
+class NotTrainedError(ConfigError):
+    """Something was asked of a learner that has not been trained."""
+
+
+class LearnerError(BatchmlError, RuntimeError):
+    """The method's own failure, at train or predict."""
+
+
+class StageTimeoutError(LearnerError, TimeoutError):
+    """A stage reached its time limit."""
+
+
+class ProcessDiedError(LearnerError):
+    """The process that ran the stage is gone."""
+
+
+class RegistryError(BatchmlError, RuntimeError):
+    """The registry cannot be used as asked."""
+
+
+class NotARegistryError(RegistryError):
+    """The URL holds no batchml registry."""
+
+
+class SchemaError(RegistryError):
+    """The registry's schema is newer or older than this code."""
+
+
+class ReadOnlyError(RegistryError, PermissionError):
+    """A change was asked of a registry that was opened, or can only be opened, for reading."""
+
+
+class BusyError(RegistryError):
+    """Another host or process holds the registry."""
+
+
+class ArtifactError(RegistryError):
+    """Task data or a model is missing or damaged."""
+
+
+class DataUnavailableError(BatchmlError, ConnectionError):
+    """A source of data that could not be reached, for now."""
+
+
+class IncompleteError(BatchmlError, RuntimeError):
+    """A complete result was demanded while jobs are missing."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for a misspelt word, or nothing.
+
+    Examples
+    --------
+    >>> nearest("tre", ["tree", "knn"])
+    " (did you mean 'tree'?)"
+    """
+    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -1,0 +1,1 @@
+"""Start, list and stop workers; never see a job."""

@@ -1,0 +1,1 @@
+"""Designs, and running and summarising them in the session."""

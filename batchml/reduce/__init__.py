@@ -1,0 +1,1 @@
+"""From the registry back to results."""

@@ -1,0 +1,49 @@
+"""The seam between a worker and where iterations run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from batchml.core.attempt import Assignment, Ending, Outcome
+
+__all__ = ["Pool"]
+
+
+class Pool(Protocol):
+    """Where iterations run. Used by the worker's main thread only; never touches the registry."""
+
+    @property
+    def slots(self) -> int:
+        """How many iterations run at once."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """How many more assignments would start at once."""
+        ...
+
+    @property
+    def running(self) -> Collection[int]:
+        """Attempt ids that were submitted and have not come back."""
+        ...
+
+    def submit(self, assignment: Assignment) -> None:
+        """Start an assignment. Raises RuntimeError if nothing is free."""
+        ...
+
+    def wait(self, timeout: float) -> list[Outcome]:
+        """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile."""
+        ...
+
+    def fileno(self) -> int:
+        """A file descriptor that becomes readable when `wait(0)` may have news (an epoll descriptor will do)."""
+        ...
+
+    def cancel(self, attempt_id: int, ending: Ending) -> None:
+        """End one attempt; its outcome, with that ending, comes by `wait`. Unknown ids are ignored."""
+        ...
+
+    def close(self) -> list[Outcome]:
+        """End everything at once and free it; return the outcomes (`preempted`) of what ran."""
+        ...
