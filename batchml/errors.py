@@ -18,6 +18,7 @@
     |   |-- SchemaError                     newer or older than this code
     |   |-- ReadOnlyError (PermissionError)
     |   |-- BusyError                       another host or process holds it
+    |   |-- PoisonedError (ValueError)      the database refuses what an outcome holds
     |   `-- ArtifactError                   task data or a model is missing or damaged
     |-- DataUnavailableError (ConnectionError)   a source that could not be reached, for now
     `-- IncompleteError (RuntimeError)      `reduce(strict=True)` with jobs missing
@@ -42,6 +43,7 @@ __all__ = [
     "LearnerError",
     "NotARegistryError",
     "NotTrainedError",
+    "PoisonedError",
     "ProcessDiedError",
     "ReadOnlyError",
     "RegistryError",
@@ -116,6 +118,10 @@ class ReadOnlyError(RegistryError, PermissionError):
 
 class BusyError(RegistryError):
     """Another host or process holds the registry."""
+
+
+class PoisonedError(RegistryError, ValueError):
+    """The database refuses what an outcome holds; nothing of its batch was stored."""
 
 
 class ArtifactError(RegistryError):

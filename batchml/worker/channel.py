@@ -25,7 +25,7 @@ class Channel(Protocol):
         ChannelError
             The transaction may or may not have been committed: ask `open_attempts` before going on.
         PoisonedError
-            (a `ValueError`, see `batchml.registry.exchange`) an outcome is refused by the database for what it holds;
+            an outcome is refused by the database for what it holds;
             nothing was committed.
         """
         ...
