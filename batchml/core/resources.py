@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Resources", "available_cores", "parse_duration", "parse_memory"]
 
@@ -153,10 +155,12 @@ class Resources:
         known = {f.name for f in fields(cls)} - {"extra"}
         extra = dict(given.pop("extra", {}))
         extra |= {name: given.pop(name) for name in list(given) if name not in known}
+        checks: dict[str, Callable[[Any], Any]]
         checks = {"memory_mb": parse_memory, "walltime_s": parse_duration, "partition": str}
-        parsed = {
-            name: value if value is None else checks.get(name, _count(name))(value) for name, value in given.items()
-        }
+        parsed: dict[str, Any] = {}
+        for name, value in given.items():
+            check = checks.get(name) or _count(name)
+            parsed[name] = None if value is None else check(value)
         return cls(**parsed, extra=extra)
 
     def as_json(self) -> dict[str, Any]:
@@ -167,7 +171,7 @@ class Resources:
         }
 
 
-def _count(name: str) -> Any:
+def _count(name: str) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         least = 0 if name == "gpus" else 1
         text = str(value).strip()

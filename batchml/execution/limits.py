@@ -1,0 +1,116 @@
+"""Limits within one process: wall time by a signal in the main thread, threads of the numerical libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from batchml.errors import StageTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["TIMEOUT_MESSAGE", "can_interrupt", "thread_limit", "time_limit"]
+
+TIMEOUT_MESSAGE = "reached elapsed time limit"
+
+
+def can_interrupt() -> bool:
+    """Tell whether a time limit can interrupt Python code here: only the main thread receives signals."""
+    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise `StageTimeoutError` in the body when it takes longer than `seconds`; None is no limit, 0 does not run it.
+
+    Python code is interrupted where signals can be handled (main thread); a C call that does not return is not, and
+    elsewhere nothing is. A body that took too long without being interrupted counts as timed out all the same, so that
+    the outcome does not depend on the thread.
+    """
+    if seconds is None:
+        yield
+        return
+    if seconds <= 0:
+        raise StageTimeoutError(TIMEOUT_MESSAGE)
+    start = time.perf_counter()
+    try:
+        with _alarm(seconds) if can_interrupt() else contextlib.nullcontext():
+            yield
+    except _Overdue as error:
+        raise StageTimeoutError(TIMEOUT_MESSAGE) from error
+    if time.perf_counter() - start > seconds:
+        raise StageTimeoutError(TIMEOUT_MESSAGE)
+
+
+class _Overdue(BaseException):
+    """The second and later calls to stop, for code whose `except Exception` swallowed the first."""
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    armed, calls = True, 0
+
+    def expire(_signum: int, _frame: FrameType | None) -> None:
+        nonlocal calls
+        if armed:
+            calls += 1
+            raise StageTimeoutError(TIMEOUT_MESSAGE) if calls == 1 else _Overdue
+
+    handler = signal.signal(signal.SIGALRM, expire)
+    start = time.monotonic()
+    outer, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        try:
+            yield
+        finally:
+            # The alarm may still ring on this very line: the inner block is what must be left, the outer one undoes.
+            armed = False
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        # handler is None if the previous one was not installed from Python.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
+        if outer:
+            left = max(outer - (time.monotonic() - start), 1e-3)
+            signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+
+class _Libraries:
+    """The thread pools of the libraries loaded so far. A scan takes 3 ms, setting a kept controller 0.04 ms."""
+
+    def __init__(self) -> None:
+        self._controller: Any = None
+        self._modules = -1
+
+    def controller(self) -> Any:
+        # A newly imported module may have brought a library; once imports have settled this is one comparison.
+        if self._modules != len(sys.modules):
+            from threadpoolctl import ThreadpoolController
+
+            self._controller = ThreadpoolController()
+            self._modules = len(sys.modules)
+        return self._controller
+
+
+_libraries = _Libraries()
+
+
+@contextlib.contextmanager
+def thread_limit(threads: int) -> Iterator[None]:
+    """Let BLAS, OpenMP and torch use `threads` threads in the body: sums come out equal to the last bit only then."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None and hasattr(torch, "get_num_threads") else None
+    with _libraries.controller().limit(limits=threads):
+        if torch is not None and before is not None and before != threads:
+            torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            if torch is not None and before is not None and before != threads:
+                torch.set_num_threads(before)
