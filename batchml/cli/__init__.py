@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: thin commands over `batchml.study`; parse, one call, render."""

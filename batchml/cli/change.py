@@ -1,0 +1,79 @@
+"""Commands that change what is registered: retry, reset, cancel, remove, tag, untag."""
+
+from __future__ import annotations
+
+import click
+
+from batchml.cli.selection import Filters, chosen, job_selection
+from batchml.cli.session import Session, agree, command
+from batchml.cli.tables import say
+
+__all__ = ["COMMANDS"]
+
+
+@click.command("retry")
+@job_selection
+@command
+def retry(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: bool) -> None:
+    """Queue failed or cancelled jobs again; what was logged stays."""
+    with session.open() as registry:
+        _report("retried", registry.retry(chosen(registry, ids, filters)), then=session.hint("resume"), as_json=as_json)
+
+
+@click.command("reset")
+@job_selection
+@command
+def reset(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: bool) -> None:
+    """Drop the results of jobs; they are defined again, as if never submitted."""
+    with session.open() as registry:
+        _report("reset", registry.reset(chosen(registry, ids, filters)), then=session.hint("submit"), as_json=as_json)
+
+
+@click.command("cancel")
+@click.option("--running", is_flag=True, help="Also end those that run now.")
+@job_selection
+@command
+def cancel(session: Session, ids: tuple[int, ...], filters: Filters, *, running: bool, as_json: bool) -> None:
+    """Cancel jobs that have not started."""
+    with session.open() as registry:
+        _report("cancelled", registry.cancel(chosen(registry, ids, filters), running=running), as_json=as_json)
+
+
+@click.command("remove")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@job_selection
+@command
+def remove(session: Session, ids: tuple[int, ...], filters: Filters, *, yes: bool, as_json: bool) -> None:
+    """Delete jobs with their results, attempts and logs."""
+    with session.open() as registry:
+        jobs = chosen(registry, ids, filters)
+        agree(f"Delete {len(jobs)} jobs with their results and logs?", yes=yes)
+        _report("removed", registry.remove(jobs), as_json=as_json)
+
+
+@click.command("tag")
+@click.argument("word", metavar="TAG")
+@job_selection
+@command
+def tag(session: Session, ids: tuple[int, ...], filters: Filters, *, word: str, as_json: bool) -> None:
+    """Mark jobs with TAG, to find them again with --tag."""
+    with session.open() as registry:
+        _report("tagged", registry.tag(chosen(registry, ids, filters), word), as_json=as_json)
+
+
+@click.command("untag")
+@click.argument("word", metavar="TAG")
+@job_selection
+@command
+def untag(session: Session, ids: tuple[int, ...], filters: Filters, *, word: str, as_json: bool) -> None:
+    """Take TAG from jobs."""
+    with session.open() as registry:
+        _report("untagged", registry.untag(chosen(registry, ids, filters), word), as_json=as_json)
+
+
+def _report(verb: str, count: int, *, as_json: bool, then: str | None = None) -> None:
+    words = f"{verb} {count} {'job' if count == 1 else 'jobs'}"
+    say({verb: count}, f"{words}\nnext: {then}" if count and then else words, as_json=as_json)
+
+
+COMMANDS = (retry, reset, cancel, remove, tag, untag)

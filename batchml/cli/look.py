@@ -1,0 +1,160 @@
+"""Commands that only look: status, jobs, errors, log, grep, attempts, why, estimate, test-job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from batchml.cli.boundary import OK, SOME_JOBS
+from batchml.cli.following import follow
+from batchml.cli.progress import duration
+from batchml.cli.selection import Filters, job_filters
+from batchml.cli.session import Session, command
+from batchml.cli.tables import echo, echo_facts, echo_frame, echo_json, frame_records
+
+if TYPE_CHECKING:
+    from batchml.study import Registry
+
+__all__ = ["COMMANDS"]
+
+job_argument = click.argument("job", type=int)
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Go on showing progress until nothing is queued or running.")
+@command
+def status(session: Session, *, watch: bool, as_json: bool) -> None:
+    """Count the jobs of current benchmarks by state, and the workers."""
+    with session.open(readonly=True) as registry:
+        if watch:
+            follow(session, registry, None, quiet=as_json)
+        _echo_status(session, registry, as_json=as_json)
+
+
+@click.command("jobs")
+@job_filters
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@command
+def jobs(session: Session, filters: Filters, *, limit: int | None, as_json: bool) -> None:
+    """List jobs."""
+    with session.open(readonly=True) as registry:
+        frame = registry.jobs(**filters)
+    echo_frame(frame if limit is None else frame.head(limit), as_json=as_json, empty="no such job")
+
+
+@click.command("errors")
+@click.option("--all", "everything", is_flag=True, help="One line per error instead of one per kind of error.")
+@command
+def errors(session: Session, *, everything: bool, as_json: bool) -> None:
+    """List errors, alike ones together: how many jobs, which tasks and learners, a job to look at."""
+    with session.open(readonly=True) as registry:
+        frame = registry.errors()
+    if not everything and not frame.empty:
+        frame = (
+            frame.groupby("fingerprint", sort=False)
+            .agg(
+                jobs=("job_id", "nunique"),
+                tasks=("task", lambda s: ", ".join(sorted(set(s)))),
+                learners=("learner", lambda s: ", ".join(sorted(set(s)))),
+                outcome=("outcome", "first"),
+                stage=("stage", "first"),
+                message=("message", "first"),
+                job=("job_id", "min"),
+            )
+            .sort_values("jobs", ascending=False, kind="stable")
+            .reset_index()
+        )
+    echo_frame(frame, as_json=as_json, empty="no errors")
+
+
+@click.command("log")
+@job_argument
+@command
+def log(session: Session, job: int, *, as_json: bool) -> None:
+    """Print what JOB printed, warned and raised in its last attempt."""
+    with session.open(readonly=True) as registry:
+        written = registry.log(job)
+    if as_json:
+        echo_json({"job_id": job, "log": written})
+    else:
+        echo(written or "the log is empty")
+
+
+@click.command("grep")
+@click.argument("pattern")
+@command
+def grep(session: Session, pattern: str, *, as_json: bool) -> None:
+    """Find the jobs whose log or conditions match the regular expression PATTERN."""
+    with session.open(readonly=True) as registry:
+        echo_frame(registry.grep_logs(pattern), as_json=as_json, empty="no match")
+
+
+@click.command("attempts")
+@job_argument
+@command
+def attempts(session: Session, job: int, *, as_json: bool) -> None:
+    """List the attempts of JOB: where, when, and how each ended."""
+    with session.open(readonly=True) as registry:
+        echo_frame(registry.attempts(job), as_json=as_json, empty="not attempted yet")
+
+
+@click.command("why")
+@job_argument
+@command
+def why(session: Session, job: int, *, as_json: bool) -> None:
+    """Say why JOB is in its state: what it waits for, or what ended it."""
+    with session.open(readonly=True) as registry:
+        reason = registry.why(job)
+    if as_json:
+        echo_json({"job_id": job, "why": reason})
+    else:
+        echo(reason)
+
+
+@click.command("test-job")
+@job_argument
+@click.option("--external", is_flag=True, help="In a sandboxed process, as a worker would.")
+@click.option("--pdb", "debug", is_flag=True, help="In this process; start the debugger where it fails.")
+@command
+def test_job(session: Session, job: int, *, external: bool, debug: bool, as_json: bool) -> int:
+    """Run JOB here without writing anything; status 1 if it fails."""
+    if external and debug:
+        raise click.UsageError("--external and --pdb exclude each other", click.get_current_context())
+    with session.open(readonly=True) as registry:
+        outcome = registry.test_job(job, external=external, debug=debug)
+    echo_facts(outcome, as_json=as_json)
+    return OK if outcome["ending"] == "done" else SOME_JOBS
+
+
+@click.command("estimate")
+@click.option("--slots", type=click.IntRange(min=1), help="As if so many iterations ran at once; default: those alive.")
+@command
+def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
+    """Estimate the work that is left from measured runtimes."""
+    with session.open(readonly=True) as registry:
+        found = registry.estimate(slots)
+    if as_json:
+        echo_json(found)
+    elif not found["jobs_left"]:
+        echo("no job is left")
+    elif found["remaining_s"] is None:
+        echo(f"{found['jobs_left']} jobs left; no runtime has been measured yet")
+    else:
+        work, rest = duration(found["work_s"]), duration(found["remaining_s"])
+        echo(f"{found['jobs_left']} jobs left, {work} of work: about {rest} with {found['slots']} slots")
+
+
+def _echo_status(session: Session, registry: Registry, *, as_json: bool) -> None:
+    frame, workers = registry.status(), registry.sql("SELECT * FROM workers WHERE state IN ('running', 'draining')")
+    if as_json:
+        echo_json(
+            {"registry": session.shown_url, "benchmarks": frame_records(frame), "workers": frame_records(workers)}
+        )
+        return
+    echo(f"registry {session.shown_url}")
+    echo_frame(frame, as_json=False, empty="no benchmark yet: batchml add DESIGN")
+    echo_frame(workers, as_json=False, empty="no worker is running", title="workers")
+
+
+COMMANDS = (status, jobs, errors, log, grep, attempts, why, test_job, estimate)

@@ -1,0 +1,69 @@
+"""`batchml`: the top command and the way into every other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from batchml.cli import administer, boundary, change, look, plans, results, work
+from batchml.cli.session import make_session
+from batchml.cli.settings import load
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["batchml", "main"]
+
+_SECTIONS: dict[str, ModuleType] = {
+    "Designs": plans,
+    "Running": work,
+    "Looking": look,
+    "Results": results,
+    "Changing": change,
+    "Registry and configuration": administer,
+}
+
+
+class Sections(click.Group):
+    """A group whose help lists the commands by what they are for, in the order of the work."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each module of commands."""
+        for title, module in _SECTIONS.items():
+            names = [(command.name or "", command.get_short_help_str(limit=100)) for command in module.COMMANDS]
+            with formatter.section(title):
+                formatter.write_dl(names, col_max=12)
+        del ctx
+
+
+@click.group(
+    cls=Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="COMMAND ...",
+)
+@click.option("--registry", metavar="URL", help="Registry to use; else $BATCHML_REGISTRY, configuration, batchml.db.")
+@click.version_option(package_name="batchml", message="batchml %(version)s")
+@click.pass_context
+def batchml(context: click.Context, registry: str | None) -> None:
+    """Machine-learning benchmarks as jobs in a database.
+
+    Exit status: 0 all well, 1 some jobs failed or are missing, 2 wrong use or configuration.
+    """
+    settings = load()
+    if settings.trusted_modules:
+        # Workers are children of this process: the user's trust reaches them by the environment, never by the registry.
+        os.environ["BATCHML_TRUSTED_MODULES"] = ",".join(settings.trusted_modules)
+    context.obj = make_session(registry, settings)
+
+
+for section in _SECTIONS.values():
+    for each in section.COMMANDS:
+        batchml.add_command(each)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    sys.exit(boundary.guard(batchml, args))

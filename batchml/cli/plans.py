@@ -1,0 +1,95 @@
+"""Commands that take a design: plan, add, run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchml.cli.boundary import OK, SOME_JOBS
+from batchml.cli.following import follow
+from batchml.cli.results import echo_aggregate
+from batchml.cli.session import Session, command
+from batchml.cli.tables import echo, say
+from batchml.cli.work import local, slots_option
+
+if TYPE_CHECKING:
+    from batchml.experiment.design import BenchmarkDesign
+
+__all__ = ["COMMANDS"]
+
+design_argument = click.argument("design", metavar="DESIGN", type=click.Path(path_type=Path))
+name_option = click.option("--name", metavar="NAME", help="Name of the benchmark, instead of the design's own.")
+
+
+@click.command("plan")
+@design_argument
+@name_option
+@command
+def plan(session: Session, design: Path, *, name: str | None, as_json: bool) -> None:
+    """Say what DESIGN (a TOML or Python file) would add, reuse and change, and why; change nothing."""
+    loaded = read_design(design)
+    with session.peek() as registry:
+        planned = registry.plan(loaded, name)
+    say(planned.as_json(), f"{loaded!r}\n{planned}", as_json=as_json)
+
+
+@click.command("add")
+@design_argument
+@name_option
+@command
+def add(session: Session, design: Path, *, name: str | None, as_json: bool) -> None:
+    """Add the jobs of DESIGN (a TOML or Python file) that are not there yet."""
+    loaded = read_design(design)
+    with session.open_or_create() as registry:
+        planned = registry.plan(loaded, name)
+        ids = registry.add(loaded, name)
+    words = f"added {len(ids)} jobs to {session.shown_url}\nnext: {session.hint('submit')}" if ids else "nothing is new"
+    say({**planned.as_json(), "job_ids": list(ids)}, f"{loaded!r}\n{planned}\n{words}", as_json=as_json)
+
+
+@click.command("run")
+@design_argument
+@name_option
+@slots_option
+@command
+def run(session: Session, design: Path, *, name: str | None, slots: int | None, as_json: bool) -> int:
+    """Add DESIGN (a TOML or Python file), run here what is not done, and print the aggregated table."""
+    loaded = read_design(design)
+    with session.open_or_create() as registry:
+        planned = registry.plan(loaded, name)
+        if not as_json:
+            echo(f"{loaded!r}\n{planned}")
+        registry.add(loaded, name)
+        submission = registry.submit_rest(planned.benchmark, executor=local(session, slots=slots))
+        if submission is not None and not follow(session, registry, submission, quiet=as_json):
+            return SOME_JOBS
+        complete = echo_aggregate(registry.reduce(benchmark=planned.benchmark), None, as_json=as_json)
+    if not as_json:
+        _echo_next(session, complete=complete)
+    return OK if complete else SOME_JOBS
+
+
+def read_design(path: Path) -> BenchmarkDesign:
+    """Read a design file and refuse what could not run, before any registry is touched."""
+    from batchml.experiment.design_file import load_design
+    from batchml.experiment.preflight import check_cells
+
+    design = load_design(path)
+    check_cells(design.cells)
+    return design
+
+
+def _echo_next(session: Session, *, complete: bool) -> None:
+    query = "SELECT task, learner, mean, sd FROM aggregates WHERE measure = 'classif.acc' ORDER BY task, mean DESC"
+    words = ["status", f'sql "{query}"', "export results"]
+    if not complete:
+        words = ["errors", "retry --state error", "resume"]
+    echo(f"\nregistry: {session.shown_url}")
+    echo("next:")
+    for word in words:
+        echo(f"  {session.hint(word)}")
+
+
+COMMANDS = (plan, add, run)

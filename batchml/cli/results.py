@@ -1,0 +1,94 @@
+"""Commands for what came out: reduce, sql, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchml.cli.boundary import OK, SOME_JOBS
+from batchml.cli.selection import Filters, job_filters
+from batchml.cli.session import Session, command
+from batchml.cli.tables import echo, echo_frame, echo_json, frame_records
+
+if TYPE_CHECKING:
+    from batchml.experiment.result import BenchmarkResult
+
+__all__ = ["COMMANDS", "echo_aggregate"]
+
+
+@click.command("reduce")
+@click.option("-m", "--measure", "measures", multiple=True, metavar="MEASURE", help="Instead of those of the design.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Store the result there too.")
+@click.option("--strict", is_flag=True, help="Refuse (status 1) while jobs failed or are missing.")
+@job_filters
+@command
+def reduce(
+    session: Session,
+    measures: tuple[str, ...],
+    output: Path | None,
+    filters: Filters,
+    *,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Print the aggregated scores of what is done; status 1 while jobs failed or are missing."""
+    with session.open(readonly=True) as registry:
+        benchmark = filters.pop("benchmark", None)
+        jobs = registry.jobs(benchmark=benchmark, **filters) if filters else None
+        result = registry.reduce(jobs, benchmark=benchmark, strict=strict)
+        complete = echo_aggregate(result, list(measures) or None, as_json=as_json)
+        if output is not None:
+            result.export(output)
+            if not as_json:
+                echo(f"stored in {output}")
+    return OK if complete else SOME_JOBS
+
+
+def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_json: bool) -> bool:
+    """Print the aggregated table, and a sentence on what is not in it; return whether nothing is missing."""
+    table = result.aggregate(measures, conditions=True)
+    coverage = result.coverage
+    missing = int(coverage["missing"].sum())
+    if as_json:
+        echo_json({"aggregate": frame_records(table), "coverage": frame_records(coverage)})
+    else:
+        echo_frame(table, as_json=False, empty="no job is done yet")
+        if missing:
+            total = int(coverage["defined"].sum())
+            echo(f"{missing} of {total} iterations are missing; a mean over them is left empty")
+    return not missing
+
+
+@click.command("sql")
+@click.argument("query")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A value for :NAME in the query.")
+@command
+def sql(session: Session, query: str, params: tuple[str, ...], *, as_json: bool) -> None:
+    """Run one SELECT on the views: jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers."""
+    values = {}
+    for word in params:
+        name, found, value = word.partition("=")
+        if not found:
+            raise click.UsageError(f"--param needs NAME=VALUE, not {word!r}", click.get_current_context())
+        values[name] = value
+    with session.open(readonly=True) as registry:
+        echo_frame(registry.sql(query, **values), as_json=as_json, empty="no rows")
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@command
+def export(session: Session, folder: Path, *, as_json: bool) -> None:
+    """Write jobs, scores, conditions and predictions as Parquet files to FOLDER."""
+    with session.open(readonly=True) as registry:
+        registry.export(folder)
+    files = sorted(str(f) for f in folder.glob("*.parquet"))
+    if as_json:
+        echo_json({"files": files})
+    else:
+        echo("\n".join(files))
+
+
+COMMANDS = (reduce, sql, export)

@@ -1,0 +1,85 @@
+"""What every command shares: the registry's URL, the settings, and one way to open the registry."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchml.cli.secrets import mask, remember
+from batchml.cli.settings import DEFAULT_REGISTRY, Settings
+
+if TYPE_CHECKING:
+    from batchml.study import Registry
+
+__all__ = ["Session", "agree", "command", "make_session"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One call of the command line."""
+
+    url: str
+    settings: Settings
+
+    @property
+    def shown_url(self) -> str:
+        """The registry's URL as it may be shown."""
+        return mask(self.url)
+
+    def open(self, *, readonly: bool = False) -> Registry:
+        """Open the registry; it must be there."""
+        from batchml.study import Registry
+
+        return Registry.open(self.url, readonly=readonly)
+
+    def hint(self, words: str) -> str:
+        """Return a command line for the user to type next, aimed at the same registry."""
+        if self.url in {DEFAULT_REGISTRY, self.settings.registry}:
+            return f"batchml {words}"
+        return f"batchml --registry {shlex.quote(self.shown_url)} {words}"
+
+
+def make_session(url: str | None, settings: Settings) -> Session:
+    """Return the session of one call; every password it knows is struck out of all output."""
+    session = Session(url=url or settings.registry, settings=settings)
+    for secret in (session.url, *settings.sources.values()):
+        remember(secret)
+    return session
+
+
+def command(function: Command) -> Command:
+    """Give a command ``--json`` (as `as_json`) and the session as its first argument."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+    @click.pass_obj
+    @functools.wraps(function)
+    def wrapped(session: Session, /, *args: Any, **kwargs: Any) -> Any:
+        return function(session, *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be taken back, unless the user said ``--yes``.
+
+    Raises
+    ------
+    click.UsageError
+        The answer is no, or there is nobody to ask.
+    """
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        raise click.UsageError("nothing was changed; --yes answers beforehand", click.get_current_context())

@@ -1,0 +1,166 @@
+"""Commands that get jobs run: submit, worker, wait, resume, stop."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+from batchml.cli.boundary import OK, SOME_JOBS
+from batchml.cli.following import follow, tally
+from batchml.cli.progress import sentence
+from batchml.cli.selection import Filters, chosen, job_selection
+from batchml.cli.session import Session, command
+from batchml.cli.tables import echo, echo_json, say
+
+if TYPE_CHECKING:
+    from batchml.executors.local import Local
+    from batchml.study import Registry, Submission
+
+__all__ = ["COMMANDS", "local", "slots_option", "verdict", "watch"]
+
+slots_option = click.option(
+    "--slots", type=click.IntRange(min=1), help="Iterations at once in each worker; default: CPUs."
+)
+detach_option = click.option("--detach", is_flag=True, help="Return at once; workers outlive this command.")
+
+
+@click.command("submit")
+@click.option("--executor", type=click.Choice(["local"]), help="Where workers run; default: local.")
+@click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default 1.")
+@slots_option
+@click.option("-r", "--resource", "resources", multiple=True, metavar="NAME=VALUE", help="Need of each iteration.")
+@detach_option
+@click.option("--dry-run", is_flag=True, help="Say what would be queued and started; change nothing.")
+@job_selection
+@command
+def submit(
+    session: Session,
+    ids: tuple[int, ...],
+    filters: Filters,
+    *,
+    executor: str | None,  # noqa: ARG001 - there is one kind so far
+    workers: int | None,
+    slots: int | None,
+    resources: tuple[str, ...],
+    detach: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Queue jobs (default: all that are defined) and start workers; wait for them unless --detach."""
+    needs = dict(_pair(word) for word in resources)
+    with session.open() as registry:
+        jobs = chosen(registry, ids, filters) if ids or filters else registry.jobs(state="defined")
+        if dry_run:
+            say({"would_queue": len(jobs)}, f"would queue {len(jobs)} jobs; nothing was changed", as_json=as_json)
+            return OK
+        if not len(jobs):
+            say({"queued": 0}, "nothing to submit: no job is defined", as_json=as_json)
+            return OK
+        submission = registry.submit(
+            jobs, executor=local(session, workers=workers, slots=slots, detach=detach), resources=needs
+        )
+        return watch(session, registry, submission, detach=detach, as_json=as_json)
+
+
+@click.command("worker")
+@click.option("--submission", type=int, required=True, help="The submission whose jobs it may claim.")
+@slots_option
+@click.option("--path", "paths", multiple=True, metavar="DIR", help="Folder of the user's own modules.")
+@click.option("--trust", multiple=True, metavar="NAME", help="Module prefix that specs may name.")
+@click.option("--registry", "url", hidden=True, metavar="URL")
+@command
+def worker(
+    session: Session,
+    *,
+    submission: int,
+    slots: int | None,
+    paths: tuple[str, ...],
+    trust: tuple[str, ...],
+    url: str | None,
+    as_json: bool,  # noqa: ARG001 - a worker prints nothing
+) -> int:
+    """Claim and run jobs until none is left; what an executor starts on a node."""
+    from batchml.worker.main import run_worker
+
+    return run_worker(url or session.url, submission=submission, slots=slots, paths=paths, trust=trust)
+
+
+@click.command("wait")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after so long (status 1).")
+@command
+def wait(session: Session, *, timeout: float | None, as_json: bool) -> int:
+    """Wait until nothing is queued or running; status 1 if jobs failed or nobody is there to run them."""
+    with session.open(readonly=True) as registry:
+        ended = follow(session, registry, None, quiet=as_json, timeout=math.inf if timeout is None else timeout)
+        return verdict(registry, ended=ended, as_json=as_json)
+
+
+@click.command("resume")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@detach_option
+@click.option("--assume-dead", type=int, multiple=True, metavar="WORKER", help="Take this worker for dead.")
+@command
+def resume(session: Session, *, dry_run: bool, detach: bool, assume_dead: tuple[int, ...], as_json: bool) -> int:
+    """Find what was lost, queue it again, and start workers as the last submission did."""
+    with session.open() as registry:
+        report = registry.resume(
+            executor=local(session, detach=detach) if detach else None, dry_run=dry_run, assume_dead=assume_dead
+        )
+        if not as_json:
+            echo(str(report))
+        if dry_run or report.submission is None:
+            if as_json:
+                echo_json(report.as_json())
+            return OK
+        return watch(session, registry, report.submission, detach=detach, as_json=as_json)
+
+
+@click.command("stop")
+@click.argument("workers", metavar="[WORKER]...", nargs=-1, type=int)
+@click.option("--now", is_flag=True, help="End running iterations too, instead of letting them finish.")
+@command
+def stop(session: Session, workers: tuple[int, ...], *, now: bool, as_json: bool) -> None:
+    """Tell workers (default: all) to finish what runs and end."""
+    with session.open() as registry:
+        count = registry.stop(list(workers) or None, now=now)
+    say({"stopping": count}, f"told {count} {'worker' if count == 1 else 'workers'} to stop", as_json=as_json)
+
+
+def local(session: Session, *, slots: int | None = None, workers: int | None = None, detach: bool = False) -> Local:
+    """Return the local executor: what the command line says, else the configuration, else its own defaults."""
+    from batchml.executors.local import Local
+
+    wishes = {"slots": slots, "workers": workers}
+    given = {k: session.settings.executor.get(k) if v is None else v for k, v in wishes.items()}
+    return Local(detach=detach, **{k: v for k, v in given.items() if v is not None})
+
+
+def watch(session: Session, registry: Registry, submission: Submission, *, detach: bool, as_json: bool) -> int:
+    """Follow a submission to its end, or say how to when its workers go on alone; return the exit status."""
+    if detach:
+        words = f"submission {submission.id}: {len(submission.workers)} workers go on by themselves"
+        data = {"submission": submission.id, "workers": list(submission.workers)}
+        say(data, f"{words}\nnext: {session.hint('wait')}", as_json=as_json)
+        return OK
+    ended = follow(session, registry, submission, quiet=as_json)
+    return verdict(registry, ended=ended, as_json=as_json)
+
+
+def verdict(registry: Registry, *, ended: bool, as_json: bool) -> int:
+    """Print how jobs ended; status 1 if some failed or did not end."""
+    found = tally(registry)
+    data = {"total": found.total, "done": found.done, "failed": found.failed, "left": found.left}
+    say(data, sentence(found), as_json=as_json)
+    return OK if ended and not found.failed and not found.left else SOME_JOBS
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, found, value = word.partition("=")
+    if not found or not name:
+        raise click.UsageError(f"--resource needs NAME=VALUE, not {word!r}", click.get_current_context())
+    return name, value
+
+
+COMMANDS = (submit, worker, wait, resume, stop)
