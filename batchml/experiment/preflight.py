@@ -1,0 +1,70 @@
+"""Refuse a design that cannot run before anything of it runs or is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchml.errors import BatchmlError, DesignError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchml.core.measure import Measure
+    from batchml.experiment.design import Cell
+
+__all__ = ["check_cells", "measures_for"]
+
+
+def check_cells(cells: Iterable[Cell]) -> None:
+    """Check every learner against its task, each pair once.
+
+    Raises
+    ------
+    ConfigError
+        The first thing that does not fit, naming task, learner and column, and how many other pairs have one too.
+    """
+    seen: set[tuple[int, int]] = set()
+    problems: list[BatchmlError] = []
+    for cell in cells:
+        pair = (id(cell.task), id(cell.learner))
+        if pair in seen:
+            continue
+        seen.add(pair)
+        try:
+            cell.learner.check(cell.task)
+        except BatchmlError as problem:
+            problems.append(problem)
+    if not problems:
+        return
+    first, others = problems[0], len(problems) - 1
+    if others:
+        pairs = "one more pair" if others == 1 else f"{others} more pairs"
+        first.args = (f"{first} ({pairs} of task and learner cannot run either)",)
+    raise first
+
+
+def measures_for(cells: Iterable[Cell], measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    """Return the measures to score with: those given, else the defaults of the cells' task type.
+
+    Raises
+    ------
+    DesignError
+        If two measures share an id, or one is for another type of task.
+    """
+    from batchml.core.measure import default_measures
+
+    types = list(dict.fromkeys(cell.task.task_type for cell in cells))
+    chosen = tuple(measures)
+    if not chosen:
+        return tuple(default_measures(types[0])) if types else ()
+    names: set[str] = set()
+    for measure in chosen:
+        if measure.id in names:
+            raise DesignError(f"two measures are called '{measure.id}': name each once, or set another with id=")
+        names.add(measure.id)
+        wrong = [kind for kind in types if measure.task_type is not None and measure.task_type != kind]
+        if wrong:
+            raise DesignError(
+                f"measure '{measure.id}' is for {measure.task_type} tasks, the design has {wrong[0]} tasks"
+            )
+    return chosen

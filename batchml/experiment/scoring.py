@@ -1,0 +1,234 @@
+"""Score tables and aggregates over the columns of a result."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchml.core.digest import digest
+from batchml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from batchml.core.measure import Measure
+    from batchml.core.prediction import Prediction
+    from batchml.experiment.table import ResultTable
+
+__all__ = ["aggregate_frame", "chosen_measures", "measure_key", "score_frame", "score_values"]
+
+_STATISTICS = ("mean", "sd", "min", "max", "median")
+
+
+def measure_key(measure: Measure) -> str:
+    """Name a measure by what it computes: the key of stored scores."""
+    return digest(measure.spec())
+
+
+def chosen_measures(table: ResultTable, measures: Any = None) -> tuple[Measure, ...]:
+    """Return the measures asked for, else those of the run, else the defaults of the task type."""
+    from batchml.core.measure import as_measure, default_measures
+
+    if measures is not None:
+        listed = measures if isinstance(measures, (list, tuple)) else [measures]
+        chosen = tuple(as_measure(measure) for measure in listed)
+    else:
+        chosen = table.measures
+    if not chosen and measures is None and len(table.cells):
+        chosen = tuple(default_measures(table.objects(0).task.task_type))
+    names = [measure.id for measure in chosen]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"two measures are called '{twice}': name each once, or set another with id=")
+    return chosen
+
+
+def score_values(table: ResultTable, measures: Sequence[Measure]) -> dict[str, NDArray[np.float64]]:
+    """Return for each measure's id a value for each job, nan where there is no result.
+
+    Scores that were stored are taken as they are; predictions are read only for the others, once for all of them.
+    """
+    values = {}
+    missing = []
+    for measure in measures:
+        stored = table.scores.get(measure_key(measure))
+        if stored is None:
+            missing.append(measure)
+            stored = np.full(len(table.jobs), np.nan)
+        values[measure.id] = stored
+    rows = np.flatnonzero(table.done)
+    if missing and len(rows):
+        sets = _sets(missing)
+        for row, predictions in zip(rows, table.predictions(rows, sets), strict=True):
+            for measure in missing:
+                values[measure.id][row] = _score(table, int(row), measure, predictions)
+    return values
+
+
+def score_frame(table: ResultTable, measures: Sequence[Measure], *, predictions: bool = False) -> pd.DataFrame:
+    """Return a row per finished iteration: ids, counts of test rows, one column per measure."""
+    import pandas as pd
+
+    values = score_values(table, measures)
+    rows = np.flatnonzero(table.done)
+    jobs = table.jobs.iloc[rows]
+    cell = jobs["cell"].to_numpy()
+    columns: dict[str, Any] = {name: table.cells[name].to_numpy()[cell] for name in ("task", "learner", "resampling")}
+    if any(table.cells["params"]):
+        columns["params"] = table.cells["params"].to_numpy()[cell]
+    columns |= {name: jobs[name].to_numpy() for name in ("iteration", "n", "n_missing", "n_imputed")}
+    for name in ("iteration", "n", "n_missing", "n_imputed"):
+        columns[name] = columns[name].astype(np.int64)
+    columns |= {name: scores[rows] for name, scores in values.items()}
+    if predictions:
+        columns["prediction"] = [found.get("test") for found in table.predictions(rows)]
+    return pd.DataFrame(columns)
+
+
+def aggregate_frame(
+    table: ResultTable,
+    measures: Sequence[Measure],
+    *,
+    conditions: bool = False,
+    params: bool = False,
+    stats: str | Sequence[str] = ("mean",),
+    finished_only: bool = False,
+) -> pd.DataFrame:
+    """Return a row per cell: ids, iterations, how many lack a result or have imputed rows, one column per measure.
+
+    A cell that lacks the result of an iteration has nan for its statistics, unless `finished_only`: leaving out what
+    failed would favour methods that fail where it is difficult.
+    """
+    import pandas as pd
+
+    statistics = _statistics(stats)
+    cells, jobs = table.cells, table.jobs
+    cell = jobs["cell"].to_numpy()
+    done = table.done
+    count = len(cells)
+    frame = cells[["task", "learner", "resampling"]].reset_index(drop=True)
+    if params:
+        frame = pd.concat([frame, pd.DataFrame(list(cells["params"]), index=frame.index)], axis=1)
+    frame["n"] = np.bincount(cell, minlength=count)
+    frame["n_missing"] = np.bincount(cell[~done], minlength=count)
+    frame["n_imputed"] = np.bincount(cell, weights=(jobs["n_imputed"].to_numpy() > 0) & done, minlength=count).astype(
+        int
+    )
+    if conditions:
+        for name in ("warnings", "errors"):
+            frame[name] = np.bincount(cell, weights=jobs[f"n_{name}"].to_numpy() > 0, minlength=count).astype(int)
+    incomplete = frame["n_missing"].to_numpy() > 0
+    macro = [measure for measure in measures if _is_macro(measure)]
+    values = score_values(table, macro)
+    for measure in measures:
+        found: dict[str, Any] = {}
+        if measure.id in values:
+            found = _macro(values[measure.id][done], cell[done], count, statistics)
+        else:
+            found = _by_cell(table, measure, statistics)
+        for statistic, column in found.items():
+            if not finished_only:
+                column[incomplete] = np.nan
+            frame[measure.id if statistic == "mean" else f"{measure.id}_{statistic}"] = column
+    return frame
+
+
+def warn_of_gaps(table: ResultTable, *, stacklevel: int) -> None:
+    """Say once, with the count, that iterations have no result."""
+    missing = int((~table.done).sum())
+    if missing:
+        warnings.warn(
+            f"{missing} of {len(table.jobs)} iterations have no result: their cells' means are nan (see .coverage and "
+            ".errors; finished_only=True averages over what finished)",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _statistics(stats: str | Sequence[str]) -> list[str]:
+    listed = [stats] if isinstance(stats, str) else list(stats)
+    for name in listed:
+        if name not in _STATISTICS:
+            raise ConfigError(f"no statistic is called '{name}': there are {', '.join(_STATISTICS)}")
+    return listed
+
+
+def _sets(measures: Iterable[Measure]) -> list[str]:
+    return list(dict.fromkeys(name for measure in measures for name in measure.predict_sets))
+
+
+def _is_macro(measure: Measure) -> bool:
+    return bool(measure.average == "macro")
+
+
+def _score(table: ResultTable, row: int, measure: Measure, predictions: Any) -> float:
+    job = table.jobs.iloc[row]
+    cell = table.objects(int(job["cell"]))
+    prediction = joined(predictions, measure.predict_sets)
+    timings = {"train": float(job["fit_s"]), "predict": float(job["predict_s"])}
+    return float(measure.score(prediction, timings=timings, learner=table.model(row), task=cell.task))
+
+
+def joined(predictions: Any, predict_sets: Sequence[str]) -> Prediction | None:
+    """Return the predictions of some sets as one; None if there is none."""
+    from batchml.core.prediction import combine
+
+    found = [predictions[name] for name in predict_sets if name in predictions]
+    if len(found) < 2:
+        return found[0] if found else None
+    both: Prediction = combine(found)
+    return both
+
+
+def _macro(
+    values: NDArray[np.float64], cell: NDArray[np.int64], count: int, statistics: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return statistics of the values of each cell; one nan makes the cell's nan."""
+    import pandas as pd
+
+    size = np.bincount(cell, minlength=count).astype(float)
+    size[size == 0] = np.nan
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(cell, weights=values, minlength=count) / size
+    found: dict[str, NDArray[np.float64]] = {}
+    for statistic in statistics:
+        if statistic == "mean":
+            found["mean"] = mean
+        elif statistic == "sd":
+            with np.errstate(invalid="ignore", divide="ignore"):
+                squares = np.bincount(cell, weights=(values - mean[cell]) ** 2, minlength=count)
+                found["sd"] = np.sqrt(squares / np.where(size > 1, size - 1, np.nan))
+        else:
+            grouped = pd.Series(values).groupby(cell)
+            column = getattr(grouped, statistic)().reindex(range(count)).to_numpy(dtype=float, copy=True)
+            column[np.isnan(mean)] = np.nan
+            found[statistic] = column
+    return found
+
+
+def _by_cell(table: ResultTable, measure: Measure, statistics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return the measure's own way of averaging for each cell."""
+    cell = table.jobs["cell"].to_numpy()
+    done = table.done
+    means = np.full(len(table.cells), np.nan)
+    for number in range(len(table.cells)):
+        rows = np.flatnonzero((cell == number) & done)
+        if len(rows):
+            means[number] = _average(table, measure, rows)
+    found = {"mean": means} if "mean" in statistics else {}
+    others = [name for name in statistics if name != "mean"]
+    if others:
+        scores = score_values(table, [measure])[measure.id]
+        found |= _macro(scores[done], cell[done], len(table.cells), others)
+    return found
+
+
+def _average(table: ResultTable, measure: Measure, rows: NDArray[np.intp]) -> float:
+    predictions = [joined(found, measure.predict_sets) for found in table.predictions(rows, measure.predict_sets)]
+    task = table.objects(int(table.jobs["cell"].iloc[rows[0]])).task
+    return float(measure.aggregate_predictions(predictions, task=task))

@@ -1,0 +1,89 @@
+"""Where predictions come from: memory, a registry or a folder, read when they are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from batchml.core.prediction import Prediction
+    from batchml.experiment.design import Cell
+
+__all__ = ["CONDITION_COLUMNS", "MemorySource", "PredictionSource"]
+
+CONDITION_COLUMNS = ("cell", "iteration", "stage", "level", "message")
+
+
+class PredictionSource(Protocol):
+    """Where the large parts of a result are. Cells and iterations go by the source's own numbers."""
+
+    def cell(self, cell: int) -> Cell:
+        """Return the objects of a cell; built on first use."""
+        ...
+
+    def predictions(
+        self, wanted: Sequence[tuple[int, int]], predict_sets: Sequence[str]
+    ) -> Iterator[Mapping[str, Prediction]]:
+        """Yield the predictions of (cell, iteration) pairs in the order asked for, by predict set; none if it has none.
+
+        Reads in batches, so that memory does not grow with the number of pairs.
+        """
+        ...
+
+    def conditions(self) -> pd.DataFrame:
+        """Return all recorded conditions: cell, iteration, stage, level, message."""
+        ...
+
+    def model(self, cell: int, iteration: int) -> Any:
+        """Return the trained learner of an iteration; None if models were not kept."""
+        ...
+
+
+class MemorySource:
+    """Predictions of this session."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._cells = tuple(cells)
+        self._predictions: dict[tuple[int, int], Mapping[str, Prediction]] = {}
+        self._models: dict[tuple[int, int], Any] = {}
+        self._conditions: list[tuple[int, int, str, str, str]] = []
+
+    def add(
+        self,
+        cell: int,
+        iteration: int,
+        *,
+        predictions: Mapping[str, Prediction],
+        conditions: Sequence[Any] = (),
+        model: Any = None,
+    ) -> None:
+        """Keep what an iteration left behind."""
+        self._predictions[cell, iteration] = predictions
+        self._conditions += [(cell, iteration, c.stage, c.level, c.message) for c in conditions]
+        if model is not None:
+            self._models[cell, iteration] = model
+
+    def cell(self, cell: int) -> Cell:
+        """Return the objects of a cell."""
+        return self._cells[cell]
+
+    def predictions(
+        self, wanted: Sequence[tuple[int, int]], predict_sets: Sequence[str]
+    ) -> Iterator[Mapping[str, Prediction]]:
+        """Yield the predictions of (cell, iteration) pairs."""
+        for pair in wanted:
+            kept = self._predictions.get(pair, {})
+            yield {name: kept[name] for name in predict_sets if name in kept}
+
+    def conditions(self) -> pd.DataFrame:
+        """Return all recorded conditions."""
+        import pandas as pd
+
+        return pd.DataFrame(self._conditions, columns=list(CONDITION_COLUMNS))
+
+    def model(self, cell: int, iteration: int) -> Any:
+        """Return the trained learner of an iteration."""
+        return self._models.get((cell, iteration))
