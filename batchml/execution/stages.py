@@ -3,269 +3,224 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
-import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from batchml.core.conditions import Condition
-from batchml.core.seed import derive, seed_globals
-from batchml.errors import ConfigError, LearnerError, ProcessDiedError, StageTimeoutError
-from batchml.execution.capture import Recorder, error_condition, recording
-from batchml.execution.limits import thread_limit, time_limit
+from batchml.core.seed import derive
+from batchml.errors import LearnerError
+from batchml.execution.call import (
+    Failure,
+    IterationFailed,
+    Partner,
+    StageCall,
+    StageName,
+    StageReply,
+    died_reply,
+    timeout_reply,
+)
+from batchml.execution.execute import execute, kept_random_state, run_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
     from numpy.typing import NDArray
 
     from batchml.core.learner import Learner
+    from batchml.core.prediction import Prediction
     from batchml.core.task import Task
 
-__all__ = ["Failure", "IterationFailed", "Partner", "StageCall", "StageReply", "execute", "run_stage"]
-
-StageName = Literal["train", "predict"]
-FailureKind = Literal["error", "timeout", "died", "config"]
+__all__ = [
+    "Failure",
+    "IterationFailed",
+    "Partner",
+    "Predicted",
+    "StageCall",
+    "StageReply",
+    "Trained",
+    "died_reply",
+    "execute",
+    "predict",
+    "run_stage",
+    "timeout_reply",
+    "train",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageCall:
-    """One stage to run, here or in a partner process: everything it needs, nothing that depends on the process.
+class Trained:
+    """What the stage train leaves: one or two models and what was recorded.
 
     Attributes
     ----------
-    learner
-        Untrained: parameters only, without state.
-    row_ids
-        The rows to train on or to predict.
-    seed
-        Of this stage; all its random numbers come from it.
-    model
-        What training returned; for predict only.
+    ok
+        False if the learner failed and the failure was encapsulated; then `model` is None.
+    fallback_ok
+        True if there is a fallback and it was trained.
     """
 
-    stage: StageName
-    learner: Learner
-    task: Task
-    row_ids: NDArray[np.int64]
-    seed: int
-    threads: int = 1
+    ok: bool
     model: Any = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why a stage came to no value.
-
-    Attributes
-    ----------
-    kind
-        ``error`` (an exception), ``timeout``, ``died`` (its process is gone) or ``config`` (the user's mistake).
-    condition
-        The condition of level error that was recorded, also last in the reply's conditions.
-    error
-        The exception itself if the stage ran in this process.
-    """
-
-    kind: FailureKind
-    condition: Condition
-    error: BaseException | None = None
-
-    def exception(self) -> BaseException:
-        """Return the exception to raise where the failure is not to be lived with."""
-        if self.error is not None:
-            return self.error
-        classes: dict[FailureKind, type[Exception]]
-        classes = {"timeout": StageTimeoutError, "died": ProcessDiedError, "config": ConfigError}
-        return classes.get(self.kind, LearnerError)(self.condition.message)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageReply:
-    """How a stage went.
-
-    Attributes
-    ----------
-    value
-        The model, or the raw prediction (a mapping, see `batchml.core.prediction.as_prediction`); None on failure.
-    conditions
-        In the order in which they happened.
-    elapsed
-        Wall time of the stage in seconds.
-    output
-        What a partner's process wrote to its file descriptors, if it was kept apart.
-    failure
-        None if the stage ended well.
-    """
-
-    value: Any = None
+    fallback_ok: bool = False
+    fallback_model: Any = None
     conditions: tuple[Condition, ...] = ()
     elapsed: float = 0.0
-    output: str = ""
-    failure: Failure | None = None
 
 
-class Partner(Protocol):
-    """Another process that runs stages, so that whatever happens there is survived here.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What the stage predict leaves; `prediction` is None if the learner failed and nothing stood in for it."""
 
-    An implementation calls `execute(call)` in that process and hands back its reply with `Failure.error` left out
-    (exceptions need not pickle). It never raises for what the stage does: a value that cannot be sent back, a limit
-    reached (`timeout_reply`) and a process that died (`died_reply`) are replies. The next `run` gets a live process.
-    """
-
-    def run(self, call: StageCall, timeout: float | None) -> StageReply:
-        """Run one stage; kill its process after `timeout` seconds."""
-        ...
+    prediction: Prediction | None = None
+    conditions: tuple[Condition, ...] = ()
+    elapsed: float = 0.0
 
 
-class IterationFailed(Exception):  # noqa: N818 - it is a carrier; the error is its cause
-    """An error escaped a stage: nothing encapsulated it, or `when` said so, or it is a configuration error.
-
-    Attributes
-    ----------
-    stage
-        Where it happened.
-    cause
-        The original exception (also ``__cause__``).
-    conditions
-        What was recorded until then, the error last.
-    timings
-        Seconds per stage as far as it got.
-    """
-
-    def __init__(
-        self,
-        stage: str,
-        cause: BaseException,
-        conditions: tuple[Condition, ...] = (),
-        timings: dict[str, float] | None = None,
-    ) -> None:
-        super().__init__(stage, cause)
-        self.stage = stage
-        self.cause = cause
-        self.conditions = conditions
-        self.timings = timings or {}
-
-
-def died_reply(
-    stage: StageName, status: int, conditions: tuple[Condition, ...] = (), elapsed: float = 0.0
-) -> StageReply:
-    """Return the reply for a process that ended with `status` (negative: by that signal), as subprocess counts."""
-    condition = Condition(stage=stage, level="error", message=f"process exited with status {status}", kind="died")
-    failure = Failure(kind="died", condition=condition)
-    return StageReply(conditions=(*conditions, condition), elapsed=elapsed, failure=failure)
-
-
-def timeout_reply(
-    stage: StageName, elapsed: float, conditions: tuple[Condition, ...] = (), dump: str | None = None
-) -> StageReply:
-    """Return the reply for a stage whose process was ended at its time limit; `dump` is the stack where it hung."""
-    error = StageTimeoutError("reached elapsed time limit")
-    condition = replace(error_condition(stage, error, kind="timeout"), traceback=dump)
-    failure = Failure(kind="timeout", condition=condition)
-    return StageReply(conditions=(*conditions, condition), elapsed=elapsed, failure=failure)
-
-
-def execute(
-    call: StageCall,
+def train(
+    learner: Learner,
+    task: Task,
+    row_ids: NDArray[np.int64],
     *,
-    timeout: float | None = None,
-    record: bool = True,
-    output: bool = True,
-    interrupts: bool = True,
-) -> StageReply:
-    """Run a stage in this process. Never raises for what the learner does.
+    seed: int,
+    threads: int = 1,
+    partner: Partner | None = None,
+    record: bool = False,
+) -> Trained:
+    """Train a learner on some rows of a task, and its fallback on the same rows, whether or not it is needed later.
 
     Parameters
     ----------
-    timeout
-        Seconds; Python code only, see `batchml.execution.limits.time_limit`.
+    seed
+        Of the job; every random number of the stage comes from it.
+    partner
+        Runs stages that are encapsulated in a process; None: the session's own.
     record
-        Record warnings and logging as conditions (else they go where they usually go).
-    output
-        Record what is printed, too.
-    interrupts
-        Count KeyboardInterrupt as the learner's error. False in a session, where it is the user's.
+        Record conditions whatever the encapsulation says, as workers do.
+
+    Raises
+    ------
+    IterationFailed
+        An error escaped: it is not encapsulated, `when` refuses it, the configuration is wrong, or learner and
+        fallback both failed.
     """
-    recorder = Recorder(call.stage)
-    value, failure = None, None
-    start = time.perf_counter()
-    with recording(recorder, output=output) if record else contextlib.nullcontext():
-        try:
-            with time_limit(timeout), thread_limit(call.threads):
-                seed_globals(call.seed)
-                start = time.perf_counter()
-                value = _run(call)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and not interrupts:
-                raise
-            failure = _failure(call.stage, error)
-    elapsed = time.perf_counter() - start
-    conditions = recorder.conditions() if record else ()
-    if failure is not None:
-        conditions = (*conditions, failure.condition)
-    return StageReply(value=value, conditions=conditions, elapsed=elapsed, failure=failure)
+    call = StageCall(
+        stage="train",
+        learner=learner,
+        task=task,
+        row_ids=row_ids,
+        seed=derive(seed, "stage", "train"),
+        threads=threads,
+    )
+    reply = _main_stage(call, partner=partner, record=record)
+    trained = Trained(ok=reply.failure is None, model=reply.value, conditions=reply.conditions, elapsed=reply.elapsed)
+    fallback = learner.fallback_for_stages()
+    if fallback is None:
+        return trained
+    call = replace(call, learner=fallback, seed=derive(seed, "stage", "train", "fallback"))
+    stand_in = _fallback_stage(call, learner, record=record)
+    trained = replace(trained, conditions=(*trained.conditions, *stand_in.conditions))
+    if stand_in.failure is None:
+        return replace(trained, fallback_ok=True, fallback_model=stand_in.value)
+    if not trained.ok:
+        _raise_fallback_failure(call, stand_in, trained.conditions, {"train": trained.elapsed})
+    return trained
 
 
-def _run(call: StageCall) -> Any:
-    if call.stage == "train":
-        return call.learner._fit(call.task, call.row_ids, seed=call.seed)  # noqa: SLF001 - the hook of subclasses
-    raw = call.learner._predict(call.model, call.task, call.row_ids, seed=call.seed)  # noqa: SLF001
-    return raw
-
-
-def _failure(stage: StageName, error: BaseException) -> Failure:
-    kind: FailureKind = "error"
-    name = None
-    if isinstance(error, ConfigError):
-        kind = "config"
-    elif isinstance(error, StageTimeoutError):
-        kind = name = "timeout"
-    return Failure(kind=kind, condition=error_condition(stage, error, kind=name), error=error)
-
-
-def run_stage(
-    call: StageCall,
-    method: str,
+def predict(
+    learner: Learner,
+    task: Task,
+    row_ids: NDArray[np.int64],
+    trained: Trained,
     *,
-    timeout: float | None = None,
+    seed: int,
+    threads: int = 1,
     partner: Partner | None = None,
     record: bool = False,
-) -> StageReply:
-    """Run a stage as its encapsulation says: ``none`` and ``capture`` here, ``process`` in a partner.
+) -> Predicted:
+    """Predict some rows; where the learner failed or left rows out, its fallback predicts them.
 
-    `record` is for workers: conditions are recorded whatever the encapsulation, and an interrupt is the learner's.
+    Rows keep their order; those that the fallback predicted are marked as imputed.
+
+    Raises
+    ------
+    IterationFailed
+        As for `train`.
     """
-    if method == "process":
-        if partner is None:
-            from batchml.core.catalog import resolve_name
-
-            partner = resolve_name("execution.sandbox:session_partner")()
-        return partner.run(call, timeout)
-    captured = method == "capture"
-    with _kept_random_state() if not record else contextlib.nullcontext():
-        return execute(call, timeout=timeout, record=record or captured, output=captured, interrupts=record)
-
-
-@contextlib.contextmanager
-def _kept_random_state() -> Iterator[None]:
-    """Give a session its global random numbers back: a stage is seeded from its job alone."""
-    from numpy.random import get_state, set_state
-
-    state, numpy_state = random.getstate(), get_state()
-    torch = sys.modules.get("torch")
-    torch_state = torch.get_rng_state() if torch is not None and hasattr(torch, "get_rng_state") else None
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        set_state(numpy_state)
-        if torch is not None and torch_state is not None:
-            torch.set_rng_state(torch_state)
+    call = StageCall(
+        stage="predict",
+        learner=learner,
+        task=task,
+        row_ids=row_ids,
+        seed=derive(seed, "stage", "predict"),
+        threads=threads,
+        model=trained.model,
+    )
+    reply = _main_stage(call, partner=partner, record=record) if trained.ok else StageReply()
+    predicted = Predicted(prediction=reply.value, conditions=reply.conditions, elapsed=reply.elapsed)
+    if not trained.fallback_ok:
+        return predicted
+    missing = None if predicted.prediction is None else predicted.prediction.missing
+    if missing is not None and not missing.any():
+        return predicted
+    return _impute(call, trained, predicted, missing, record=record)
 
 
-def stage_seed(job_seed: int, stage: str, what: str = "learner") -> int:
-    """Return the seed of one stage: the same in any process, whatever ran before."""
-    return derive(job_seed, "stage", stage, what)
+def _impute(
+    call: StageCall, trained: Trained, predicted: Predicted, missing: NDArray[np.bool_] | None, *, record: bool
+) -> Predicted:
+    learner, fallback = call.learner, call.learner.fallback_for_stages()
+    assert fallback is not None
+    rows = call.row_ids if missing is None else call.row_ids[missing]
+    seed = derive(call.seed, "fallback")
+    stand_in = _fallback_stage(
+        replace(call, learner=fallback, row_ids=rows, model=trained.fallback_model, seed=seed), learner, record=record
+    )
+    conditions = (*predicted.conditions, *stand_in.conditions)
+    if stand_in.failure is not None:
+        _raise_fallback_failure(call, stand_in, conditions, {"predict": predicted.elapsed})
+    text = "Using fallback learner for predictions"
+    if missing is not None:
+        text = f"Using fallback learner for {len(rows)} of {len(call.row_ids)} predictions"
+    conditions = (*conditions, Condition(stage="predict", level="output", message=text))
+    prediction = stand_in.value.as_imputed() if missing is None else predicted.prediction.impute(stand_in.value)  # type: ignore[union-attr]
+    return replace(predicted, prediction=prediction, conditions=conditions)
+
+
+def _main_stage(call: StageCall, *, partner: Partner | None, record: bool) -> StageReply:
+    """Run a stage of the learner itself; raise what is not to be lived with."""
+    learner, stage = call.learner, call.stage
+    method = learner.encapsulate[stage]
+    reply = run_stage(call, method, timeout=learner.timeout[stage], partner=partner, record=record)
+    if reply.failure is not None and _escapes(learner, stage, method, reply.failure):
+        error = reply.failure.exception()
+        raise IterationFailed(stage, error, reply.conditions, {stage: reply.elapsed}) from error
+    return reply
+
+
+def _escapes(learner: Learner, stage: StageName, method: str, failure: Failure) -> bool:
+    if method == "none" or failure.kind == "config":
+        return True
+    return learner.when is not None and not learner.when(failure.condition, stage)
+
+
+def _fallback_stage(call: StageCall, learner: Learner, *, record: bool) -> StageReply:
+    """Run a stage of the fallback, in this process; its conditions say that they are the fallback's."""
+    captured = record or learner.encapsulate[call.stage] != "none"
+    with contextlib.nullcontext() if record else kept_random_state():
+        reply = execute(call, record=captured, output=captured, interrupts=record)
+    name = f"fallback learner '{call.learner.id}'"
+    conditions = tuple(replace(c, message=f"{name}: {c.message}") for c in reply.conditions)
+    return replace(reply, conditions=conditions)
+
+
+def _raise_fallback_failure(
+    call: StageCall, reply: StageReply, conditions: tuple[Condition, ...], timings: dict[str, float]
+) -> NoReturn:
+    assert reply.failure is not None
+    cause = reply.failure.exception()
+    error: BaseException = cause
+    if reply.failure.kind != "config":
+        error = LearnerError(
+            f"learner '{call.learner.id}' failed in {call.stage}, and its fallback failed too: "
+            f"{reply.failure.condition.message}"
+        )
+    raise IterationFailed(call.stage, error, conditions, timings) from cause
