@@ -1,0 +1,72 @@
+"""From row ids to positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RowIndex", "decode_rows", "encode_rows"]
+
+_Ids = NDArray[np.int64]
+
+
+class RowIndex:
+    """Finds the positions of row ids; consecutive ids (the usual case) need no search."""
+
+    def __init__(self, ids: _Ids) -> None:
+        self.ids = ids
+        n = len(ids)
+        self._start: int | None = None
+        self._order: _Ids | None = None
+        self._sorted: _Ids | None = None
+        if n == 0:
+            self._start = 0
+        elif int(ids[-1]) - int(ids[0]) == n - 1 and bool((np.diff(ids) == 1).all()):
+            self._start = int(ids[0])
+        else:
+            self._order = np.argsort(ids, kind="stable")
+            self._sorted = ids[self._order]
+
+    def find(self, rows: _Ids) -> tuple[_Ids, NDArray[np.bool_]]:
+        """Return positions and whether each id is known; the position of an unknown one means nothing."""
+        n = len(self.ids)
+        if self._start is not None:
+            positions = rows - self._start
+            return positions, (positions >= 0) & (positions < n)
+        assert self._sorted is not None
+        assert self._order is not None
+        place = np.minimum(np.searchsorted(self._sorted, rows), n - 1)
+        return self._order[place], self._sorted[place] == rows
+
+
+def encode_rows(ids: _Ids) -> dict[str, Any]:
+    """Write row ids down as plain data: runs of consecutive ids where that is short, else packed.
+
+    Examples
+    --------
+    >>> encode_rows(np.array([0, 1, 2, 7, 8]))
+    {'runs': [[0, 3], [7, 9]]}
+    """
+    import base64
+    import zlib
+
+    ids = np.ascontiguousarray(ids, dtype="<i8")
+    cuts = np.flatnonzero(np.diff(ids) != 1) + 1
+    if len(cuts) < 64:
+        runs = [part for part in np.split(ids, cuts) if len(part)]
+        return {"runs": [[int(part[0]), int(part[-1]) + 1] for part in runs]}
+    return {"packed": base64.b64encode(zlib.compress(np.diff(ids, prepend=0).astype("<i8").tobytes(), 6)).decode()}
+
+
+def decode_rows(data: dict[str, Any]) -> _Ids:
+    """Return the row ids that `encode_rows` wrote."""
+    import base64
+    import zlib
+
+    if "runs" in data:
+        parts = [np.arange(start, stop, dtype=np.int64) for start, stop in data["runs"]]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+    steps = np.frombuffer(zlib.decompress(base64.b64decode(data["packed"])), dtype="<i8")
+    return np.cumsum(steps).astype(np.int64)

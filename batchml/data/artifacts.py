@@ -1,0 +1,143 @@
+"""Big things beside the registry: task tables, models and splits in a folder, named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
+
+from batchml.core.backend import DataBackend
+from batchml.data.frame import FrameBackend
+from batchml.errors import ArtifactError
+
+__all__ = ["ArtifactFolder", "open_table", "write_table"]
+
+_FORMAT = 1
+_TABLE = "table"
+_BLOCK = 1 << 20
+
+
+class ArtifactFolder:
+    """A folder of files named by kind and digest; a file that is there is complete.
+
+    Parameters
+    ----------
+    root
+        The folder; made when something is first put there.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    def path(self, kind: str, digest: str) -> Path:
+        """Return where the artifact is, or will be."""
+        return self.root / kind / digest[:2] / digest
+
+    def has(self, kind: str, digest: str) -> bool:
+        """Whether the artifact is there."""
+        return self.path(kind, digest).exists()
+
+    def put(self, kind: str, digest: str, write: Callable[[Path], None]) -> Path:
+        """Have `write` write the artifact aside, then move it into place; nothing happens if it is there.
+
+        Raises
+        ------
+        ArtifactError
+            The folder cannot be written, or is full; nothing half-written stays.
+        """
+        path = self.path(kind, digest)
+        if path.exists():
+            return path
+        aside = path.with_name(f"{path.name}.tmp-{secrets.token_hex(8)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write(aside)
+                with aside.open("rb") as file:  # the name must not outlive the content in a power cut
+                    os.fsync(file.fileno())
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise ArtifactError(f"cannot write to the artifact folder {str(self.root)!r}: {reason}") from problem
+        return path
+
+    def __repr__(self) -> str:
+        return f"<ArtifactFolder> {self.root}"
+
+
+def write_table(folder: ArtifactFolder, backend: DataBackend) -> str:
+    """Store a backend's whole table as an uncompressed Arrow file and return its logical digest.
+
+    Columns keep their order; the file is mapped into memory by readers, so all processes of a machine share one copy.
+    """
+    digest = backend.digest
+    table = backend.data()
+    about = {"format": _FORMAT, "digest": digest, "primary_key": backend.primary_key}
+    table = table.replace_schema_metadata({"batchml": json.dumps(about)}).combine_chunks()
+
+    def write(path: Path) -> None:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            for batch in table.to_batches():
+                writer.write_batch(batch)
+
+    path = folder.put(_TABLE, digest, write)
+    folder.put(f"{_TABLE}.sha256", digest, lambda aside: _write_checksum(aside, path))
+    return digest
+
+
+def open_table(folder: ArtifactFolder, digest: str, *, verify: bool = False) -> FrameBackend:
+    """Return the table that `write_table` stored, mapped into memory.
+
+    Parameters
+    ----------
+    folder, digest
+        Where and what.
+    verify
+        Read the whole file and compare it with its checksum.
+
+    Raises
+    ------
+    ArtifactError
+        The table is missing or damaged.
+    """
+    path = folder.path(_TABLE, digest)
+    try:
+        if verify:
+            _verify(path, folder.path(f"{_TABLE}.sha256", digest))
+        # The map is closed with the last table that looks into it.
+        table = pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all()
+        about: dict[str, Any] = json.loads((table.schema.metadata or {}).get(b"batchml", b"{}"))
+    except FileNotFoundError as problem:
+        message = f"the data of a task is missing: no file {str(path)!r}; is the artifact folder the right one?"
+        raise ArtifactError(message) from problem
+    except (OSError, pa.ArrowException, ValueError) as problem:
+        raise ArtifactError(f"the artifact {str(path)!r} is damaged: {problem}") from problem
+    if about.get("format") != _FORMAT or about.get("digest") != digest:
+        raise ArtifactError(f"the artifact {str(path)!r} is not the table {digest[:12]} that this version can read")
+    return FrameBackend(table, primary_key=about["primary_key"], canonical=True, digest=digest)
+
+
+def _write_checksum(aside: Path, path: Path) -> None:
+    aside.write_text(_checksum(path), encoding="ascii")
+
+
+def _verify(path: Path, checksum: Path) -> None:
+    if _checksum(path) != checksum.read_text(encoding="ascii").strip():
+        raise ArtifactError(f"the artifact {str(path)!r} is damaged: its content does not match its checksum")
+
+
+def _checksum(path: Path) -> str:
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return state.hexdigest()

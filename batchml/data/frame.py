@@ -1,0 +1,166 @@
+"""The backend over a table in memory, or in a memory-mapped file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from batchml.core.backend import ColumnInfo
+from batchml.core.rows import RowIndex
+from batchml.data.canonical import canonical_table, column_info
+from batchml.data.fingerprint import column_digests, table_digest
+from batchml.errors import DataError, UnknownKeyError, nearest
+
+__all__ = ["FrameBackend"]
+
+
+class FrameBackend:
+    """A table in memory, immutable, in canonical form.
+
+    Parameters
+    ----------
+    table
+        Any Arrow table.
+    primary_key
+        The column of row ids: whole numbers, each once, none missing. None: positions are the ids.
+    text
+        The string columns that are free text.
+    canonical
+        The table is in canonical form already (it was read from an artifact); nothing is checked or copied.
+    digest
+        The logical digest if it is known.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        *,
+        primary_key: str | None = None,
+        text: Sequence[str] = (),
+        canonical: bool = False,
+        digest: str | None = None,
+    ) -> None:
+        unknown = [name for name in (*text, *([primary_key] if primary_key else [])) if name not in table.column_names]
+        if unknown:
+            hint = nearest(unknown[0], table.column_names)
+            raise UnknownKeyError(f"the table has no column {unknown[0]!r}{hint}")
+        self.table: pa.Table = table if canonical else canonical_table(table, text=frozenset(text))
+        self._primary_key = primary_key
+        if digest is not None:
+            self.__dict__["digest"] = digest
+        if primary_key is not None and not canonical:
+            self._check_key(primary_key)
+
+    def _check_key(self, name: str) -> None:
+        column = self.table.column(name)
+        if self.schema[name].type != "integer":
+            raise DataError(f"primary key {name!r} is {self.schema[name].type}: row ids are whole numbers")
+        if column.null_count:
+            raise DataError(f"primary key {name!r} has {column.null_count} missing values: each row needs an id")
+        ids = np.sort(self.row_ids)
+        twice = ids[1:][ids[1:] == ids[:-1]]
+        if twice.size:
+            raise DataError(f"primary key {name!r} has duplicated row ids, the first of them {twice[0]}")
+
+    @property
+    def primary_key(self) -> str | None:
+        """The column that holds the row ids; None where positions are the ids."""
+        return self._primary_key
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All column names, the primary key among them."""
+        return tuple(self.table.column_names)
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return int(self.table.num_rows)
+
+    @property
+    def n_cols(self) -> int:
+        """The number of columns, the primary key among them."""
+        return int(self.table.num_columns)
+
+    @cached_property
+    def schema(self) -> Mapping[str, ColumnInfo]:
+        """Feature type and levels of each column."""
+        return {name: column_info(self.table.column(name)) for name in self.table.column_names}
+
+    @cached_property
+    def row_ids(self) -> NDArray[np.int64]:
+        """The ids of all rows, in order."""
+        if self._primary_key is None:
+            ids = np.arange(self.n_rows, dtype=np.int64)
+        else:
+            ids = np.ascontiguousarray(self.table.column(self._primary_key).to_numpy(), dtype=np.int64)
+        ids.flags.writeable = False
+        return ids
+
+    @cached_property
+    def digest(self) -> str:
+        """The logical digest of the content, the same wherever an equal table came from."""
+        return table_digest(self.table, self._primary_key)
+
+    @property
+    def column_digests(self) -> dict[str, str]:
+        """A digest of each column's content."""
+        return column_digests(self.table)
+
+    @cached_property
+    def _index(self) -> RowIndex:
+        return RowIndex(self.row_ids)
+
+    def data(self, rows: Any = None, cols: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows (None: all) and columns (None: all) as an Arrow table.
+
+        Unknown rows and columns are left out; rows come in the order and as often as asked for.
+        """
+        table = self.table
+        if cols is not None:
+            names = list(cols)
+            if len(set(names)) < len(names):
+                raise DataError("a column was asked for twice")
+            table = table.select([name for name in names if name in self.schema])
+        if rows is None:
+            return table
+        positions, known = self._index.find(np.asarray(rows, dtype=np.int64))
+        return table.take(pa.array(positions[known]))
+
+    def head(self, n: int = 6) -> pa.Table:
+        """Return the first `n` rows."""
+        return self.table.slice(0, n)
+
+    def distinct(
+        self, rows: Any = None, cols: Sequence[str] | None = None, *, drop_missing: bool = True
+    ) -> dict[str, list[Any]]:
+        """Return the distinct values of each column in order of appearance."""
+        found = {}
+        table = self.data(rows, cols)
+        for name in table.column_names:
+            values = _with_nulls(table.column(name)).unique()
+            found[name] = (values.drop_null() if drop_missing else values).to_pylist()
+        return found
+
+    def missings(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the number of missing values of each column."""
+        table = self.data(rows, cols)
+        return {name: _with_nulls(table.column(name)).null_count for name in table.column_names}
+
+    def __repr__(self) -> str:
+        key = f", primary key {self._primary_key}" if self._primary_key else ""
+        names = ", ".join(f"{name} <{info.type}>" for name, info in self.schema.items())
+        return f"<FrameBackend> ({self.n_rows} x {self.n_cols}{key})\n* Columns: {names}"
+
+
+def _with_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Turn the NaN of numeric columns into nulls."""
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)

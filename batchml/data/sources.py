@@ -1,0 +1,131 @@
+"""Tables from pandas, polars, pyarrow and Parquet files, as backends."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from batchml.core.backend import DataBackend
+from batchml.data.frame import FrameBackend
+from batchml.errors import DataError
+
+__all__ = ["arrow_table", "as_data_backend"]
+
+
+def as_data_backend(obj: Any, primary_key: str | None = None, *, text: Sequence[str] = ()) -> DataBackend:
+    """Return a backend over a table.
+
+    Parameters
+    ----------
+    obj
+        A pandas or polars DataFrame, a pyarrow Table or RecordBatch, a mapping of columns, the path of a Parquet file
+        or of a folder of them, a list of such paths, or a backend (returned as it is).
+    primary_key
+        The column of row ids; None: positions from 0.
+    text
+        The string columns that are free text; all other strings are categorical.
+
+    Raises
+    ------
+    DataError
+        A table that cannot be used, or is none.
+
+    Examples
+    --------
+    >>> as_data_backend({"x": [1, 2], "g": ["a", "b"]}).n_rows
+    2
+    """
+    if isinstance(obj, DataBackend):
+        return obj
+    return FrameBackend(arrow_table(obj), primary_key=primary_key, text=text)
+
+
+def arrow_table(obj: Any) -> pa.Table:
+    """Return any kind of table as an Arrow table, not yet canonical."""
+    if isinstance(obj, pa.Table):
+        return obj
+    if isinstance(obj, pa.RecordBatch):
+        return pa.Table.from_batches([obj])
+    if isinstance(obj, (str, os.PathLike)):
+        return _read_parquet([Path(obj)])
+    if isinstance(obj, (list, tuple)) and obj and all(isinstance(one, (str, os.PathLike)) for one in obj):
+        return _read_parquet([Path(one) for one in obj])
+    kind = f"{type(obj).__module__.partition('.')[0]}.{type(obj).__name__}"
+    if kind == "pandas.DataFrame":
+        return _from_pandas(obj)
+    if kind == "polars.DataFrame":
+        return _from_polars(obj)
+    if kind == "polars.LazyFrame":
+        return _from_polars(obj.collect())
+    if isinstance(obj, dict):
+        return _from_pandas(_pandas().DataFrame(obj))
+    if hasattr(obj, "__arrow_c_stream__"):
+        return pa.table(obj)
+    raise DataError(f"{type(obj).__name__} is no table: give a pandas, polars or pyarrow table or Parquet paths")
+
+
+def _pandas() -> Any:
+    import pandas as pd
+
+    return pd
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    index = frame.index
+    positional = len(index) == 0 or (index.dtype.kind in "iu" and bool((index == np.arange(len(index))).all()))
+    if not positional:
+        warnings.warn(
+            "the index of the data frame is not 0..n-1 and is ignored: row ids are positions; "
+            "use reset_index() and primary_key= to keep it",
+            UserWarning,
+            stacklevel=2,
+        )
+    names = [str(name) for name in frame.columns]
+    columns = [_pandas_column(name, frame.iloc[:, i]) for i, name in enumerate(names)]
+    return pa.Table.from_arrays(columns, names=names)
+
+
+def _pandas_column(name: str, series: Any) -> pa.Array:
+    if series.dtype == object:
+        kinds = {type(value) for value in series.dropna()}
+        mixed = len(kinds) > 1 and str in kinds
+        if mixed:
+            words = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(f"column {name!r} mixes {words}: convert it, e.g. with .astype(str)")
+    try:
+        return pa.Array.from_pandas(series)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as problem:
+        message = f"column {name!r} cannot be used: {str(problem).splitlines()[0]}; convert it or drop it"
+        raise DataError(message) from problem
+
+
+def _from_polars(frame: Any) -> pa.Table:
+    """Polars' Categorical numbers its strings in a pool of its own, so it becomes strings; an Enum keeps its order."""
+    import polars as pl
+
+    plain = frame.with_columns(pl.col(pl.Categorical).cast(pl.String)) if frame.width else frame
+    return plain.to_arrow()
+
+
+def _read_parquet(paths: list[Path]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"there is no file {str(path)!r}")
+        files += sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"the folder {str(paths[0])!r} holds no .parquet file")
+    try:
+        tables = [pq.read_table(file, partitioning=None) for file in files]
+        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as problem:
+        message = f"{str(files[0])!r} cannot be read as Parquet: {str(problem).splitlines()[0]}"
+        raise DataError(message) from problem
