@@ -102,7 +102,8 @@ def _function(module: ModuleType, file: Path) -> Callable[[], object]:
     make = getattr(module, "design", None)
     if not callable(make):
         raise DesignError(f"{file.name} has no function design(); it should return a BenchmarkDesign")
-    return make
+    function: Callable[[], object] = make
+    return function
 
 
 def _import(file: Path, name: str) -> ModuleType:

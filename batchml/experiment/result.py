@@ -85,7 +85,7 @@ class ResampleResult(_Result):
     @property
     def learners(self) -> list[Any]:
         """The trained learners of the iterations with a result; needs ``store_models=True``."""
-        models = [self._table.model(row) for row in np.flatnonzero(self._table.done)]
+        models = [self._table.model(int(row)) for row in np.flatnonzero(self._table.done)]
         if any(model is None for model in models):
             raise ConfigError(
                 f"the models of learner '{self.learner.id}' on task '{self.task.id}' were not kept: "
@@ -120,7 +120,7 @@ class ResampleResult(_Result):
 
     def prediction(self, predict_set: str = "test") -> Prediction:
         """Return the predictions of all iterations as one; rows predicted more than once occur more than once."""
-        from batchml.core.prediction import combine
+        from batchml.core.prediction import Prediction
 
         found = self.predictions(predict_set)
         if not found:
@@ -128,7 +128,7 @@ class ResampleResult(_Result):
                 f"learner '{self.learner.id}' on task '{self.task.id}' has no '{predict_set}' predictions: "
                 "set learner.predict_sets, or see .errors"
             )
-        combined: Prediction = combine(found)
+        combined: Prediction = Prediction.combine(found)
         return combined
 
     @property
@@ -261,16 +261,17 @@ class BenchmarkResult(_Result):
     def coverage(self) -> pd.DataFrame:
         """Return what is missing and why, a row per cell: ids, defined, done, error, cancelled, missing.
 
-        ``defined`` counts all iterations of the cell, ``missing`` those without a result.
+        ``defined`` counts all iterations, ``missing`` those without a result; variants of a learner count together,
+        as in the SQL view of that name.
         """
         cells, jobs = self._table.cells, self._table.jobs
-        cell = jobs["cell"].to_numpy()
-        frame = cells[["task", "learner", "resampling"]].reset_index(drop=True)
-        frame["defined"] = np.bincount(cell, minlength=len(cells))
+        names = ["task", "learner", "resampling"]
+        frame = cells[names].iloc[jobs["cell"].to_numpy()].reset_index(drop=True)
+        frame["defined"] = 1
         for state in ("done", "error", "cancelled"):
-            frame[state] = np.bincount(cell[(jobs["state"] == state).to_numpy()], minlength=len(cells))
-        frame["missing"] = frame["defined"] - frame["done"]
-        return frame
+            frame[state] = (jobs["state"] == state).to_numpy(dtype=np.int64)
+        frame["missing"] = 1 - frame["done"]
+        return frame.groupby(names, sort=False, as_index=False).sum()
 
     @property
     def errors(self) -> pd.DataFrame:

@@ -176,12 +176,12 @@ def _score(table: ResultTable, row: int, measure: Measure, predictions: Any) -> 
 
 def joined(predictions: Any, predict_sets: Sequence[str]) -> Prediction | None:
     """Return the predictions of some sets as one; None if there is none."""
-    from batchml.core.prediction import combine
+    from batchml.core.prediction import Prediction
 
     found = [predictions[name] for name in predict_sets if name in predictions]
     if len(found) < 2:
         return found[0] if found else None
-    both: Prediction = combine(found)
+    both: Prediction = Prediction.combine(found)
     return both
 
 

@@ -1,0 +1,184 @@
+"""Turn what a registry holds into a `BenchmarkResult`: columns now, predictions when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchml.core.digest import digest
+from batchml.errors import ConfigError, IncompleteError, UnknownKeyError
+from batchml.experiment.result import BenchmarkResult
+from batchml.experiment.table import CELL_COLUMNS, JOB_COLUMNS, ResultTable
+from batchml.reduce.source import RegistrySource
+from batchml.registry import reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from batchml.core.measure import Measure
+    from batchml.core.trust import Trust
+    from batchml.registry.reduction import Member
+    from batchml.registry.store import Store
+
+__all__ = ["reduce"]
+
+
+def reduce(
+    store: Store,
+    jobs: Any = None,
+    benchmark: str | None = None,
+    strict: bool = False,  # noqa: FBT001, FBT002  (positional in API.md)
+    *,
+    trust: Trust | None = None,
+) -> BenchmarkResult:
+    """Return the results of a benchmark's current members, of all benchmarks by default.
+
+    Scores that were stored are not computed again, and no prediction is read. What has no result stays in as such.
+
+    Parameters
+    ----------
+    jobs
+        Ids, or a frame with ``job_id``: only these.
+    strict
+        Raise if any of the jobs has no result.
+
+    Raises
+    ------
+    IncompleteError
+        With `strict`, naming how many are missing and why.
+    UnknownKeyError
+        For a benchmark or job that is not there.
+    """
+    benchmarks = reduction.read_benchmarks(store, benchmark)
+    members = reduction.read_members(store, benchmarks)
+    frame = _job_frame(store, benchmarks, members)
+    if jobs is not None:
+        frame = _only(frame, _ids(jobs))
+    if strict:
+        _require_complete(frame)
+    cells = _cell_frame(members)
+    _refuse_mixed_types(store, members)
+    source = RegistrySource(store, members, frame, benchmarks, trust)
+    measures = _measures(store, benchmarks, trust)
+    table = ResultTable(
+        cells=cells,
+        jobs=frame[list(JOB_COLUMNS)],
+        sources=(source,),
+        scores=_scores(store, benchmarks, frame, measures),
+        measures=tuple(measure for _, measure in measures),
+        seed=_one_seed(members),
+    )
+    if jobs is not None:
+        table = table.where(np.ones(len(frame), dtype=bool))
+    return BenchmarkResult(table)
+
+
+def _cell_frame(members: Sequence[Member]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        (one.task, one.learner, one.resampling, json.loads(one.params), one.digest, 0, number)
+        for number, one in enumerate(members)
+    ]
+    return pd.DataFrame(rows, columns=list(CELL_COLUMNS))
+
+
+def _job_frame(store: Store, benchmarks: Sequence[int], members: Sequence[Member]) -> pd.DataFrame:
+    """Return `JOB_COLUMNS` and ``job_id`` of all jobs, in design order."""
+    import pandas as pd
+
+    names = ["job_id", "experiment", "iteration", "state", "n", "n_missing", "n_imputed", "fit_s", "predict_s"]
+    frame = pd.DataFrame(reduction.read_jobs(store, benchmarks), columns=names)
+    place = {member.id: number for number, member in enumerate(members)}
+    frame["cell"] = frame["experiment"].map(place).astype(np.int64)
+    for name in ("n", "n_missing", "n_imputed"):
+        frame[name] = frame[name].fillna(0).astype(np.int64)
+    for name in ("fit_s", "predict_s"):
+        frame[name] = frame[name].astype(np.float64)
+    counts = pd.DataFrame(
+        reduction.read_condition_counts(store, benchmarks), columns=["job_id", "n_warnings", "n_errors"], dtype=np.int64
+    ).set_index("job_id")
+    for name in counts.columns:
+        frame[name] = counts[name].reindex(frame["job_id"]).fillna(0).to_numpy(dtype=np.int64)
+    frame["source"] = 0
+    frame["key"] = frame["cell"]
+    return frame.sort_values(["cell", "iteration"], kind="stable", ignore_index=True)
+
+
+def _scores(
+    store: Store, benchmarks: Sequence[int], frame: pd.DataFrame, measures: Sequence[tuple[int, Measure]]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the stored values of those measures that every finished job has, aligned with the jobs."""
+    ids = frame["job_id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    done = (frame["state"] == "done").to_numpy()
+    found = {}
+    for row, measure in measures:
+        rows = reduction.read_scores(store, benchmarks, row)
+        jobs = np.fromiter((job for job, _, _ in rows), dtype=np.int64, count=len(rows))
+        values = np.fromiter((_value(kind, value) for _, kind, value in rows), dtype=np.float64, count=len(rows))
+        at = np.searchsorted(ids, jobs, sorter=order)
+        known = at < len(ids)
+        known[known] &= ids[order[at[known]]] == jobs[known]
+        column = np.full(len(ids), np.nan)
+        has = np.zeros(len(ids), dtype=bool)
+        column[order[at[known]]] = values[known]
+        has[order[at[known]]] = True
+        if has[done].all():
+            found[digest(measure.spec())] = column
+    return found
+
+
+def _value(kind: str, value: float | None) -> float:
+    if value is not None:
+        return value
+    return {"pos_inf": np.inf, "neg_inf": -np.inf}.get(kind, np.nan)
+
+
+def _measures(store: Store, benchmarks: Sequence[int], trust: Trust | None) -> list[tuple[int, Measure]]:
+    from batchml.core.measure import Measure
+
+    return [(row, Measure.from_spec(spec, trust=trust)) for row, _, spec in reduction.read_measures(store, benchmarks)]
+
+
+def _ids(jobs: Any) -> NDArray[np.int64]:
+    if hasattr(jobs, "columns"):
+        if "job_id" not in jobs.columns:
+            raise ConfigError("jobs must be ids or a frame with a column job_id, as reg.jobs() returns")
+        jobs = jobs["job_id"]
+    return np.unique(np.asarray(jobs, dtype=np.int64))
+
+
+def _only(frame: pd.DataFrame, ids: NDArray[np.int64]) -> pd.DataFrame:
+    unknown = ids[~np.isin(ids, frame["job_id"].to_numpy())]
+    if len(unknown):
+        some = ", ".join(str(one) for one in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise UnknownKeyError(f"jobs {some} are not in a current benchmark: see reg.jobs()")
+    return frame[frame["job_id"].isin(ids)].reset_index(drop=True)
+
+
+def _require_complete(frame: pd.DataFrame) -> None:
+    missing = frame[frame["state"] != "done"]
+    if len(missing):
+        why = ", ".join(f"{count} {state}" for state, count in missing["state"].value_counts().sort_index().items())
+        raise IncompleteError(
+            f"{len(missing)} of {len(frame)} jobs have no result ({why}): see reg.errors(), then reg.retry() or "
+            "reg.resume(), or reduce without strict"
+        )
+
+
+def _refuse_mixed_types(store: Store, members: Sequence[Member]) -> None:
+    bodies = reduction.read_specs(store, [member.model_id for member in members])
+    types = sorted({body["type"] for body in bodies.values()})
+    if len(types) > 1:
+        raise ConfigError(f"the benchmarks in this registry mix {' and '.join(types)} tasks: name one with benchmark=")
+
+
+def _one_seed(members: Sequence[Member]) -> int | None:
+    seeds = {member.seed for member in members}
+    return seeds.pop() if len(seeds) == 1 else None

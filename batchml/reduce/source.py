@@ -1,0 +1,127 @@
+"""Predictions in a registry, read when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from batchml.experiment.design import Cell
+from batchml.experiment.source import CONDITION_COLUMNS
+from batchml.registry import reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from batchml.core.backend import DataBackend
+    from batchml.core.prediction import Prediction
+    from batchml.core.task import Task
+    from batchml.core.trust import Trust
+    from batchml.registry.reduction import Member
+    from batchml.registry.store import Store
+
+__all__ = ["RegistrySource"]
+
+
+class RegistrySource:
+    """The members of benchmarks as a source; cells go by their position among the members.
+
+    Parameters
+    ----------
+    members
+        As `reduction.read_members` returns them.
+    jobs
+        With ``job_id``, ``cell``, ``iteration``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        members: Sequence[Member],
+        jobs: pd.DataFrame,
+        benchmarks: Sequence[int],
+        trust: Trust | None,
+    ) -> None:
+        self._store = store
+        self._members = members
+        self._benchmarks = benchmarks
+        self._trust = trust
+        self._jobs = jobs[["job_id", "cell", "iteration"]]
+        self._ids: dict[tuple[int, int], int] | None = None
+        self._cells: dict[int, Cell] = {}
+        self._built: dict[tuple[Any, ...], Any] = {}
+
+    def cell(self, cell: int) -> Cell:
+        """Return the objects of a cell, built from their specs on first use."""
+        from batchml.core.learner import Learner
+
+        if cell not in self._cells:
+            member = self._members[cell]
+            rows = (member.task_id, member.model_id, member.policy_id, member.resampling_id)
+            specs = reduction.read_specs(self._store, rows)
+            task_spec, model, policy, resampling = (specs[row] for row in rows)
+            task = self._task(member.task_id, task_spec, member.task)
+            self._cells[cell] = Cell(
+                task=task,
+                learner=Learner.from_specs(model, policy, id=member.learner, trust=self._trust),
+                resampling=self._resampling(member, resampling, task),
+                params=json.loads(member.params),
+            )
+        return self._cells[cell]
+
+    def _task(self, row: int, spec: Mapping[str, Any], name: str) -> Task:
+        from batchml.core.task import Task
+        from batchml.data.artifacts import open_table
+
+        if (row, name) not in self._built:
+
+            def open_data(data: Mapping[str, Any]) -> DataBackend:
+                return open_table(self._store.artifacts, data["digest"])
+
+            self._built[row, name] = Task.from_spec(spec, open_data, id=name)
+        task: Task = self._built[row, name]
+        return task
+
+    def _resampling(self, member: Member, spec: Mapping[str, Any], task: Task) -> Any:
+        from batchml.core.resampling import Resampling
+
+        key = member.resampling_id, member.task_id, member.seed, member.resampling
+        if key not in self._built:
+            made = Resampling.from_spec(spec, trust=self._trust)
+            made.id = member.resampling
+            self._built[key] = made.instantiate(task, seed=member.seed)
+        return self._built[key]
+
+    def predictions(
+        self, wanted: Sequence[tuple[int, int]], predict_sets: Sequence[str]
+    ) -> Iterator[Mapping[str, Prediction]]:
+        """Yield the predictions of (cell, iteration) pairs."""
+        from batchml.core.prediction import Prediction
+
+        places = self._job_ids()
+        jobs = [places[pair] for pair in wanted]
+        found: dict[int, dict[str, Prediction]] = {job: {} for job in jobs}
+        for job, name, data in reduction.read_predictions(self._store, jobs, predict_sets):
+            found[job][name] = Prediction.from_arrow(data)
+        for job in jobs:
+            yield {name: found[job][name] for name in predict_sets if name in found[job]}
+
+    def _job_ids(self) -> dict[tuple[int, int], int]:
+        if self._ids is None:
+            cells, iterations, jobs = (self._jobs[name].tolist() for name in ("cell", "iteration", "job_id"))
+            self._ids = dict(zip(zip(cells, iterations, strict=True), jobs, strict=True))
+        return self._ids
+
+    def conditions(self) -> pd.DataFrame:
+        """Return all recorded conditions."""
+        import pandas as pd
+
+        rows = reduction.read_conditions(self._store, self._benchmarks)
+        found = pd.DataFrame(rows, columns=["job_id", "stage", "level", "message"])
+        placed = found.merge(self._jobs, on="job_id", how="inner")
+        return placed[list(CONDITION_COLUMNS)]
+
+    def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
+        """Return None: stored models are pickles, which are only opened on request."""
+        return None

@@ -1,0 +1,250 @@
+"""What reducing reads: current members of benchmarks, their jobs, scores, conditions and predictions, as columns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, and_, case, func, select
+
+from batchml.errors import UnknownKeyError, nearest
+from batchml.registry import tables as t
+from batchml.registry.specs import spec_bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import ColumnElement, Subquery
+
+    from batchml.registry.store import Store
+
+__all__ = [
+    "Member",
+    "read_benchmarks",
+    "read_condition_counts",
+    "read_conditions",
+    "read_jobs",
+    "read_measures",
+    "read_members",
+    "read_predictions",
+    "read_scores",
+    "read_specs",
+]
+
+Rows = list[tuple[Any, ...]]
+
+
+def read_benchmarks(store: Store, name: str | None) -> list[int]:
+    """Return the rows of the benchmark of that name, or of all, oldest first.
+
+    Raises
+    ------
+    UnknownKeyError
+        If no benchmark is called so.
+    """
+    with store.read() as connection:
+        found = connection.execute(select(t.benchmark.c.id, t.benchmark.c.name).order_by(t.benchmark.c.id)).all()
+    if name is None:
+        return [row.id for row in found]
+    ids = [row.id for row in found if row.name == name]
+    if not ids:
+        names = [row.name for row in found]
+        known = f"; there are {', '.join(names)}" if names else "; there is none yet"
+        raise UnknownKeyError(f"no benchmark is called '{name}'{nearest(name, names)}{known}")
+    return ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An experiment as a benchmark has it now.
+
+    Attributes
+    ----------
+    id, digest, seed
+        The experiment's row, its name by content, its root seed.
+    task_id, model_id, policy_id, resampling_id
+        Rows of specs; the resampling is the benchmark's own.
+    task, learner, resampling, params
+        Labels; `params` is JSON text.
+    """
+
+    id: int
+    digest: str
+    seed: int
+    task_id: int
+    model_id: int
+    policy_id: int
+    resampling_id: int
+    task: str
+    learner: str
+    resampling: str
+    params: str
+
+
+def read_members(store: Store, benchmarks: Sequence[int]) -> list[Member]:
+    """Return the experiments of the benchmarks in design order; one that is in several has the labels of the first."""
+    m, e = t.benchmark_experiment.c, t.experiment.c
+    statement = (
+        select(
+            e.id, e.digest, e.seed, e.task_id, e.model_id, e.policy_id, m.resampling_id,
+            m.task, m.learner, m.resampling, m.params,
+        )
+        .join(t.experiment, e.id == m.experiment_id)
+        .where(m.benchmark_id.in_(benchmarks))
+        .order_by(m.benchmark_id, m.position)
+    )  # fmt: skip
+    members: dict[int, Member] = {}
+    with store.read() as connection:
+        for row in connection.execute(statement).mappings():
+            members.setdefault(row["id"], Member(**row))
+    return list(members.values())
+
+
+def read_jobs(store: Store, benchmarks: Sequence[int]) -> Rows:
+    """Return a row per job of the members, by experiment and iteration.
+
+    Columns: job, experiment, iteration, state, n, n_missing, n_imputed, fit_s, predict_s; the last five are None where
+    there is no result.
+    """
+    job, result, attempt = t.job, t.result, t.attempt
+    statement = (
+        select(
+            job.c.id, job.c.experiment_id, job.c.iteration, job.c.state,
+            result.c.n, result.c.n_missing, result.c.n_imputed, attempt.c.fit_s, attempt.c.predict_s,
+        )
+        .select_from(_with_result().outerjoin(attempt, attempt.c.id == result.c.attempt_id))
+        .where(_is_member(benchmarks))
+        .order_by(job.c.experiment_id, job.c.iteration)
+    )  # fmt: skip
+    return _all(store, statement)
+
+
+def read_measures(store: Store, benchmarks: Sequence[int]) -> Rows:
+    """Return the measures of the benchmarks in their order: row of the spec, name, spec."""
+    m, s = t.benchmark_measure.c, t.spec.c
+    statement = (
+        select(m.measure_id, m.name, s.body)
+        .join(t.spec, s.id == m.measure_id)
+        .where(m.benchmark_id.in_(benchmarks))
+        .order_by(m.benchmark_id, m.position)
+    )
+    unique = {row[0]: row for row in _all(store, statement)}
+    return list(unique.values())
+
+
+def read_scores(store: Store, benchmarks: Sequence[int], measure: int) -> Rows:
+    """Return a row per stored score of a measure: job, kind (finite, nan, pos_inf, neg_inf), value."""
+    job, score = t.job, t.score
+    statement = (
+        select(score.c.job_id, score.c.kind, score.c.value)
+        .select_from(score.join(job, job.c.id == score.c.job_id))
+        .where(score.c.measure_id == measure, _is_member(benchmarks))
+    )
+    return _all(store, statement)
+
+
+def read_condition_counts(store: Store, benchmarks: Sequence[int]) -> Rows:
+    """Return a row per job for which something was recorded: job, number of warnings, number of errors."""
+    last, condition = _last_attempts(benchmarks), t.condition
+    counted = [func.sum(case((condition.c.level == level, 1), else_=0)) for level in ("warning", "error")]
+    statement = (
+        select(last.c.job_id, *counted)
+        .select_from(last.join(condition, condition.c.attempt_id == last.c.attempt_id))
+        .where(condition.c.level != "output")
+        .group_by(last.c.job_id)
+    )
+    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for job, warnings, errors in _all(store, statement):
+        counts[job] = [int(warnings), int(errors)]
+    for row in _all(store, _unrecorded_endings(last)):
+        counts[row[0]][1] += 1
+    return [(job, warnings, errors) for job, (warnings, errors) in counts.items()]
+
+
+def read_conditions(store: Store, benchmarks: Sequence[int]) -> Rows:
+    """Return the conditions of the attempts that count: job, stage, level, message.
+
+    Of each job that is the attempt that brought its result, else the last. An attempt that ended without a result and
+    recorded no error has one for its ending, of stage ``job``.
+    """
+    last, condition = _last_attempts(benchmarks), t.condition
+    statement = (
+        select(last.c.job_id, condition.c.stage, condition.c.level, condition.c.message)
+        .select_from(last.join(condition, condition.c.attempt_id == last.c.attempt_id))
+        .order_by(last.c.job_id, condition.c.number)
+    )
+    endings = [(job, "job", "error", message) for job, message in _all(store, _unrecorded_endings(last))]
+    return _all(store, statement) + endings
+
+
+def read_predictions(
+    store: Store, jobs: Sequence[int], predict_sets: Sequence[str], *, batch: int = 256
+) -> Iterator[tuple[int, str, bytes]]:
+    """Yield job, predict set and bytes, in batches of jobs in the order asked for; no transaction stays open."""
+    p = t.prediction.c
+    for start in range(0, len(jobs), batch):
+        some = list(jobs[start : start + batch])
+        statement = select(p.job_id, p.predict_set, p.data).where(p.job_id.in_(some), p.predict_set.in_(predict_sets))
+        for row in _all(store, statement):
+            yield row[0], row[1], row[2]
+
+
+def read_specs(store: Store, rows: Sequence[int]) -> dict[int, Any]:
+    """Return the bodies of specs by row."""
+    with store.read() as connection:
+        return spec_bodies(connection, rows)
+
+
+def _all(store: Store, statement: Select[Any]) -> Rows:
+    with store.read() as connection:
+        return [tuple(row) for row in connection.execute(statement)]
+
+
+def _with_result() -> Any:
+    return t.job.outerjoin(t.result, t.result.c.job_id == t.job.c.id)
+
+
+def _is_member(benchmarks: Sequence[int]) -> ColumnElement[bool]:
+    """Say that a job is an iteration that one of the benchmarks asks for now."""
+    m = t.benchmark_experiment.c
+    return (
+        select(m.experiment_id)
+        .where(
+            m.benchmark_id.in_(benchmarks),
+            m.experiment_id == t.job.c.experiment_id,
+            t.job.c.iteration < m.n_iterations,
+        )
+        .exists()
+    )
+
+
+def _last_attempts(benchmarks: Sequence[int]) -> Subquery:
+    """Return for each job the attempt it is known by: the one that brought its result, else the last that ended."""
+    latest = (
+        select(func.max(t.attempt.c.id))
+        .where(t.attempt.c.job_id == t.job.c.id, t.attempt.c.ended_at.is_not(None))
+        .scalar_subquery()
+    )
+    return (
+        select(
+            t.job.c.id.label("job_id"),
+            t.job.c.state.label("state"),
+            func.coalesce(t.result.c.attempt_id, latest).label("attempt_id"),
+        )
+        .select_from(_with_result())
+        .where(_is_member(benchmarks))
+        .subquery("last")
+    )
+
+
+def _unrecorded_endings(last: Subquery) -> Select[Any]:
+    """Select job and message of attempts that ended badly without an error among their conditions."""
+    a, c = t.attempt.c, t.condition.c
+    recorded = select(c.attempt_id).where(c.attempt_id == a.id, c.level == "error").exists()
+    return (
+        select(last.c.job_id, func.coalesce(a.message, a.outcome))
+        .select_from(last.join(t.attempt, and_(a.id == last.c.attempt_id)))
+        .where(last.c.state == "error", ~recorded)
+        .order_by(last.c.job_id)
+    )
