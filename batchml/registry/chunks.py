@@ -1,0 +1,41 @@
+"""Long changes in short transactions: no writer of a SQLite file may keep the others waiting for more than 250 ms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection
+
+if TYPE_CHECKING:
+    from batchml.registry.store import Store
+
+__all__ = ["chunked"]
+
+_AIM_S = 0.1
+_FIRST = 2_000
+_MOST = 50_000
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def chunked(
+    store: Store, items: Sequence[Item], act: Callable[[Connection, Sequence[Item]], Answer], first: int = _FIRST
+) -> list[Answer]:
+    """Call `act` on slices of `items`, each in a write transaction of its own of about 100 ms, and return its answers.
+
+    Each slice must leave the registry in a state from which doing it all again comes to the same end.
+    """
+    answers: list[Answer] = []
+    start, size = 0, first
+    while start < len(items):
+        part = items[start : start + size]
+        with store.write() as connection:
+            began = time.perf_counter()
+            answers.append(act(connection, part))
+            took = time.perf_counter() - began
+        start += len(part)
+        size = max(1, min(_MOST, int(size * min(4.0, _AIM_S / max(took, 1e-4)))))
+    return answers

@@ -1,0 +1,133 @@
+"""Taking work: which queued jobs a worker gets, and the attempts opened for them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from batchml.core.attempt import Assignment
+from batchml.registry import queries
+from batchml.registry.experiments import cached_experiments
+from batchml.registry.processes import boot_seconds
+
+if TYPE_CHECKING:
+    from batchml.registry.store import Store
+
+__all__ = ["Claimed", "Post", "claim", "read_open"]
+
+LEASE_S = 60.0
+_STALE_S = 10.0
+_MOST_HELD = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A worker as claiming sees it: its row, its resource class, its slots, and the moment by the clock of leases."""
+
+    worker_id: int
+    resource_id: int
+    slots: int
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """New assignments, and what is left to wait for; see `Exchange`."""
+
+    assignments: tuple[Assignment, ...]
+    waiting: int
+    next_s: float
+
+
+def claim(store: Store, connection: Connection, post: Post, want: int, revision: int) -> Claimed:
+    """Open attempts for up to `want` queued jobs of the worker's resource class.
+
+    Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished job gives at most one job
+    a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing else.
+    """
+    held = connection.execute(queries.open_attempts(), {"worker": post.worker_id}).all()
+    live = connection.execute(queries.live_slots(), {"resource": post.resource_id, "since": post.now_s - LEASE_S}).scalar_one()
+    live = max(int(live), post.slots)
+    bound = 2 * live * max(want, 1)
+    waiting = int(connection.execute(queries.count_waiting(), {"resource": post.resource_id, "bound": bound}).scalar_one())
+    if want <= 0 or waiting == 0 or any(row.alone for row in held):
+        return Claimed(assignments=(), waiting=waiting, next_s=0.0)
+    share = min(want, math.ceil(waiting / (2 * live)))
+    chosen = _choose(store, connection, post, share)
+    alone = False
+    if not chosen and not held:
+        rows = connection.execute(queries.claimable(1), {"resource": post.resource_id, "want": 1}).all()
+        chosen = [row.id for row in rows]
+        alone = bool(chosen)
+    if not chosen:
+        due = connection.execute(queries.next_due(), {"resource": post.resource_id}).scalar()
+        return Claimed(assignments=(), waiting=waiting, next_s=max(0.0, float(due)) if due is not None else 0.0)
+    return Claimed(
+        assignments=_open(store, connection, post, chosen, revision, alone=alone), waiting=waiting - len(chosen), next_s=0.0
+    )
+
+
+def _choose(store: Store, connection: Connection, post: Post, want: int) -> list[int]:
+    rows = connection.execute(queries.claimable(0), {"resource": post.resource_id, "want": want}).all()
+    expected = _expected(store, connection, {row.experiment_id for row in rows}, post.now_s)
+    given: Counter[int] = Counter()
+    chosen = []
+    for row in rows:
+        given[row.experiment_id] += 1
+        # Nobody knows how long these take: a batch of them could keep one slot busy for a day while others starve.
+        if given[row.experiment_id] <= post.slots or row.experiment_id in expected:
+            chosen.append(row.id)
+    return chosen
+
+
+def _open(
+    store: Store, connection: Connection, post: Post, chosen: list[int], revision: int, *, alone: bool
+) -> tuple[Assignment, ...]:
+    connection.execute(queries.start_jobs(), {"ids": chosen})
+    opened = connection.execute(
+        queries.open_attempts_for(), {"ids": chosen, "worker": post.worker_id, "alone": int(alone)}
+    ).all()
+    assignments = read_open(store, connection, post.worker_id, revision)
+    new = {row.id for row in opened}
+    return tuple(assignment for assignment in assignments if assignment.attempt_id in new)
+
+
+def read_open(store: Store, connection: Connection, worker_id: int, revision: int) -> tuple[Assignment, ...]:
+    """Return the open attempts of a worker as assignments."""
+    rows = connection.execute(queries.assigned(), {"worker": worker_id}).all()
+    ids = {row.experiment_id for row in rows}
+    experiments = cached_experiments(store, connection, revision, ids)
+    expected = _expected(store, connection, ids, boot_seconds())
+    return tuple(
+        Assignment(
+            attempt_id=attempt_id,
+            job_id=job_id,
+            iteration=iteration,
+            experiment=experiments[experiment_id],
+            alone=bool(alone),
+            expected_s=expected.get(experiment_id),
+        )
+        for attempt_id, job_id, iteration, experiment_id, alone in rows
+    )
+
+
+def _expected(store: Store, connection: Connection, ids: Iterable[int], now_s: float) -> dict[int, float]:
+    """Return median wall times of experiments that have finished jobs; read again now and then."""
+    held: dict[int, tuple[float, float]] = store.memo.setdefault("expected", {})
+    wanted = set(ids)
+    old = [key for key in wanted if key not in held or now_s - held[key][1] > _STALE_S]
+    if old:
+        if len(held) > _MOST_HELD:
+            held.clear()
+            old = list(wanted)
+        times: dict[int, list[float]] = {}
+        for key, wall_s in connection.execute(queries.wall_times(), {"ids": old}):
+            times.setdefault(key, []).append(wall_s)
+        held.update({key: (statistics.median(values), now_s) for key, values in times.items()})
+    return {key: held[key][0] for key in wanted if key in held}

@@ -1,0 +1,269 @@
+"""Giving work back: what an ending makes of its attempt and its job (the table of outcomes in ARCHITECTURE.md)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batchml.core.attempt import Ending, Outcome
+from batchml.core.conditions import fingerprint
+from batchml.registry import queries
+from batchml.registry.dialects import run_many
+
+__all__ = ["FAILURES", "Fate", "close_outcomes", "fate", "release"]
+
+FAILURES = frozenset(
+    {
+        Ending.LEARNER_ERROR,
+        Ending.CONFIG_ERROR,
+        Ending.TIMEOUT,
+        Ending.OUT_OF_MEMORY,
+        Ending.CRASHED,
+        Ending.LOST,
+        Ending.INFRASTRUCTURE,
+    }
+)
+"""Endings that a user wants to see among the errors; the others are nobody's failure."""
+
+_BACK_OFF_S = (2.0, 15.0, 60.0)  # one for each retry after the system's hiccup
+_LOSSES_ALONE = 2
+_MESSAGE = 2000
+_TRACEBACK = 20_000
+_log = logging.getLogger("batchml.registry")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What becomes of a job when an attempt at it ends."""
+
+    state: str
+    charged: int = 0
+    hiccups: int = 0
+    lost_alone: int = 0
+    suspect: int = 0
+    delay_s: float | None = None
+    attempts: int = 0
+
+
+def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect: int) -> Fate:
+    """Look an ending up in the table of outcomes.
+
+    Parameters
+    ----------
+    alone
+        The attempt ran while nothing else ran in its worker.
+    hiccups, lost_alone, suspect
+        The job's history: `infrastructure` endings in a row, losses while alone, and whether its last worker died.
+    """
+    if ending is Ending.LOST:
+        losses = lost_alone + alone
+        if losses >= _LOSSES_ALONE:
+            return Fate(state="error", charged=1, lost_alone=losses, suspect=1)
+        return Fate(state="queued", charged=int(alone), hiccups=hiccups, lost_alone=losses, suspect=1)
+    if ending is Ending.INFRASTRUCTURE:
+        if hiccups >= len(_BACK_OFF_S):
+            return Fate(state="error", hiccups=hiccups + 1, lost_alone=lost_alone, suspect=suspect)
+        delay = _BACK_OFF_S[hiccups]
+        return Fate(state="queued", hiccups=hiccups + 1, lost_alone=lost_alone, suspect=suspect, delay_s=delay)
+    if ending in {Ending.PREEMPTED, Ending.RELEASED}:
+        # A claim that never started was no try.
+        tries = -1 if ending is Ending.RELEASED else 0
+        return Fate(state="queued", hiccups=hiccups, lost_alone=lost_alone, suspect=suspect, attempts=tries)
+    if ending is Ending.CANCELLED:
+        return Fate(state="cancelled", lost_alone=lost_alone, suspect=suspect)
+    if ending is Ending.CONFIG_ERROR:
+        return Fate(state="error")
+    assert ending in FAILURES, ending
+    return Fate(state="error", charged=1)
+
+
+def close_outcomes(connection: Connection, worker_id: int, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+    """Close attempts, store what they bring, move their jobs; return the attempts that were refused.
+
+    An outcome that is there already (its reply was lost) is accepted again. A result of an attempt taken for lost is accepted if nobody
+    has reset or cancelled its job and no other result is there; a successor's open attempt is then superseded.
+    """
+    if not outcomes:
+        return ()
+    known = {row.id: row for row in connection.execute(queries.delivered(), {"ids": [o.attempt_id for o in outcomes]})}
+    lost: list[int] = []
+    accepted: list[Outcome] = []
+    late: list[Outcome] = []
+    answered: list[int] = []
+    for outcome in {o.attempt_id: o for o in outcomes}.values():
+        row = known.get(outcome.attempt_id)
+        if row is None or row.worker_id != worker_id:
+            lost.append(outcome.attempt_id)
+        elif row.outcome is None:
+            accepted.append(outcome)
+        elif row.outcome == outcome.ending.value:
+            answered.append(outcome.attempt_id)
+        elif _is_late_result(row, outcome):
+            late.append(outcome)
+        else:
+            lost.append(outcome.attempt_id)
+            answered.append(outcome.attempt_id)
+            _log.warning(
+                "attempt %d at job %d came back as %s, after it was closed as %s: dropped",
+                outcome.attempt_id,
+                row.job_id,
+                outcome.ending.value,
+                row.outcome,
+            )
+    if late:
+        _supersede(connection, [known[o.attempt_id].job_id for o in late])
+    _write(connection, [*accepted, *late], known)
+    recalled = [key for key in answered if known[key].recalled]
+    if recalled:
+        connection.execute(queries.forget_recall(), {"ids": recalled})
+    return tuple(lost)
+
+
+def _is_late_result(row: Any, outcome: Outcome) -> bool:
+    return (
+        row.outcome == Ending.LOST.value
+        and outcome.ending is Ending.DONE
+        and row.generation == row.job_generation
+        and row.result_of is None
+        and row.state in {"queued", "running", "error"}
+    )
+
+
+def _supersede(connection: Connection, jobs: Sequence[int]) -> None:
+    """Close the open attempts of jobs that are about to be done by a late result."""
+    ids = [row.id for row in connection.execute(queries.successors(), {"ids": jobs})]
+    if ids:
+        values = {"ids": ids, "outcome": Ending.SUPERSEDED.value, "recall": 1, "note": None, "mark": None}
+        connection.execute(queries.close_plainly(), values)
+
+
+def _write(connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any]) -> None:
+    if not outcomes:
+        return
+    closed = run_many(connection, queries.close_attempt(), queries.CLOSE_NAMES, [_closing(o) for o in outcomes])
+    assert closed in {len(outcomes), -1}, (closed, len(outcomes))
+    done = [o for o in outcomes if o.ending is Ending.DONE]
+    _store_results(connection, done, known)
+    if done:
+        connection.execute(queries.finish_jobs(), {"ids": [known[o.attempt_id].job_id for o in done]})
+    moves = [_move(o.ending, known[o.attempt_id]) for o in outcomes if o.ending is not Ending.DONE]
+    run_many(connection, queries.move_job(), queries.MOVE_NAMES, moves)
+    run_many(connection, queries.add_condition(), queries.CONDITION_NAMES, [row for o in outcomes for row in _conditions(o)])
+    run_many(connection, queries.add_log(), queries.LOG_NAMES, [(o.attempt_id, o.log) for o in outcomes if o.log])
+
+
+def _move(ending: Ending, row: Any) -> tuple[Any, ...]:
+    new = fate(ending, alone=bool(row.alone), hiccups=row.hiccups, lost_alone=row.lost_alone, suspect=row.suspect)
+    return (
+        new.state,
+        new.attempts,
+        new.charged,
+        new.hiccups,
+        new.lost_alone,
+        new.suspect,
+        new.delay_s,
+        row.job_id,
+    )
+
+
+def mark_of(ending: Ending, error_type: str | None, message: str | None) -> str | None:
+    """Return the fingerprint of a failure, None for what is none."""
+    return fingerprint(error_type or ending.value, message or "") if ending in FAILURES else None
+
+
+def _closing(outcome: Outcome) -> tuple[Any, ...]:
+    return (
+        outcome.ending.value,
+        outcome.signal,
+        outcome.error_type,
+        _cut(outcome.message, _MESSAGE),
+        _cut(outcome.traceback, _TRACEBACK),
+        mark_of(outcome.ending, outcome.error_type, outcome.message),
+        outcome.fit_s,
+        outcome.predict_s,
+        outcome.wall_s,
+        outcome.cpu_s,
+        outcome.peak_mb,
+        outcome.threads,
+        " ".join(outcome.dirty) or None,
+        outcome.attempt_id,
+    )
+
+
+def _cut(text: str | None, limit: int) -> str | None:
+    """Shorten a text in its middle: the cause of an error stands at its end, the place at its beginning."""
+    if text is None or len(text) <= limit:
+        return text
+    half = (limit - 40) // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"
+
+
+def _conditions(outcome: Outcome) -> Iterable[tuple[Any, ...]]:
+    for number, event in enumerate(outcome.conditions):
+        yield (
+            outcome.attempt_id,
+            number,
+            event.stage,
+            event.level,
+            event.kind,
+            _cut(event.message, _MESSAGE),
+            _cut(event.traceback, _TRACEBACK),
+            fingerprint(event.kind, event.message),
+        )
+
+
+def _store_results(connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any]) -> None:
+    results, scores, predictions = [], [], []
+    for outcome in outcomes:
+        found = outcome.result
+        if found is None:
+            raise ValueError(f"attempt {outcome.attempt_id} says that it is done but brings no result")
+        job_id = known[outcome.attempt_id].job_id
+        results.append(
+            (job_id, outcome.attempt_id, found.completeness, found.n, found.n_missing, found.n_imputed, None)
+        )
+        scores.extend((job_id, measure, *_score(value)) for measure, value in found.scores if value is not None)
+        predictions.extend((job_id, name, data) for name, data in found.predictions.items())
+    run_many(connection, queries.add_result(), queries.RESULT_NAMES, results)
+    run_many(connection, queries.add_score(), queries.SCORE_NAMES, scores)
+    run_many(connection, queries.add_prediction(), queries.PREDICTION_NAMES, predictions)
+
+
+def _score(value: float) -> tuple[str, float | None]:
+    if math.isfinite(value):
+        return "finite", float(value)
+    if math.isnan(value):
+        return "nan", None
+    return ("pos_inf" if value > 0 else "neg_inf"), None
+
+
+def release(connection: Connection, worker_id: int, attempts: Sequence[int]) -> None:
+    """Take back attempts that their worker never started."""
+    if not attempts:
+        return
+    rows = connection.execute(queries.delivered(), {"ids": list(attempts)}).all()
+    mine = [row for row in rows if row.worker_id == worker_id]
+    close_rows(connection, [row for row in mine if row.outcome is None], Ending.RELEASED)
+    recalled = [row.id for row in mine if row.recalled]
+    if recalled:
+        connection.execute(queries.forget_recall(), {"ids": recalled})
+
+
+def close_rows(connection: Connection, rows: Sequence[Any], ending: Ending, note: str | None = None, *, recall: bool = False) -> None:
+    """Close open attempts (rows of `queries.delivered`) with one ending for all, and move their jobs."""
+    if not rows:
+        return
+    values = {
+        "ids": [row.id for row in rows],
+        "outcome": ending.value,
+        "recall": int(recall),
+        "note": note,
+        "mark": mark_of(ending, None, note),
+    }
+    connection.execute(queries.close_plainly(), values)
+    run_many(connection, queries.move_job(), queries.MOVE_NAMES, [_move(ending, row) for row in rows])

@@ -1,0 +1,158 @@
+"""What SQLite and PostgreSQL spell differently: types, clocks, sets of ids, inserts that skip what is there.
+
+Nothing outside this module asks for a dialect's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Connection,
+    DateTime,
+    Dialect,
+    Double,
+    Executable,
+    Insert,
+    Integer,
+    Table,
+    Text,
+    bindparam,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ColumnElement, FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+__all__ = ["Id", "Json", "Time", "among", "among_words", "epoch_now", "insert_new", "run_many", "utc_now"]
+
+Id = BigInteger().with_variant(Integer(), "sqlite")
+"""Row ids: 64 bits on both; SQLite makes only ``INTEGER PRIMARY KEY`` an alias of its row id."""
+
+Time = DateTime(timezone=True).with_variant(Text(), "sqlite")
+"""Moments in UTC; text with milliseconds on SQLite."""
+
+Json = JSON()
+"""Plain data. Not JSONB: that one rewrites numbers."""
+
+
+class utc_now(FunctionElement[Any]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock, for display."""
+
+    type = Time
+    inherit_cache = True
+
+
+@compiles(utc_now, "sqlite")
+def _utc_now_sqlite(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # CURRENT_TIMESTAMP has whole seconds, and 'subsec' is NULL before 3.42.
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+@compiles(utc_now, "postgresql")
+def _utc_now_postgresql(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "now()"
+
+
+class epoch_now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """Seconds since 1970 by the database's clock, for back-off."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(epoch_now, "sqlite")
+def _epoch_now_sqlite(_element: epoch_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(epoch_now, "postgresql")
+def _epoch_now_postgresql(_element: epoch_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "extract(epoch FROM now())::double precision"
+
+
+class _Listing(TypeDecorator[Sequence[Any]]):
+    """One bound value that holds any number of ids or words, so that the number of statements never grows with them."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, element: type[BigInteger] | type[Text]) -> None:
+        super().__init__()
+        self.element = element
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.ARRAY(self.element()))
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return None if value is None else list(value)
+        return json.dumps(list(value))
+
+
+class _among(FunctionElement[bool]):  # noqa: N801 - reads as the SQL operator it is
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_among, "sqlite")
+def _among_sqlite(element: _among, compiler: SQLCompiler, **options: Any) -> str:
+    column, listing = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} IN (SELECT value FROM json_each({listing})))"
+
+
+@compiles(_among, "postgresql")
+def _among_postgresql(element: _among, compiler: SQLCompiler, **options: Any) -> str:
+    column, listing = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} = ANY ({listing}))"
+
+
+def among(column: ColumnElement[Any], name: str = "ids") -> ColumnElement[bool]:
+    """Return `column` IN the list of ids that the parameter `name` holds, of any length."""
+    return _among(column, bindparam(name, type_=_Listing(BigInteger)))
+
+
+def among_words(column: ColumnElement[Any], name: str = "words") -> ColumnElement[bool]:
+    """Return `column` IN the list of words that the parameter `name` holds, of any length."""
+    return _among(column, bindparam(name, type_=_Listing(Text)))
+
+
+def insert_new(dialect: Dialect, table: Table) -> Insert:
+    """Return an INSERT that skips rows that are there."""
+    if dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+@lru_cache(maxsize=256)
+def _prepared(statement: Executable, dialect_name: str) -> tuple[str, tuple[str, ...] | None]:
+    dialect: Any = sqlite.dialect() if dialect_name == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    positions = compiled.positiontup
+    return str(compiled), None if positions is None else tuple(positions)
+
+
+def run_many(
+    connection: Connection, statement: Executable, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> int:
+    """Run a statement once per row of plain values and return the number of rows it touched.
+
+    For the few statements that run once per job: the values go to the driver as they are, without a dictionary and a type conversion each.
+    `statement` must be the same object at each call (it is compiled once) and name its parameters in the order of `names`.
+    """
+    if not rows:
+        return 0
+    text, positions = _prepared(statement, connection.dialect.name)
+    if positions is None:
+        return connection.exec_driver_sql(text, [dict(zip(names, row, strict=True)) for row in rows]).rowcount
+    assert positions == names, (positions, names)
+    return connection.exec_driver_sql(text, list(rows)).rowcount

@@ -1,0 +1,88 @@
+"""The one call between a worker and the registry: deliver, release, beat and claim, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc
+
+from batchml.core.attempt import Assignment, Exchange, Order, Outcome
+from batchml.errors import RegistryError
+from batchml.registry import queries
+from batchml.registry.claim import Post, claim, read_open
+from batchml.registry.close import close_outcomes, release
+from batchml.registry.processes import boot_seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from batchml.registry.store import Store
+
+__all__ = ["PoisonedError", "exchange", "open_attempts"]
+
+
+class PoisonedError(ValueError):
+    """The database refuses an outcome for what it holds; nothing of the batch was committed."""
+
+
+def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released: Sequence[int], want: int) -> Exchange:
+    """Deliver outcomes, give attempts back unstarted, renew the lease and claim up to `want` jobs, in one transaction.
+
+    Raises
+    ------
+    PoisonedError
+        An outcome cannot be stored; nothing was committed. Deliver it alone to find it.
+    RegistryError
+        The database failed or the worker is unknown or has stopped; it may or may not have been committed.
+    """
+    outcomes = [_store_model(store, outcome) for outcome in outcomes]
+    with store.write() as connection:
+        now = boot_seconds()
+        order = _beat(connection, worker_id, now)
+        try:
+            lost = close_outcomes(connection, worker_id, outcomes)
+        except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
+            raise PoisonedError(f"the database refused an outcome: {error.orig}") from None
+        except (UnicodeError, OverflowError, ValueError, TypeError) as error:
+            raise PoisonedError(f"an outcome cannot be stored: {error}") from None
+        release(connection, worker_id, released)
+        revision = connection.execute(queries.revision()).scalar_one()
+        post = _post(store, connection, worker_id, now)
+        claimed = claim(store, connection, post, want if order is Order.GO_ON else 0, revision)
+        cancel = connection.execute(queries.recalled(), {"worker": worker_id}).scalars().all()
+    return Exchange(
+        assignments=claimed.assignments,
+        lost=lost,
+        order=order,
+        cancel=tuple(cancel),
+        waiting=claimed.waiting,
+        next_s=claimed.next_s,
+    )
+
+
+def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
+    """Return the attempts of a worker that the registry holds open."""
+    with store.read() as connection:
+        revision = connection.execute(queries.revision()).scalar_one()
+        return read_open(store, connection, worker_id, revision)
+
+
+def _beat(connection: Connection, worker_id: int, now_s: float) -> Order:
+    wanted = connection.execute(queries.beat(), {"worker": worker_id, "beat": now_s}).scalar()
+    if wanted is None:
+        raise RegistryError(f"worker {worker_id} is unknown here or has said that it stopped; start another")
+    return Order(wanted)
+
+
+def _post(store: Store, connection: Connection, worker_id: int, now_s: float) -> Post:
+    key = ("post", worker_id)
+    if key not in store.memo:
+        store.memo[key] = tuple(connection.execute(queries.post(), {"worker": worker_id}).one())
+    resource_id, slots = store.memo[key]
+    return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s)
+
+
+def _store_model(store: Store, outcome: Outcome) -> Outcome:
+    return outcome

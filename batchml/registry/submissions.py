@@ -1,0 +1,103 @@
+"""Submissions: jobs handed to an executor with the resources that each of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from batchml.core.digest import digest
+from batchml.errors import UnknownKeyError
+from batchml.registry.chunks import chunked
+from batchml.registry.dialects import among, insert_new
+from batchml.registry.tables import benchmark_experiment, job, resource, submission
+
+if TYPE_CHECKING:
+    from batchml.registry.store import Store
+
+__all__ = ["add_submission", "last_submission", "submit"]
+
+
+def add_submission(connection: Connection, resources: Mapping[str, Any], executor: str, settings: Mapping[str, Any]) -> int:
+    """Enter a submission; equal resources are one class."""
+    name = digest(dict(resources))
+    connection.execute(insert_new(connection.dialect, resource), {"digest": name, "body": dict(resources)})
+    resource_id = connection.execute(select(resource.c.id).where(resource.c.digest == name)).scalar_one()
+    values = {"resource_id": resource_id, "executor": executor, "settings": dict(settings)}
+    return int(connection.execute(submission.insert().returning(submission.c.id), values).scalar_one())
+
+
+def submit(
+    store: Store,
+    jobs: Sequence[int] | None = None,
+    resources: Mapping[str, Any] | None = None,
+    executor: str = "local",
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[int, int]:
+    """Queue defined jobs and return the submission's id and the number of jobs queued.
+
+    Jobs that are queued, running or ended stay as they are: `retry` and `reset` are for those.
+
+    Parameters
+    ----------
+    jobs
+        Ids; None stands for all defined jobs of current benchmarks.
+    resources
+        What one iteration needs (cpus, memory, ...), as plain data: workers of this submission claim jobs of equal resources.
+    executor, settings
+        Who starts the workers and with what, kept for `resume`.
+    """
+    with store.read() as connection:
+        ids = defined_jobs(connection, jobs, store)
+    with store.write() as connection:
+        submission_id = add_submission(connection, resources or {}, executor, settings or {})
+        resource_id = connection.execute(
+            select(submission.c.resource_id).where(submission.c.id == submission_id)
+        ).scalar_one()
+    queue = (
+        update(job)
+        .where(among(job.c.id), job.c.state == "defined")
+        .values(state="queued", submission_id=bindparam("submission"), resource_id=bindparam("resource"))
+    )
+
+    def act(connection: Connection, part: Sequence[int]) -> int:
+        values = {"ids": part, "submission": submission_id, "resource": resource_id}
+        return connection.execute(queue, values).rowcount
+
+    return submission_id, sum(chunked(store, ids, act))
+
+
+def defined_jobs(connection: Connection, jobs: Sequence[int] | None, store: Store) -> list[int]:
+    """Return the ids of jobs that a submission would queue.
+
+    Raises
+    ------
+    UnknownKeyError
+        An id names no job.
+    """
+    if jobs is None:
+        member = select(benchmark_experiment.c.experiment_id).where(
+            benchmark_experiment.c.experiment_id == job.c.experiment_id,
+            job.c.iteration < benchmark_experiment.c.n_iterations,
+        )
+        found = select(job.c.id).where(job.c.state == "defined", member.exists()).order_by(job.c.id)
+        return list(connection.execute(found).scalars())
+    wanted = select(job.c.id, job.c.state).where(among(job.c.id)).order_by(job.c.id)
+    rows = connection.execute(wanted, {"ids": list(jobs)}).all()
+    unknown = sorted(set(jobs) - {row.id for row in rows})
+    if unknown:
+        raise UnknownKeyError(f"there is no job {unknown[0]} in {store.place}")
+    return [row.id for row in rows if row.state == "defined"]
+
+
+def last_submission(store: Store) -> Any | None:
+    """Return the row of the newest submission with its resources (`id`, `executor`, `settings`, `body`), None if there is none."""
+    newest = (
+        select(submission.c.id, submission.c.executor, submission.c.settings, resource.c.body)
+        .join_from(submission, resource)
+        .order_by(submission.c.id.desc())
+        .limit(1)
+    )
+    with store.read() as connection:
+        return connection.execute(newest).one_or_none()

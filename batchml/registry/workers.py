@@ -1,0 +1,120 @@
+"""Workers: who they are, what they are asked to do, and when they have stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from batchml.core.attempt import Ending
+from batchml.errors import UnknownKeyError
+from batchml.registry import queries
+from batchml.registry.close import close_rows
+from batchml.registry.dialects import among, utc_now
+from batchml.registry.processes import Process, boot_seconds, here
+from batchml.registry.tables import attempt, submission, worker
+
+if TYPE_CHECKING:
+    from batchml.registry.store import Store
+
+__all__ = ["live_workers", "register_worker", "stop_worker", "stop_workers"]
+
+
+def register_worker(
+    store: Store,
+    submission_id: int,
+    *,
+    slots: int,
+    process: Process | None = None,
+    scheduler_id: str | None = None,
+    incarnation: int = 0,
+) -> int:
+    """Enter a worker and return its id; its first beat is now.
+
+    Parameters
+    ----------
+    submission_id
+        Whose resource class it works for.
+    slots
+        Iterations it runs at once.
+    process
+        Who it is; default this process.
+    scheduler_id, incarnation
+        The scheduler's name for its allocation and how often that was requeued: a new incarnation closes its predecessors' attempts as
+        `preempted`.
+    """
+    me = process or here()
+    with store.write() as connection:
+        if connection.execute(select(submission.c.id).where(submission.c.id == submission_id)).scalar() is None:
+            raise UnknownKeyError(f"there is no submission {submission_id} in {store.place}")
+        values: dict[str, Any] = {
+            "submission_id": submission_id,
+            "host": me.host,
+            "boot_id": me.boot_id,
+            "pid": me.pid,
+            "pid_start": me.pid_start,
+            "pid_ns": me.pid_ns,
+            "scheduler_id": scheduler_id,
+            "incarnation": incarnation,
+            "slots": slots,
+            "beat_s": boot_seconds(),
+        }
+        worker_id = connection.execute(worker.insert().returning(worker.c.id), values).scalar_one()
+        if scheduler_id is not None:
+            _replace_predecessors(connection, scheduler_id, incarnation)
+        return int(worker_id)
+
+
+def _replace_predecessors(connection: Connection, scheduler_id: str, incarnation: int) -> None:
+    older = select(worker.c.id).where(
+        worker.c.scheduler_id == scheduler_id, worker.c.incarnation < incarnation, worker.c.stopped_at.is_(None)
+    )
+    for worker_id in connection.execute(older).scalars().all():
+        end_worker(connection, worker_id, "stopped", "requeued by its scheduler", Ending.PREEMPTED)
+
+
+def end_worker(connection: Connection, worker_id: int, state: str, reason: str, ending: Ending) -> list[Any]:
+    """Close a worker and its open attempts; return the rows of those."""
+    held = connection.execute(queries.open_attempts(), {"worker": worker_id}).all()
+    rows: list[Any] = []
+    if held:
+        rows = list(connection.execute(queries.delivered(), {"ids": [row.id for row in held]}))
+        close_rows(connection, rows, ending, reason if ending is Ending.LOST else None)
+    stopped = update(worker).where(worker.c.id == bindparam("which"), worker.c.stopped_at.is_(None))
+    connection.execute(stopped.values(state=state, stopped_at=utc_now(), reason=reason), {"which": worker_id})
+    if state == "stopped":
+        # Nobody is left to be told.
+        forget = update(attempt).where(attempt.c.worker_id == bindparam("which"), attempt.c.recalled == 1)
+        connection.execute(forget.values(recalled=0), {"which": worker_id})
+    return rows
+
+
+def stop_worker(store: Store, worker_id: int, reason: str) -> None:
+    """Say that a worker has ended by itself; what it still holds is given back."""
+    with store.write() as connection:
+        end_worker(connection, worker_id, "stopped", reason, Ending.PREEMPTED)
+
+
+def stop_workers(store: Store, workers: Sequence[int] | None = None, *, now: bool = False) -> list[int]:
+    """Ask workers (default: all that live) to drain, or to stop at once; return the ids of those that will be told."""
+    with store.write() as connection:
+        chosen = update(worker).where(worker.c.stopped_at.is_(None))
+        values: dict[str, Any] = {"order": "stop" if now else "drain"}
+        if workers is not None:
+            known = set(connection.execute(select(worker.c.id).where(among(worker.c.id)), {"ids": list(workers)}).scalars())
+            unknown = sorted(set(workers) - known)
+            if unknown:
+                raise UnknownKeyError(f"there is no worker {unknown[0]} in {store.place}; `batchml sql 'select * from workers'` lists them")
+            chosen = chosen.where(among(worker.c.id))
+            values["ids"] = list(workers)
+        told = connection.execute(
+            chosen.values(wanted=bindparam("order"), state="draining").returning(worker.c.id), values
+        )
+        return sorted(told.scalars())
+
+
+def live_workers(store: Store) -> list[Any]:
+    """Return the rows of the workers that have not ended."""
+    with store.read() as connection:
+        return list(connection.execute(select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)))
