@@ -47,6 +47,8 @@ class StageCall:
         Of this stage; all its random numbers come from it.
     model
         What training returned; for predict only.
+    truth
+        False: the task's target is not known (new data).
     """
 
     stage: StageName
@@ -56,6 +58,7 @@ class StageCall:
     seed: int
     threads: int = 1
     model: Any = None
+    truth: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

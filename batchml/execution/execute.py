@@ -6,8 +6,10 @@ import contextlib
 import random
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.prediction import as_prediction
 from batchml.core.seed import seed_globals
 from batchml.errors import ConfigError, StageTimeoutError
 from batchml.execution.call import Failure, FailureKind, Partner, StageCall, StageName, StageReply
@@ -67,9 +69,7 @@ def _run(call: StageCall) -> Any:
         return learner._fit(call.task, call.row_ids, seed=call.seed)  # noqa: SLF001 - the hooks of subclasses
     raw = learner._predict(call.model, call.task, call.row_ids, seed=call.seed)  # noqa: SLF001
     # Checked within the stage: a wrong length or an unknown label is the learner's error, and can be encapsulated.
-    from batchml.core.prediction import as_prediction
-
-    return as_prediction(call.task, call.row_ids, raw)
+    return as_prediction(call.task, call.row_ids, raw, truth=call.truth)
 
 
 def _failure(stage: StageName, error: BaseException) -> Failure:
@@ -99,7 +99,8 @@ def run_stage(
             from batchml.core.catalog import resolve_name
 
             partner = resolve_name("execution.sandbox:session_partner")()
-        return partner.run(call, timeout)
+        # Without what it learned before: the model travels by itself.
+        return partner.run(replace(call, learner=call.learner.clone()), timeout)
     captured = method == "capture"
     with kept_random_state() if not record else contextlib.nullcontext():
         return execute(call, timeout=timeout, record=record or captured, output=captured, interrupts=record)

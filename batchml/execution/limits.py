@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from batchml.errors import StageTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["TIMEOUT_MESSAGE", "can_interrupt", "thread_limit", "time_limit"]
+__all__ = ["TIMEOUT_MESSAGE", "announced", "can_interrupt", "thread_limit", "time_limit"]
 
 TIMEOUT_MESSAGE = "reached elapsed time limit"
 
@@ -40,12 +40,41 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise StageTimeoutError(TIMEOUT_MESSAGE)
     start = time.perf_counter()
     try:
-        with _alarm(seconds) if can_interrupt() else contextlib.nullcontext():
+        with _told(seconds), _alarm(seconds) if can_interrupt() else contextlib.nullcontext():
             yield
     except _Overdue as error:
         raise StageTimeoutError(TIMEOUT_MESSAGE) from error
     if time.perf_counter() - start > seconds:
         raise StageTimeoutError(TIMEOUT_MESSAGE)
+
+
+_listener: Callable[[float | None], None] | None = None
+
+
+@contextlib.contextmanager
+def announced(listener: Callable[[float | None], None]) -> Iterator[None]:
+    """Tell `listener` of every limit that begins in the body (its seconds) and ends (None).
+
+    A worker's supervisor ends the process when a limit has passed that nothing in the process could enforce.
+    """
+    global _listener  # noqa: PLW0603 - limits belong to the process, like the signal that enforces them
+    before, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = before
+
+
+@contextlib.contextmanager
+def _told(seconds: float) -> Iterator[None]:
+    if _listener is None:
+        yield
+        return
+    _listener(seconds)
+    try:
+        yield
+    finally:
+        _listener(None)
 
 
 class _Overdue(BaseException):

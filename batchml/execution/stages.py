@@ -6,6 +6,8 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from batchml.core.conditions import Condition
 from batchml.core.seed import derive
 from batchml.errors import LearnerError
@@ -22,7 +24,6 @@ from batchml.execution.call import (
 from batchml.execution.execute import execute, kept_random_state, run_stage
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from batchml.core.learner import Learner
@@ -167,9 +168,11 @@ def predict(
 def _impute(
     call: StageCall, trained: Trained, predicted: Predicted, missing: NDArray[np.bool_] | None, *, record: bool
 ) -> Predicted:
+    """Fill the whole prediction, or its missing rows, from the fallback."""
     learner, fallback = call.learner, call.learner.fallback_for_stages()
     assert fallback is not None
-    rows = call.row_ids if missing is None else call.row_ids[missing]
+    # A row that was drawn several times (bootstrap) is predicted once.
+    rows = call.row_ids if missing is None else np.unique(call.row_ids[missing])
     seed = derive(call.seed, "fallback")
     stand_in = _fallback_stage(
         replace(call, learner=fallback, row_ids=rows, model=trained.fallback_model, seed=seed), learner, record=record
@@ -177,12 +180,15 @@ def _impute(
     conditions = (*predicted.conditions, *stand_in.conditions)
     if stand_in.failure is not None:
         _raise_fallback_failure(call, stand_in, conditions, {"predict": predicted.elapsed})
-    text = "Using fallback learner for predictions"
-    if missing is not None:
+    filled: Prediction = stand_in.value
+    if predicted.prediction is None:
+        text = "Using fallback learner for predictions"
+        filled._imputed = ~filled.missing  # noqa: SLF001 - nobody else has seen this prediction yet
+    else:
         text = f"Using fallback learner for {len(rows)} of {len(call.row_ids)} predictions"
+        filled = predicted.prediction.replace_missing(filled)
     conditions = (*conditions, Condition(stage="predict", level="output", message=text))
-    prediction = stand_in.value.as_imputed() if missing is None else predicted.prediction.impute(stand_in.value)  # type: ignore[union-attr]
-    return replace(predicted, prediction=prediction, conditions=conditions)
+    return replace(predicted, prediction=filled, conditions=conditions)
 
 
 def _main_stage(call: StageCall, *, partner: Partner | None, record: bool) -> StageReply:

@@ -1,0 +1,408 @@
+"""A learner: how a model is trained and predicted with, as a value with parameters; what it learned is its state."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from batchml.core import learner_policy as policies
+from batchml.core.digest import digest
+from batchml.errors import ConfigError, NotTrainedError, nearest
+from batchml.params import Domain, ParamSet
+from batchml.params.domain import NO_DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from batchml.core.conditions import Condition
+    from batchml.core.learner_state import LearnerState
+    from batchml.core.prediction import Prediction
+    from batchml.core.task import Task
+    from batchml.core.trust import Trust
+    from batchml.execution.stages import Trained
+
+__all__ = ["Learner", "as_learner", "same"]
+
+_FORMAT = 1
+
+
+class Learner:
+    """The base of all learners. A subclass says what it can do in class attributes and fills two hooks.
+
+    The hooks must not change the learner: one learner serves many iterations, some of them in other processes.
+    All their random numbers come from `seed` (the global generators are seeded, too).
+
+    * ``_fit(task, row_ids, *, seed) -> model``
+    * ``_predict(model, task, row_ids, *, seed) -> mapping`` with ``response``, ``prob`` (n x k, columns as
+      ``task.classes``) or ``se``; ``row_ids`` if some are left out
+
+    Parameters
+    ----------
+    id
+        A label; by default the key.
+    predict_type
+        ``response``, ``prob`` or ``se``, as far as the learner offers it.
+    params
+        Values of parameters, see `param_set`.
+
+    Attributes
+    ----------
+    key
+        Its name in the catalogue, None for learners made from objects.
+    task_type
+        ``classif`` or ``regr``.
+    predict_types, feature_types, properties, packages
+        What it offers, accepts, can do and needs.
+    threads
+        How many threads a stage may use; the default 1 makes results equal to the last bit everywhere.
+    state
+        What training left; None before.
+    """
+
+    key: str | None = None
+    task_type: str = "classif"
+    predict_types: tuple[str, ...] = ("response",)
+    feature_types: tuple[str, ...] = ("logical", "integer", "numeric")
+    properties: frozenset[str] = frozenset()
+    packages: tuple[str, ...] = ("batchml",)
+    #: The parameters and what is known of them.
+    parameters: ClassVar[Mapping[str, Domain]] = {}
+
+    def __init__(self, *, id: str | None = None, predict_type: str = "response", **params: Any) -> None:  # noqa: A002
+        self.param_set = ParamSet(self._domains(), owner=f"learner '{id or self._default_id()}'")
+        self.id: str = id or self._default_id()
+        self.state: LearnerState | None = None
+        self.threads = 1
+        self._predict_sets: tuple[str, ...] = ("test",)
+        self._encapsulate = {"train": "none", "predict": "none"}
+        self._timeout: dict[str, float | None] = {"train": None, "predict": None}
+        self._fallback: Learner | None = None
+        self.when: Callable[[Condition, str], bool] | None = None
+        self.predict_type = predict_type
+        for name, value in params.items():
+            self.param_set.values[name] = value
+
+    # What subclasses fill ------------------------------------------------------------------------------------------
+
+    def _fit(self, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> Any:
+        raise NotImplementedError
+
+    def _predict(self, model: Any, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def _check(self, task: Task) -> None:
+        """Refuse what only the subclass knows about; called last by `check`."""
+
+    def _domains(self) -> Mapping[str, Domain]:
+        return self.parameters
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return further lines for `repr`, as pairs of name and text."""
+        return []
+
+    def _default_id(self) -> str:
+        return self.key or type(self).__name__
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what names this learner's class and parameters in `model_spec`."""
+        from batchml.core.spec import canonical_path, encode
+
+        named = {"key": self.key} if self.key is not None else {"class": canonical_path(type(self))}
+        values = {
+            name: encode(value, where=f"learner '{self.id}', parameter {name}")
+            for name, value in self.param_set.values.items()
+            if not same(value, self.param_set.defaults.get(name, NO_DEFAULT))
+        }
+        return {**named, "params": values}
+
+    def _importance(self, model: Any) -> pd.Series[float]:  # noqa: ARG002 - a hook
+        raise self._lacks("importance")
+
+    def _selected_features(self, model: Any) -> list[str]:  # noqa: ARG002 - a hook
+        raise self._lacks("selected_features")
+
+    def _oob_error(self, model: Any) -> float:  # noqa: ARG002 - a hook
+        raise self._lacks("oob_error")
+
+    # Settings ------------------------------------------------------------------------------------------------------
+
+    @property
+    def predict_type(self) -> str:
+        """What is predicted; may be changed after training where the model allows it."""
+        return self._predict_type
+
+    @predict_type.setter
+    def predict_type(self, value: str) -> None:
+        if value not in self.predict_types:
+            offered = ", ".join(self.predict_types)
+            msg = (
+                f"learner '{self.id}' cannot predict {value!r}{nearest(value, self.predict_types)}; it offers {offered}"
+            )
+            raise ConfigError(msg)
+        self._predict_type = value
+
+    @property
+    def predict_sets(self) -> tuple[str, ...]:
+        """Which rows a resampling predicts: some of ``train`` and ``test``."""
+        return self._predict_sets
+
+    @predict_sets.setter
+    def predict_sets(self, value: str | Iterable[str]) -> None:
+        self._predict_sets = policies.check_predict_sets(value, self.id)
+
+    @property
+    def encapsulate(self) -> dict[str, str]:
+        """How errors are kept in, per stage: ``none``, ``capture`` (in this process) or ``process``."""
+        return dict(self._encapsulate)
+
+    @encapsulate.setter
+    def encapsulate(self, value: str | Mapping[str, str]) -> None:
+        self._encapsulate = policies.check_encapsulate(value, self._encapsulate, self.id)
+
+    @property
+    def timeout(self) -> dict[str, float | None]:
+        """The time limit of each stage in seconds, None for no limit."""
+        return dict(self._timeout)
+
+    @timeout.setter
+    def timeout(self, value: float | str | Mapping[str, float | str | None] | None) -> None:
+        self._timeout = policies.check_timeout(value, self._timeout, self.id)
+
+    @property
+    def fallback(self) -> Learner | None:
+        """The learner that stands in where this one fails; setting it switches encapsulation on."""
+        return self._fallback
+
+    @fallback.setter
+    def fallback(self, value: Any) -> None:
+        self._fallback = None if value is None else policies.check_fallback(self, as_learner(value))
+        if self._fallback is not None:
+            self._encapsulate = {k: "capture" if m == "none" else m for k, m in self._encapsulate.items()}
+
+    def fallback_for_stages(self) -> Learner | None:
+        """Return the fallback as it is run: with this learner's predict type."""
+        if self._fallback is None or self._fallback.predict_type == self.predict_type:
+            return self._fallback
+        fallback = self._fallback.clone()
+        fallback.predict_type = self.predict_type
+        return fallback
+
+    def with_threads(self, threads: int) -> Learner:
+        """Return this learner, or a shallow copy of it that uses another number of threads."""
+        if threads == self.threads:
+            return self
+        other = copy.copy(self)
+        other.threads = threads
+        return other
+
+    def clone(self) -> Learner:
+        """Return an untrained copy with the same parameters and settings."""
+        other = copy.copy(self)
+        other.state = None
+        other.param_set = self.param_set.clone()
+        return other
+
+    # Identity ------------------------------------------------------------------------------------------------------
+
+    def model_spec(self) -> dict[str, Any]:
+        """Return the model as plain data: class, parameters, preprocessing, predict type; it feeds seeds."""
+        return {"format": _FORMAT, "type": self.task_type, **self._identity(), "predict_type": self.predict_type}
+
+    def policy_spec(self, *, store_models: bool = False) -> dict[str, Any]:
+        """Return as plain data how the model is run, only what differs from the defaults."""
+        return policies.policy_spec(self, store_models=store_models)
+
+    @property
+    def hash(self) -> str:
+        """The digest of `model_spec`."""
+        return digest(self.model_spec())
+
+    @staticmethod
+    def from_specs(
+        model: Mapping[str, Any],
+        policy: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002
+        trust: Trust | None = None,
+    ) -> Learner:
+        """Return the learner that `model_spec` and `policy_spec` describe.
+
+        Raises
+        ------
+        SpecError
+            A spec of a newer format, or one that makes no sense.
+        TrustError
+            It names code that is not trusted.
+        """
+        from batchml.core.learner_spec import learner_from_specs
+
+        return learner_from_specs(model, policy, id=id, trust=trust)
+
+    # Use -----------------------------------------------------------------------------------------------------------
+
+    def check(self, task: Task) -> None:
+        """Refuse a task that this learner cannot take, before anything runs.
+
+        Raises
+        ------
+        ConfigError
+            Names task, learner and, where there is one, the column.
+        """
+        from batchml.core.learner_check import check
+
+        check(self, task)
+        self._check(task)
+
+    def train(self, task: Task, row_ids: Any = None, *, seed: int | None = None) -> Learner:
+        """Train on some rows of a task (None: all) and return the learner itself.
+
+        Raises
+        ------
+        ConfigError
+            The task does not fit.
+        Exception
+            What the method raised, unless it is encapsulated: then see `errors`.
+        """
+        from batchml.core.learner_state import train_in_session
+
+        self.check(task)
+        self.state = None
+        self.state = train_in_session(self, task, row_ids, seed=seed)
+        return self
+
+    def predict(self, task: Task, row_ids: Any = None) -> Prediction:
+        """Predict some rows of a task (None: all).
+
+        Raises
+        ------
+        NotTrainedError
+            There is no model, also because training failed and nothing stands in for it.
+        """
+        from batchml.core.learner_state import predict_in_session
+
+        return predict_in_session(self, task, row_ids)
+
+    def predict_newdata(self, frame: Any) -> Prediction:
+        """Predict the rows of a table with the columns that the learner was trained on, in any order.
+
+        Levels that training did not know count as unknown; other columns are ignored; the target may be missing.
+
+        Raises
+        ------
+        DataError
+            A feature is missing or has another type.
+        """
+        from batchml.core.learner_state import newdata_task
+
+        return self.predict(newdata_task(self, frame))
+
+    @property
+    def trained(self) -> Trained:
+        """What training left.
+
+        Raises
+        ------
+        NotTrainedError
+            Neither the learner nor its fallback has a model.
+        """
+        state = self.state
+        if state is None or not (state.trained.ok or state.trained.fallback_ok):
+            msg = f"Cannot predict, Learner '{self.id}' has not been trained yet"
+            raise NotTrainedError(msg)
+        trained: Trained = state.trained
+        return trained
+
+    @property
+    def model(self) -> Any:
+        """What the method learned, for scikit-learn the fitted estimator; None if there is none."""
+        return None if self.state is None else self.state.trained.model
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds of the last training and prediction."""
+        return {} if self.state is None else dict(self.state.timings)
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """What was recorded in encapsulated stages: stage, level, message."""
+        import pandas as pd
+
+        rows = [(c.stage, c.level, c.message) for c in (self.state.log if self.state else ())]
+        return pd.DataFrame(rows, columns=["stage", "level", "message"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """The messages of recorded warnings."""
+        return [c.message for c in (self.state.log if self.state else ()) if c.level == "warning"]
+
+    @property
+    def errors(self) -> list[str]:
+        """The messages of recorded errors."""
+        return [c.message for c in (self.state.log if self.state else ()) if c.level == "error"]
+
+    def importance(self) -> pd.Series[float]:
+        """Return the importance of each feature, the largest first."""
+        return self._importance(self._own_model("importance"))
+
+    def selected_features(self) -> list[str]:
+        """Return the features that the model uses."""
+        return self._selected_features(self._own_model("selected_features"))
+
+    @property
+    def oob_error(self) -> float:
+        """The out-of-bag error that the method estimated while training."""
+        return self._oob_error(self._own_model("oob_error"))
+
+    def _own_model(self, what: str) -> Any:
+        if self.state is None or not self.state.trained.ok:
+            msg = f"learner '{self.id}' has no {what}: it has not been trained yet"
+            raise NotTrainedError(msg)
+        return self.state.trained.model
+
+    def _lacks(self, what: str) -> ConfigError:
+        return ConfigError(f"learner '{self.id}' offers no {what}")
+
+    def __repr__(self) -> str:
+        from batchml.core.learner_show import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from batchml.core.learner_show import as_html
+
+        return as_html(self)
+
+
+def as_learner(value: Any, *, id: str | None = None, preprocess: str | None = None) -> Learner:  # noqa: A002
+    """Return a learner for a key, a scikit-learn estimator (class or object) or a learner.
+
+    Parameters
+    ----------
+    id
+        A label; by default the key or the names of the classes.
+    preprocess
+        ``auto`` puts imputation, encoding and scaling before the estimator where it needs them (the default, but for
+        Pipelines), ``none`` leaves it as it is.
+
+    Raises
+    ------
+    ConfigError
+        It is none of these.
+    """
+    from batchml.core.learner_spec import coerce_learner
+
+    return coerce_learner(value, id=id, preprocess=preprocess)
+
+
+def same(value: Any, other: Any) -> bool:
+    """Tell whether two values of a parameter are the same, also where ``==`` gives an array or raises."""
+    if value is other:
+        return True
+    try:
+        return type(value) is type(other) and bool(value == other)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,68 @@
+"""Does a learner fit a task? Asked before anything is stored or run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchml.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from batchml.core.learner import Learner
+    from batchml.core.task import Task
+
+__all__ = ["check"]
+
+
+def check(learner: Learner, task: Task) -> None:
+    """Refuse another task type, feature types, missing values, classes or weights that the learner does not take.
+
+    Raises
+    ------
+    ConfigError
+        Naming task, learner and, where there is one, the column.
+    """
+    if learner.task_type != task.task_type:
+        msg = (
+            f"learner '{learner.id}' is for {learner.task_type} tasks, task '{task.id}' is {task.task_type}: "
+            f"take a {task.task_type} learner"
+        )
+        raise ConfigError(msg)
+    _check_feature_types(learner, task)
+    _check_missings(learner, task)
+    _check_classes(learner, task)
+    if "weights" in task.properties and "weights" not in learner.properties:
+        msg = f"learner '{learner.id}' cannot use the weights of task '{task.id}': take the role weight off its column"
+        raise DataError(msg)
+
+
+def _check_feature_types(learner: Learner, task: Task) -> None:
+    for column, kind in task.feature_types.items():
+        if kind not in learner.feature_types:
+            accepted = ", ".join(learner.feature_types)
+            msg = (
+                f"learner '{learner.id}' cannot take column '{column}' of task '{task.id}': it is {kind}, the learner "
+                f"accepts {accepted}; drop or convert it, or use preprocess='auto'"
+            )
+            raise DataError(msg)
+
+
+def _check_missings(learner: Learner, task: Task) -> None:
+    if "missings" in learner.properties:
+        return
+    for column, count in task.missings(task.feature_names).items():
+        if count:
+            msg = (
+                f"learner '{learner.id}' cannot take missing values, but column '{column}' of task '{task.id}' has "
+                f"{count}: impute them, or use preprocess='auto'"
+            )
+            raise DataError(msg)
+
+
+def _check_classes(learner: Learner, task: Task) -> None:
+    if task.task_type != "classif":
+        return
+    classes = task.classes  # type: ignore[attr-defined]  # a TaskClassif
+    needed = "twoclass" if len(classes) <= 2 else "multiclass"
+    if needed not in learner.properties:
+        msg = f"learner '{learner.id}' cannot take task '{task.id}': it has {len(classes)} classes ({needed})"
+        raise DataError(msg)

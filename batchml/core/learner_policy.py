@@ -1,0 +1,171 @@
+"""How a learner is run, apart from what it learns: encapsulation, fallback, `when`, limits, predict sets, threads."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from batchml.core.resources import parse_duration
+from batchml.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from batchml.core.learner import Learner
+    from batchml.core.trust import Trust
+
+__all__ = [
+    "METHODS",
+    "STAGES",
+    "apply_policy",
+    "check_encapsulate",
+    "check_fallback",
+    "check_predict_sets",
+    "check_timeout",
+    "policy_spec",
+]
+
+STAGES = ("train", "predict")
+METHODS = ("none", "capture", "process")
+_SETS = ("train", "test")
+_FORMAT = 1
+_FIELDS = ("encapsulate", "fallback", "predict_sets", "store_models", "threads", "timeout", "when")
+
+
+def check_encapsulate(value: str | Mapping[str, str], before: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return the method of each stage.
+
+    Raises
+    ------
+    ConfigError
+        A stage or method that does not exist.
+    """
+    given = _per_stage(value, "encapsulate", where)
+    for method in given.values():
+        if method not in METHODS:
+            msg = (
+                f"learner '{where}': encapsulate is {', '.join(METHODS)}, not {method!r}{nearest(str(method), METHODS)}"
+            )
+            raise ConfigError(msg)
+    return {**before, **given}
+
+
+def check_timeout(value: Any, before: Mapping[str, float | None], where: str) -> dict[str, float | None]:
+    """Return the limit of each stage in seconds; None and infinity are no limit.
+
+    Raises
+    ------
+    ConfigError
+        A stage that does not exist, or no duration.
+    """
+    given = _per_stage(value, "timeout", where)
+    limits = {stage: None if limit is None else parse_duration(limit) for stage, limit in given.items()}
+    finite = {stage: None if limit is None or math.isinf(limit) else limit for stage, limit in limits.items()}
+    return {**before, **finite}
+
+
+def _per_stage(value: Any, field: str, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(STAGES, value)
+    for stage in value:
+        if stage not in STAGES:
+            near = nearest(str(stage), STAGES)
+            msg = f"learner '{where}': {field} has the stages train and predict, not {stage!r}{near}"
+            raise ConfigError(msg)
+    return dict(value)
+
+
+def check_predict_sets(value: str | Iterable[str], where: str) -> tuple[str, ...]:
+    """Return the predict sets, train before test.
+
+    Raises
+    ------
+    ConfigError
+        A set that does not exist, or none.
+    """
+    given = [value] if isinstance(value, str) else list(value)
+    wrong = [name for name in given if name not in _SETS]
+    if wrong or not given:
+        what = repr(wrong[0]) if wrong else "nothing"
+        msg = f"learner '{where}': predict_sets holds train, test or both, not {what}"
+        raise ConfigError(msg)
+    return tuple(name for name in _SETS if name in given)
+
+
+def check_fallback(learner: Learner, fallback: Learner) -> Learner:
+    """Return an untrained copy of a learner that can stand in for another.
+
+    Raises
+    ------
+    ConfigError
+        Another task type, a predict type it does not offer, or a fallback with a fallback.
+    """
+    if fallback.task_type != learner.task_type:
+        msg = f"Learner '{fallback.id}' must have task type '{learner.task_type}' to be the fallback of '{learner.id}'"
+        raise ConfigError(msg)
+    if learner.predict_type not in fallback.predict_types:
+        msg = (
+            f"learner '{fallback.id}' cannot be the fallback of '{learner.id}': it does not offer the predict type "
+            f"{learner.predict_type!r}"
+        )
+        raise ConfigError(msg)
+    if fallback.fallback is not None:
+        msg = f"learner '{fallback.id}' cannot be the fallback of '{learner.id}': it has a fallback itself"
+        raise ConfigError(msg)
+    lacking = sorted((learner.properties - fallback.properties) & {"missings", "multiclass", "twoclass"})
+    if lacking:
+        text = f"the fallback '{fallback.id}' lacks properties of learner '{learner.id}': {', '.join(lacking)}"
+        warnings.warn(text, stacklevel=3)
+    return fallback.clone()
+
+
+def policy_spec(learner: Learner, *, store_models: bool) -> dict[str, Any]:
+    """Return the policy as plain data, only what differs from the defaults."""
+    from batchml.core.spec import encode
+
+    spec: dict[str, Any] = {"format": _FORMAT}
+    if set(learner.encapsulate.values()) != {"none"}:
+        spec["encapsulate"] = learner.encapsulate
+    fallback = learner.fallback_for_stages()
+    if fallback is not None:
+        spec["fallback"] = {"id": fallback.id, "model": fallback.model_spec()}
+    if learner.when is not None:
+        spec["when"] = encode(learner.when, where=f"learner '{learner.id}', when")
+    limits = {stage: limit for stage, limit in learner.timeout.items() if limit is not None}
+    if limits:
+        spec["timeout"] = limits
+    if learner.predict_sets != ("test",):
+        spec["predict_sets"] = list(learner.predict_sets)
+    if learner.threads != 1:
+        spec["threads"] = learner.threads
+    if store_models:
+        spec["store_models"] = True
+    return spec
+
+
+def apply_policy(learner: Learner, policy: Mapping[str, Any], *, trust: Trust | None) -> None:
+    """Set what a policy spec says on a learner.
+
+    Raises
+    ------
+    ConfigError
+        A policy of a newer format, or with an unknown field.
+    """
+    from batchml.core.learner_spec import learner_from_specs
+    from batchml.core.spec import decode
+
+    if policy.get("format", _FORMAT) != _FORMAT:
+        msg = f"learner '{learner.id}': policy format {policy['format']!r} is of a newer batchml: upgrade it"
+        raise ConfigError(msg)
+    for field in policy:
+        if field not in {"format", *_FIELDS}:
+            msg = f"learner '{learner.id}': a policy has no field {field!r}{nearest(field, _FIELDS)}"
+            raise ConfigError(msg)
+    fallback = policy.get("fallback")
+    if fallback is not None:
+        learner.fallback = learner_from_specs(fallback["model"], None, id=fallback.get("id"), trust=trust)
+    learner.encapsulate = policy.get("encapsulate", "none")
+    learner.timeout = policy.get("timeout")
+    learner.predict_sets = policy.get("predict_sets", "test")
+    learner.threads = int(policy.get("threads", 1))
+    learner.when = decode(policy["when"], trust=trust) if "when" in policy else None
