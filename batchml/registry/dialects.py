@@ -102,6 +102,7 @@ class _Listing(TypeDecorator[Sequence[Any]]):
 class _among(FunctionElement[bool]):  # noqa: N801 - reads as the SQL operator it is
     type = Boolean()
     inherit_cache = True
+    _is_implicitly_boolean = True  # else SQLite is asked "(... IN ...) = 1", which no index answers
 
 
 @compiles(_among, "sqlite")

@@ -180,6 +180,7 @@ def _settle(connection: sqlite3.Connection, place: Place, access: Access) -> Non
             connection.execute(f"PRAGMA journal_mode = {wanted}")
         connection.execute(f"PRAGMA synchronous = {'FULL' if place.shared else place.synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages, 16 MB: each checkpoint waits for the disk
     _add_root(connection)
 
 

@@ -312,7 +312,8 @@ def claimable(suspect: int) -> Select[tuple[int, int]]:
 @cache
 def start_jobs() -> Executable:
     """Set the jobs `ids` running."""
-    return update(job).where(among(job.c.id), job.c.state == QUEUED).values(state="running", attempts=job.c.attempts + 1)
+    # They were read in this transaction, so nothing more is asked: with "state = 'queued'" SQLite scans the queue instead.
+    return update(job).where(among(job.c.id)).values(state="running", attempts=job.c.attempts + 1)
 
 
 @cache
