@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -156,7 +157,7 @@ class BenchmarkDesign:
         return f"{product} = {_count(len(self), 'iteration')}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.to_frame().to_html(index=False)}"
+        return f"<p>{html.escape(repr(self))}</p>{self.to_frame().to_html(index=False)}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per cell: ids, the variant's settings, iterations."""

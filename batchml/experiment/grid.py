@@ -45,7 +45,8 @@ def benchmark_grid(
     param_values
         For each learner a list of settings; each makes a variant under the learner's id, labelled by its settings.
     seed
-        The root of all random numbers; None takes the registry's, or draws one in session.
+        The root of all random numbers; None takes that of instantiated resamplings, else the registry's, or draws one
+        in session.
 
     Raises
     ------
@@ -76,7 +77,11 @@ def benchmark_grid(
     variants = _variants(all_learners, param_values)
     cells = cross(_partners(all_tasks, all_resamplings, paired=paired), variants)
     return BenchmarkDesign(
-        cells=cells, name=name, seed=seed, measures=measures_for(cells, all_measures), store_models=store_models
+        cells=cells,
+        name=name,
+        seed=_seed_of(all_resamplings) if seed is None else seed,
+        measures=measures_for(cells, all_measures),
+        store_models=store_models,
     )
 
 
@@ -158,6 +163,12 @@ def _refuse_mixed_instantiation(resamplings: Sequence[Resampling], *, paired: bo
             f"resamplings are all instantiated or none is, but '{bound[0]}' is and '{loose[0]}' is not: "
             "pass uninstantiated ones, they are drawn from the seed for each task"
         )
+
+
+def _seed_of(resamplings: Iterable[Resampling]) -> int | None:
+    """Return the seed that all instantiated resamplings share: a registry draws the same splits from it."""
+    seeds = {resampling.seed for resampling in resamplings}
+    return seeds.pop() if len(seeds) == 1 else None
 
 
 def _variants(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.core.show import Shown, listing
 from batchml.errors import ConfigError, UnknownKeyError, nearest
 from batchml.experiment import scoring
 from batchml.experiment.table import combine_tables
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BenchmarkResult", "ResampleResult"]
 
 
-class _Result:
+class _Result(Shown):
     """What both kinds of result can tell."""
 
     def __init__(self, table: ResultTable) -> None:
@@ -154,9 +155,6 @@ class ResampleResult(_Result):
                 _trouble(jobs),
             ]
         )
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{self!r}</pre>"
 
 
 class BenchmarkResult(_Result):
@@ -304,11 +302,9 @@ class BenchmarkResult(_Result):
         """Return what was compared, and in how many iterations something was recorded."""
         cells, jobs = self._table.cells, self._table.jobs
         lines = [f"<BenchmarkResult> {self.iters} of {len(jobs)} iterations in {len(cells)} cells"]
-        lines += [f"  {name}s: {', '.join(dict.fromkeys(cells[name]))}" for name in ("task", "learner", "resampling")]
+        names = ("task", "learner", "resampling")
+        lines += [f"  {name}s: {listing(dict.fromkeys(cells[name]))}" for name in names]
         return "\n".join([*lines, _trouble(jobs)])
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{self!r}</pre>"
 
     def _objects(self, name: str) -> pd.DataFrame:
         import pandas as pd

@@ -155,13 +155,12 @@ def _run(job: _Job) -> IterationResult:
 
 def _columns(job: _Job, result: IterationResult) -> tuple[Any, ...]:
     """Return the row of `JOB_COLUMNS` for a finished iteration."""
-    test = result.predictions.get("test")
     levels = [condition.level for condition in result.conditions]
     return (
         job.cell,
         job.iteration,
         "done",
-        0 if test is None else len(test),
+        result.n,
         result.n_missing,
         result.n_imputed,
         result.timings.get("train", np.nan),

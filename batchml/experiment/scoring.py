@@ -99,9 +99,9 @@ def aggregate_frame(
     stats: str | Sequence[str] = ("mean",),
     finished_only: bool = False,
 ) -> pd.DataFrame:
-    """Return a row per cell: ids, iterations, how many lack a result or have imputed rows, one column per measure.
+    """Return a row per cell: ids, iterations, how many lack a prediction or have imputed rows, the measures.
 
-    A cell that lacks the result of an iteration has nan for its statistics, unless `finished_only`: leaving out what
+    A cell that lacks the prediction of an iteration has nan for its statistics, unless `finished_only`: leaving out what
     failed would favour methods that fail where it is difficult.
     """
     import pandas as pd
@@ -109,16 +109,14 @@ def aggregate_frame(
     statistics = _statistics(stats)
     cells, jobs = table.cells, table.jobs
     cell = jobs["cell"].to_numpy()
-    done = table.done
+    answered = table.answered
     count = len(cells)
     frame = cells[["task", "learner", "resampling"]].reset_index(drop=True)
     if params:
         frame = pd.concat([frame, pd.DataFrame(list(cells["params"]), index=frame.index)], axis=1)
     frame["n"] = np.bincount(cell, minlength=count)
-    frame["n_missing"] = np.bincount(cell[~done], minlength=count)
-    frame["n_imputed"] = np.bincount(cell, weights=(jobs["n_imputed"].to_numpy() > 0) & done, minlength=count).astype(
-        int
-    )
+    frame["n_missing"] = np.bincount(cell[~answered], minlength=count)
+    frame["n_imputed"] = np.bincount(cell, weights=jobs["n_imputed"].to_numpy() > 0, minlength=count).astype(int)
     if conditions:
         for name in ("warnings", "errors"):
             frame[name] = np.bincount(cell, weights=jobs[f"n_{name}"].to_numpy() > 0, minlength=count).astype(int)
@@ -128,7 +126,7 @@ def aggregate_frame(
     for measure in measures:
         found: dict[str, Any] = {}
         if measure.id in values:
-            found = _macro(values[measure.id][done], cell[done], count, statistics)
+            found = _macro(values[measure.id][answered], cell[answered], count, statistics)
         else:
             found = _by_cell(table, measure, statistics)
         for statistic, column in found.items():
@@ -140,11 +138,11 @@ def aggregate_frame(
 
 def warn_of_gaps(table: ResultTable, *, stacklevel: int) -> None:
     """Say once, with the count, that iterations have no result."""
-    missing = int((~table.done).sum())
+    missing = int((~table.answered).sum())
     if missing:
         warnings.warn(
-            f"{missing} of {len(table.jobs)} iterations have no result: their cells' means are nan (see .coverage and "
-            ".errors; finished_only=True averages over what finished)",
+            f"{missing} of {len(table.jobs)} iterations have no prediction: their cells' means are nan (see .coverage "
+            "and .errors; finished_only=True averages over what finished)",
             UserWarning,
             stacklevel=stacklevel,
         )
@@ -170,6 +168,8 @@ def _score(table: ResultTable, row: int, measure: Measure, predictions: Any) -> 
     job = table.jobs.iloc[row]
     cell = table.objects(int(job["cell"]))
     prediction = joined(predictions, measure.predict_sets)
+    if prediction is None:
+        return float("nan")
     timings = {"train": float(job["fit_s"]), "predict": float(job["predict_s"])}
     return float(measure.score(prediction, timings=timings, learner=table.model(row), task=cell.task))
 
@@ -214,17 +214,17 @@ def _macro(
 def _by_cell(table: ResultTable, measure: Measure, statistics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the measure's own way of averaging for each cell."""
     cell = table.jobs["cell"].to_numpy()
-    done = table.done
+    answered = table.answered
     means = np.full(len(table.cells), np.nan)
     for number in range(len(table.cells)):
-        rows = np.flatnonzero((cell == number) & done)
+        rows = np.flatnonzero((cell == number) & answered)
         if len(rows):
             means[number] = _average(table, measure, rows)
     found = {"mean": means} if "mean" in statistics else {}
     others = [name for name in statistics if name != "mean"]
     if others:
         scores = score_values(table, [measure])[measure.id]
-        found |= _macro(scores[done], cell[done], len(table.cells), others)
+        found |= _macro(scores[answered], cell[answered], len(table.cells), others)
     return found
 
 

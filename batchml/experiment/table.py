@@ -64,6 +64,12 @@ class ResultTable:
         """Which jobs have a result."""
         return np.asarray(self.jobs["state"] == "done", dtype=bool)
 
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which jobs have a result with a prediction: an encapsulated failure without a fallback leaves none."""
+        n, missing = self.jobs["n"].to_numpy(), self.jobs["n_missing"].to_numpy()
+        return self.done & ((missing < n) | (n == 0))
+
     def objects(self, cell: int) -> Cell:
         """Return task, learner and resampling of a cell."""
         row = self.cells.iloc[cell]
