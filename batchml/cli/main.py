@@ -15,9 +15,9 @@ from batchml.cli.settings import load
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["batchml", "main"]
+__all__ = ["SECTIONS", "batchml", "main"]
 
-_SECTIONS: dict[str, ModuleType] = {
+SECTIONS: dict[str, ModuleType] = {
     "Designs": plans,
     "Running": work,
     "Looking": look,
@@ -32,7 +32,7 @@ class Sections(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each module of commands."""
-        for title, module in _SECTIONS.items():
+        for title, module in SECTIONS.items():
             names = [(command.name or "", command.get_short_help_str(limit=100)) for command in module.COMMANDS]
             with formatter.section(title):
                 formatter.write_dl(names, col_max=12)
@@ -59,7 +59,7 @@ def batchml(context: click.Context, registry: str | None) -> None:
     context.obj = make_session(registry, settings)
 
 
-for section in _SECTIONS.values():
+for section in SECTIONS.values():
     for each in section.COMMANDS:
         batchml.add_command(each)
 

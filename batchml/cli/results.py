@@ -66,7 +66,10 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A value for :NAME in the query.")
 @command
 def sql(session: Session, query: str, params: tuple[str, ...], *, as_json: bool) -> None:
-    """Run one SELECT on the views: jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers."""
+    """Run one SELECT on the views.
+
+    They are: jobs, all_jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers.
+    """
     values = {}
     for word in params:
         name, found, value = word.partition("=")
