@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from batchml.core.attempt import Assignment, Exchange, Outcome
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchml.core.attempt import Assignment, Exchange, Outcome
 
 __all__ = ["Channel", "ChannelError"]
 

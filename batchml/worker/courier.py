@@ -7,13 +7,15 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batchml.core.attempt import Assignment, Ending, Exchange, Order, Outcome
 from batchml.errors import PoisonedError
 from batchml.worker.channel import Channel, ChannelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Courier", "Reply", "Request", "ThreadCourier", "carry", "deliver"]
 
@@ -90,8 +92,8 @@ def carry(channel: Channel, request: Request) -> Reply:
 def deliver(channel: Channel, outcomes: Sequence[Outcome], released: Sequence[int], want: int) -> Exchange:
     """Exchange; if the database refuses a batch, split it until the guilty outcome stands alone.
 
-    That one is then closed as `infrastructure` with the database's message, so that its neighbours are stored and nobody
-    waits for it in vain.
+    That one is then closed as `infrastructure` with the database's message: its neighbours are stored, and nobody waits
+    for it in vain.
     """
     try:
         return channel.exchange(outcomes, released, want)
@@ -165,7 +167,7 @@ class ThreadCourier:
         return self._read
 
     def close(self, reason: str, timeout: float) -> bool:
-        """Close the channel from its own thread; a thread that hangs in the database is left to the end of the process."""
+        """Close the channel from its own thread; one that hangs in the database is left to the end of the process."""
         self._requests.put(reason)
         self._thread.join(timeout)
         if self._thread.is_alive():

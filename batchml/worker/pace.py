@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from batchml.core.attempt import Assignment, Outcome
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchml.core.attempt import Assignment, Outcome
 
 __all__ = ["Pace"]
 
