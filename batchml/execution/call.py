@@ -47,8 +47,6 @@ class StageCall:
         Of this stage; all its random numbers come from it.
     model
         What training returned; for predict only.
-    truth
-        False: the task's target is not known (new data).
     """
 
     stage: StageName
@@ -58,7 +56,6 @@ class StageCall:
     seed: int
     threads: int = 1
     model: Any = None
-    truth: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

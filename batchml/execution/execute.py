@@ -69,7 +69,7 @@ def _run(call: StageCall) -> Any:
         return learner._fit(call.task, call.row_ids, seed=call.seed)  # noqa: SLF001 - the hooks of subclasses
     raw = learner._predict(call.model, call.task, call.row_ids, seed=call.seed)  # noqa: SLF001
     # Checked within the stage: a wrong length or an unknown label is the learner's error, and can be encapsulated.
-    return as_prediction(call.task, call.row_ids, raw, truth=call.truth)
+    return as_prediction(call.task, call.row_ids, raw)
 
 
 def _failure(stage: StageName, error: BaseException) -> Failure:

@@ -136,6 +136,7 @@ def _run(
 ) -> IterationResult:
     with _setting_up():
         rows = {"train": resampling.train_set(iteration), "test": resampling.test_set(iteration)}
+    options: dict[str, Any]
     options = {"seed": job_seed, "threads": learner.threads, "partner": partner, "record": record}
     trained = stages.train(learner, task, rows["train"], **options)
     conditions = trained.conditions

@@ -3,12 +3,12 @@
 The rule looks at the whole task (feature types, missing values anywhere), never at the training rows, so that all
 iterations have the same pipeline. Nothing is put where nothing is needed:
 
-* *numbers* (numeric, integer, logical) that are missing anywhere are imputed by the median of the training rows, unless
-  the estimator takes NaN (its tag ``allow_nan``: trees, forests, histogram gradient boosting). A column without a single
-  value in the training rows becomes 0.
-* *categories* are one-hot encoded; a missing one is a level of its own; a level that the training rows lack gives zeros.
-  For trees too: one rule, and no order is made up. Estimators with ``categorical_features="from_dtype"`` get them as
-  they are.
+* *numbers* (numeric, integer; logical if there are only these three) that are missing anywhere are imputed by the
+  median of the training rows, unless the estimator takes NaN (its tag ``allow_nan``: trees, forests, histogram gradient
+  boosting). A column without a single value in the training rows becomes 0.
+* *categories* (categorical, ordered, logical beside these) are one-hot encoded; a missing one is a level of its own; a
+  level that the training rows lack gives zeros. For trees too: one rule, and no order is made up. Estimators with
+  ``categorical_features="from_dtype"`` get them as they are.
 * *scaling* to mean 0 and standard deviation 1, of numbers only, for methods that depend on units: those of
   scikit-learn's `linear_model` (but for LinearRegression), `svm`, `neighbors`, `neural_network`, `kernel_ridge`,
   `gaussian_process`, `semi_supervised`, `cross_decomposition` and `cluster`, also inside meta-estimators.
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["accepts", "parts", "prepared", "takes_categories", "takes_missing", "wants_names"]
 
 _NUMBERS = ("logical", "integer", "numeric")
-_CATEGORIES = ("categorical", "ordered")
 _UNIT_BOUND = (
     "sklearn.linear_model.",
     "sklearn.svm.",
@@ -55,8 +54,10 @@ def prepared(estimator: Any, task: Task) -> Any:
     The estimator becomes the last step ``estimator`` of the Pipeline; it is not copied.
     """
     kinds = task.feature_types
-    numbers = [name for name, kind in kinds.items() if kind in _NUMBERS]
-    categories = [name for name, kind in kinds.items() if kind in _CATEGORIES]
+    # Beside categories, and so in a data frame, a logical column is a category; in a matrix it is 0 and 1.
+    number_types = _NUMBERS if task.is_numeric else _NUMBERS[1:]
+    numbers = [name for name, kind in kinds.items() if kind in number_types]
+    categories = [name for name, kind in kinds.items() if kind not in number_types]
     if categories and takes_categories(estimator):
         return estimator
     steps = _number_steps(estimator, any(task.missings(numbers).values()) if numbers else False)
