@@ -158,6 +158,11 @@ class TaskView(Shown):
     def _codes(self, name: str) -> tuple[_Ids, tuple[Label, ...]]:
         return self._cached(f"codes:{name}", lambda: columns.codes_of(self._column(name), self.schema[name]))
 
+    def codes(self, col: str) -> _Ids:
+        """Return a column at the rows in use as codes: positions in its levels, else in its sorted values; -1 missing."""
+        known_columns([col], self.backend.columns, where=self._where)
+        return self._codes(col)[0]
+
     # views
 
     @property

@@ -1,0 +1,114 @@
+"""scikit-learn splitters as they are."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from batchml.core.resampling import Resampling
+from batchml.core.seed import fill_random_state
+from batchml.core.spec import build, describe
+from batchml.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from batchml.core.task_types import Task
+    from batchml.core.trust import Trust
+
+    _Sets = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+__all__ = ["Splitter"]
+
+
+class Splitter(Resampling):
+    """Any object with scikit-learn's ``split(X, y, groups)`` and ``get_n_splits``.
+
+    It gets the task's rows (sorted by the columns with the role order), labels or numbers as y, and groups. A
+    `random_state` that is None is filled from the split's seed, an integer stays.
+
+    Parameters
+    ----------
+    splitter
+        E.g. ``sklearn.model_selection.StratifiedGroupKFold(5)``.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {"splitter": None}
+    heeds_strata: ClassVar[bool] = False
+
+    def __init__(self, splitter: Any, *, key: str = "splitter", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(key, id=id or type(splitter).__name__, splitter=splitter)
+        self._described = describe(splitter, where=f"resampling {self.id!r}")
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], trust: Trust | None) -> Self:
+        """Return the resampling whose spec has these params."""
+        return cls(build(params["splitter"], trust=trust))
+
+    def _spec_params(self) -> dict[str, Any]:
+        return {"splitter": self._described}
+
+    def n_iterations(self, task: Task) -> int:
+        """Return what the splitter says."""
+        return int(self._ask(task, lambda splitter, X, y, groups: splitter.get_n_splits(X, y, groups)))
+
+    def _fixed_iters(self) -> int:
+        try:
+            return int(self._params["splitter"].get_n_splits())
+        except (TypeError, ValueError):
+            return super()._fixed_iters()
+
+    def _repetition_of(self, i: int, bound: Any) -> tuple[int, int]:  # noqa: ARG002
+        return 0, i
+
+    def _draw(self, bound: Any, seed: int, repetition: int) -> _Stream:  # noqa: ARG002
+        splitter = copy.deepcopy(self._params["splitter"])
+        if getattr(splitter, "shuffle", True):  # KFold(shuffle=False) refuses a random_state
+            fill_random_state(splitter, seed)
+        return _Stream(lambda: self._ask(bound.task, lambda _, *data: splitter.split(*data)), bound.task)
+
+    def _sets(self, drawn: Any, part: int) -> _Sets:
+        try:
+            both: _Sets = drawn.at(part)
+        except ValueError as problem:
+            raise DataError(f"task {drawn.task.id!r}, resampling {self.id!r}: {problem}") from problem
+        return both
+
+    def _ask(self, task: Task, question: Any) -> Any:
+        order = task.order
+        groups = task.groups
+        splitter = self._params["splitter"]
+        rows = task.row_ids[order]
+        # scikit-learn's own splitters only count the rows of X.
+        own = type(splitter).__module__.partition(".")[0] == "sklearn"
+        data = np.zeros((task.n_rows, 1)) if own else task.features(rows)
+        try:
+            return question(splitter, data, task.truth(rows), None if groups is None else groups[order])
+        except ValueError as problem:
+            raise DataError(f"task {task.id!r}, resampling {self.id!r}: {problem}") from problem
+
+
+class _Stream:
+    """The splits of a splitter, one at a time: asking in order draws each once, going back draws anew."""
+
+    def __init__(self, start: Any, task: Task) -> None:
+        self.start = start
+        self.task = task
+        self.splits: Iterator[Any] | None = None
+        self.number = -1
+        self.current: _Sets | None = None
+
+    def at(self, number: int) -> _Sets:
+        if number < self.number or self.splits is None:
+            self.splits, self.number = iter(self.start()), -1
+        while self.number < number:
+            train, test = next(self.splits)
+            order = self.task.order
+            self.current = (order[np.asarray(train)], order[np.asarray(test)])
+            self.number += 1
+        assert self.current is not None
+        return self.current
