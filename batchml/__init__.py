@@ -6,22 +6,93 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchml.core.catalog import lrn, lrns, msr, msrs, rsmp, rsmps, tsk, tsks
+    from batchml.core.learner import Learner, as_learner
+    from batchml.core.measure import Measure, as_measure, as_measures
+    from batchml.core.prediction import PredictionClassif, PredictionRegr
+    from batchml.core.resampling import Resampling, as_resampling
+    from batchml.core.resources import available_cores
+    from batchml.core.task import Task, TaskClassif, TaskRegr, as_task, as_task_classif, as_task_regr, partition
+    from batchml.core.trust import Trust
+    from batchml.data.sources import as_data_backend
+    from batchml.errors import BatchmlError
+    from batchml.executors.local import Local
+    from batchml.experiment.benchmark import benchmark
+    from batchml.experiment.design import BenchmarkDesign
+    from batchml.experiment.grid import benchmark_grid
+    from batchml.experiment.resample import resample
+    from batchml.experiment.result import BenchmarkResult, ResampleResult
+    from batchml.params import ParamSet
+    from batchml.study import Registry, Submission
+
+    __version__: str
+
+__all__ = [
+    "BatchmlError",
+    "BenchmarkDesign",
+    "BenchmarkResult",
+    "Learner",
+    "Local",
+    "Measure",
+    "ParamSet",
+    "PredictionClassif",
+    "PredictionRegr",
+    "Registry",
+    "ResampleResult",
+    "Resampling",
+    "Submission",
+    "Task",
+    "TaskClassif",
+    "TaskRegr",
+    "Trust",
+    "__version__",
+    "as_data_backend",
+    "as_learner",
+    "as_measure",
+    "as_measures",
+    "as_resampling",
+    "as_task",
+    "as_task_classif",
+    "as_task_regr",
+    "available_cores",
+    "benchmark",
+    "benchmark_grid",
+    "lrn",
+    "lrns",
+    "msr",
+    "msrs",
+    "partition",
+    "resample",
+    "rsmp",
+    "rsmps",
+    "tsk",
+    "tsks",
+]
 
 _HOMES = {
-    "batchml.core.catalog": ("lrn", "lrns", "msr", "msrs", "rsmp", "rsmps", "tsk", "tsks"),
-    "batchml.core.learner": ("Learner", "as_learner"),
-    "batchml.core.measure": ("Measure", "as_measure", "as_measures"),
-    "batchml.core.prediction": ("PredictionClassif", "PredictionRegr"),
-    "batchml.core.resampling": ("Resampling", "as_resampling"),
-    "batchml.core.task": ("Task", "TaskClassif", "TaskRegr"),
-    "batchml.core.trust": ("Trust",),
-    "batchml.errors": ("BatchmlError",),
-    "batchml.params": ("ParamSet",),
+    "core.catalog": ("lrn", "lrns", "msr", "msrs", "rsmp", "rsmps", "tsk", "tsks"),
+    "core.learner": ("Learner", "as_learner"),
+    "core.measure": ("Measure", "as_measure", "as_measures"),
+    "core.prediction": ("PredictionClassif", "PredictionRegr"),
+    "core.resampling": ("Resampling", "as_resampling"),
+    "core.resources": ("available_cores",),
+    "core.task": ("Task", "TaskClassif", "TaskRegr", "as_task", "as_task_classif", "as_task_regr", "partition"),
+    "core.trust": ("Trust",),
+    "data.sources": ("as_data_backend",),
+    "errors": ("BatchmlError",),
+    "executors.local": ("Local",),
+    "experiment.benchmark": ("benchmark",),
+    "experiment.design": ("BenchmarkDesign",),
+    "experiment.grid": ("benchmark_grid",),
+    "experiment.resample": ("resample",),
+    "experiment.result": ("BenchmarkResult", "ResampleResult"),
+    "params": ("ParamSet",),
+    "study": ("Registry", "Submission"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted([*_HOME_OF, "__version__"])  # noqa: PLE0605  # one table says what is public
+_HOME_OF = {name: f"batchml.{module}" for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -201,7 +201,8 @@ def _get(kind: str, key: str | None, kwargs: Mapping[str, Any]) -> Any:
             f"a {kind} is named by a key such as {keys(kind)[0]!r}, not by {key!r}; several: {kind[0]}...s"
         )
     factory = resolve(kind, key)
-    taken, named = _split(factory, kwargs)
+    # A learner's open keywords are its parameters, which go the way of all parameters: through `param_set`.
+    taken, named = _split(factory, kwargs, pass_all=kind != "learner")
     obj = factory(key=key, **taken)
     _set_rest(obj, {name: value for name, value in kwargs.items() if name not in taken}, f"{kind} {key!r}", named)
     return obj
@@ -214,14 +215,16 @@ def _get_all(kind: str, keys: Iterable[str] | None, kwargs: Mapping[str, Any]) -
     return [_get(kind, key, kwargs) for key in listed]
 
 
-def _split(factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _split(
+    factory: Callable[..., Any], kwargs: Mapping[str, Any], *, pass_all: bool
+) -> tuple[dict[str, Any], list[str]]:
     """Return the keywords that the factory itself takes, and all names that it has."""
     if not kwargs:
         return {}, []
     parameters = inspect.signature(factory).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    if pass_all and any(p.kind is p.VAR_KEYWORD for p in parameters):
         return dict(kwargs), []
-    named = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL and p.name != "key"]
+    named = [p.name for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY} and p.name != "key"]
     return {name: value for name, value in kwargs.items() if name in named}, named
 
 
@@ -230,7 +233,7 @@ def _set_rest(obj: Any, kwargs: Mapping[str, Any], what: str, named: list[str]) 
     ids = list(param_set.ids) if param_set is not None else []
     for name, value in kwargs.items():
         if name in ids:
-            obj.param_set.values[name] = value  # noqa: PD011  # no table
+            obj.param_set.values[name] = value  # no table
         elif name in (fields := _fields(obj)):
             setattr(obj, name, value)
         else:

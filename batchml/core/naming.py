@@ -53,7 +53,7 @@ def canonical_path(obj: Any) -> str:
     try:
         known = _paths.get(obj)
     except TypeError:
-        raise SpecError(f"{_short(obj)} has no import path; give a class or a function of a module") from None
+        raise SpecError(f"is {_short(obj)}, which has no import path; give a class or a function of a module") from None
     if known is not None:
         return known
     path = _search(obj)
@@ -66,7 +66,7 @@ def _search(obj: Any) -> str:
     home = own_module(obj)
     name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
     if home is None or not isinstance(name, str):
-        raise SpecError(f"{_short(obj)} has no import path; give a class or a function of a module")
+        raise SpecError(f"is {_short(obj)}, which has no import path; give a class or a function of a module")
     _check_place(home, name)
     if home in EXPERIMENTAL:
         importlib.import_module(EXPERIMENTAL[home])
@@ -77,7 +77,7 @@ def _search(obj: Any) -> str:
         if (public or length == len(parts)) and _at(prefix, name) is obj:
             return f"{prefix}.{name}"
     raise SpecError(
-        f"{home}.{name} is not what an import of that path gives (redefined, wrapped or deleted); "
+        f"is {home}.{name}, but not what an import of that path gives (redefined, wrapped or deleted); "
         "give the object that the module holds"
     )
 
@@ -86,10 +86,10 @@ def _check_place(home: str, name: str) -> None:
     if "<lambda>" in name:
         raise SpecError("is a lambda; write a named function in a module file beside your design")
     if "<locals>" in name:
-        raise SpecError(f"{name} is defined inside a function; move it to the top of a module file beside your design")
+        raise SpecError(f"is {name}, defined inside a function; move it to the top of a module file beside your design")
     if home in {"__main__", "__mp_main__"}:
         raise SpecError(
-            f"{name} is defined in __main__ (a script or notebook), which no worker can import; move it to a module "
+            f"is {name}, defined in __main__ (a script or notebook), which no worker can import; move it to a module "
             "file beside your design, import it from there and list that module under `modules`"
         )
 

@@ -30,7 +30,7 @@ from batchml.core.naming import canonical_path
 from batchml.core.spec_decode import Decoder
 from batchml.core.spec_encode import Encoder
 from batchml.core.trust import Trust
-from batchml.errors import SpecError
+from batchml.errors import SpecError, UnknownKeyError
 
 __all__ = ["FORMAT", "build", "canonical_path", "decode", "describe", "encode", "full_params", "module_sources"]
 
@@ -38,9 +38,7 @@ __all__ = ["FORMAT", "build", "canonical_path", "decode", "describe", "encode", 
 FORMAT: Final = 1
 
 _TOP_TAGS: Final = ("object", "function", "scorer", "distribution", "frozen")
-_PATH_KEYS: Final = frozenset(
-    {"object", "function", "$object", "$function", "$type", "scorer", "$scorer", "function_path"}
-)
+_PATH_KEYS: Final = frozenset({"object", "function", "$object", "$function", "$type", "scorer", "$scorer", "class"})
 _PACKAGES: Final = ("batchml", "builtins", "numpy", "scipy", "sklearn")
 
 
@@ -123,7 +121,10 @@ def module_sources(data: Any, trust: Trust | None = None) -> dict[str, str]:
     for path in sorted(set(_paths_in(data))):
         if path.partition(".")[0] in _PACKAGES or not trust.covers(path):
             continue
-        home = trust.resolve(path).__module__
+        try:
+            home = trust.resolve(path).__module__
+        except (SpecError, UnknownKeyError):
+            continue  # a text that only looks like a path, or what `build` will name
         source = _own_source(home)
         if source is not None:
             digests[home] = hashlib.sha256(source.read_bytes()).hexdigest()

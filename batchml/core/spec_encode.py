@@ -181,7 +181,7 @@ class Encoder:
         try:
             name = canonical_path(cls)
         except SpecError as error:
-            self.refuse(path, f"is a {cls.__qualname__}: {error}")
+            self.refuse(path, f"has a class that {error}")
         try:
             values = param_values(value)
         except SpecError as error:

@@ -45,7 +45,7 @@ def _scorer(encoder: Encoder, value: Any, path: str) -> Any:
 def _distribution(encoder: Encoder, value: Any, path: str) -> Any:
     from scipy import stats
 
-    frozen = hasattr(value, "dist")
+    frozen = isinstance(value, stats.distributions.rv_frozen)
     generator = value.dist if frozen else value
     name = str(getattr(generator, "name", None))
     known = getattr(stats, name, None)

@@ -23,9 +23,14 @@ _VETTED: Final = ("batchml", "numpy", "scipy", "sklearn")
 # Of numpy and scipy nothing else is even imported: `numpy.f2py.__main__` runs when it is imported.
 _NUMERIC_MODULES: Final = frozenset({"numpy", "scipy.spatial.distance", "scipy.special", "scipy.stats"})
 # Parts of scikit-learn without methods; some have side effects when imported.
-_NO_METHODS_IN: Final = frozenset({"tests", "conftest", "externals", "datasets", "experimental", "utils", "callback"})
+_NO_METHODS_IN: Final = frozenset(
+    """__check_build _build_utils _distributor_init _min_dependencies callback conftest datasets experimental externals
+    tests utils""".split()  # noqa: SIM905  # a list of words
+)
 _BUILTIN_TYPES: Final = frozenset({"bool", "bytes", "complex", "float", "int", "object", "str"})
-_BATCHML_METHODS: Final = ("batchml.learners", "batchml.resamplings", "batchml.measures")
+_BATCHML_METHODS: Final = ("batchml.learners.", "batchml.resamplings.", "batchml.measures.")
+# Whoever may call these may run anything.
+_NEVER: Final = frozenset({"__main__", "cloudpickle", "dill", "joblib"})
 _ENVIRONMENT: Final = "BATCHML_TRUSTED_MODULES"
 
 
@@ -72,7 +77,7 @@ class Trust:
         ConfigError
             The module fails to import.
         """
-        if not all(part.isidentifier() for part in path.split(".")):
+        if "." not in path or not all(part.isidentifier() for part in path.split(".")):
             raise SpecError(f"{path!r} is no import path; write package.module.Name")
         if path.startswith(_CACHED_PREFIXES):
             return _resolve_cached(path, self)
@@ -90,8 +95,11 @@ def _check_prefix(name: str) -> None:
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(f"cannot trust {name!r}: write module names such as my_learners or mylab.trees")
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top == "__main__":
-        raise ConfigError(f"cannot trust {name!r}: it belongs to Python itself; name the module with your own classes")
+    if top in sys.stdlib_module_names or top in _NEVER:
+        raise ConfigError(
+            f"cannot trust {name!r}: it belongs to Python itself or loads what it is given; "
+            "name the module with your own classes"
+        )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -115,6 +123,8 @@ def _check_importable(path: str) -> None:
     parts = path.split(".")
     if parts[0] in {"numpy", "scipy"} and ".".join(parts[:-1]) not in _NUMERIC_MODULES:
         raise TrustError(f"{path} may not be named in a spec: of {parts[0]} only listed numeric functions may")
+    if parts[0] == "batchml" and not path.startswith(_BATCHML_METHODS):
+        raise TrustError(f"{path} may not be named in a spec: of batchml only learners, resamplings and measures may")
     if parts[0] == "sklearn" and not _NO_METHODS_IN.isdisjoint(parts):
         raise TrustError(f"{path} may not be named in a spec: it is no estimator, splitter, kernel or listed function")
     if any(part.startswith("__") for part in parts):
@@ -202,7 +212,7 @@ def _is_vetted(obj: Any, own: str, home: str, top: str) -> bool:
     if top == "sklearn":
         return _is_method_class(obj, own)
     if top == "batchml":
-        return home.startswith(tuple(f"{prefix}." for prefix in _BATCHML_METHODS)) or _is_method_class(obj, own)
+        return f"{home}.".startswith(_BATCHML_METHODS) or _is_method_class(obj, own)
     return top == "numpy" and _is_scalar_type(obj)
 
 
@@ -238,8 +248,8 @@ def _is_method_class(cls: type, own: str) -> bool:
 def _not_trusted(path: str, own: str, trust: Trust) -> str:
     really = "" if own == path else f" (it is {own})"
     top = own.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return f"{path}{really} is not trusted: specs never name Python's own modules"
+    if top in sys.stdlib_module_names or top in _NEVER:
+        return f"{path}{really} is not trusted: specs never name what {top} holds"
     return (
         f"{path}{really} is not trusted: add {top!r} to the design's `modules`, to --trust or to ${_ENVIRONMENT} "
         f"if you wrote or know that code; trusted now: {', '.join(trust.prefixes)}"

@@ -13,7 +13,7 @@ __all__ = ["FUNCTIONS"]
 
 _BY_MODULE: Final = {
     "numpy": """
-        abs around array asarray ascontiguousarray average clip column_stack cumprod cumsum diff fliplr max mean median
+        around array asarray ascontiguousarray average clip column_stack cumprod cumsum diff fliplr max mean median
         min nan_to_num nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar prod ptp ravel reshape round sort
         squeeze std sum transpose var vstack
         """,
@@ -43,6 +43,7 @@ _BY_MODULE: Final = {
         precision_score r2_score rand_score recall_score roc_auc_score root_mean_squared_error
         root_mean_squared_log_error silhouette_score top_k_accuracy_score v_measure_score zero_one_loss
         """,
+    "sklearn.metrics._scorer": "negative_likelihood_ratio positive_likelihood_ratio",
     "sklearn.metrics.cluster": "entropy",
     "sklearn.metrics.pairwise": """
         additive_chi2_kernel chi2_kernel cosine_distances cosine_similarity euclidean_distances haversine_distances
