@@ -1,0 +1,122 @@
+"""What every process that runs user code does at its birth: signals, log, descriptors, measurements."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import time
+
+from batchml.execution.sandbox import proc
+
+__all__ = ["Meter", "close_unknown_fds", "ignore_stop_signals", "limit_memory", "open_log", "stop_signal"]
+
+
+def stop_signal(_signum: int, _frame: object) -> None:
+    """Do nothing: a terminal or SLURM signals every process, but only the supervisor decides.
+
+    A handler, not SIG_IGN, which children of user code would inherit through exec: they could not be terminated.
+    """
+
+
+def ignore_stop_signals() -> None:
+    """Ignore TERM, INT, HUP and USR1 in this process, but not in the children that user code forks."""
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+    for signum in signals:
+        signal.signal(signum, stop_signal)
+        signal.siginterrupt(signum, False)
+    signal.signal(proc.PARENT_GONE, signal.SIG_DFL)
+
+    def forget() -> None:
+        for signum in signals:
+            if signal.getsignal(signum) is stop_signal:
+                signal.signal(signum, signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=forget)
+
+
+def open_log(pipe: int) -> None:
+    """Let descriptors 1 and 2 and Python's streams write to `pipe`, crashes too; 0 is empty."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(pipe, 1)
+    os.dup2(pipe, 2)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor
+    for fd, name in ((1, "stdout"), (2, "stderr")):
+        stream = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    faulthandler.enable(pipe)
+    faulthandler.register(proc.DUMP_SIGNAL, pipe, all_threads=True)
+
+
+def close_unknown_fds(keep: set[int]) -> None:
+    """Close what was inherited and is not in `keep`."""
+    for fd in proc.open_fds():
+        if fd > 2 and fd not in keep:
+            try:
+                os.close(fd)
+            except OSError:
+                continue
+
+
+def limit_memory(limit: int | None) -> None:
+    """Let allocations fail (MemoryError) when this process would take more than `limit` bytes.
+
+    The kernel counts what is reserved, not what is used, so what is reserved and unused already is allowed on top.
+    """
+    if limit is None:
+        return
+    reserved = proc.reserved_bytes()
+    room = max(limit - proc.private_bytes(os.getpid()), 16 * 2**20)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (reserved + room, hard))
+
+
+class Meter:
+    """CPU time, wall time and peak memory of one job in this process.
+
+    The kernel's high-water mark is reset through ``clear_refs``, so a small job after a big one reports small.
+    """
+
+    __slots__ = ("_clear", "_cpu", "_own", "_wall")
+
+    def __init__(self) -> None:
+        self._own = os.getpid()
+        try:
+            self._clear = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            self._clear = -1
+        self.start()
+
+    def start(self) -> None:
+        """Begin to measure."""
+        if self._clear >= 0:
+            try:
+                os.write(self._clear, b"5")
+            except OSError:
+                self._clear = -1
+        self._cpu = self._cpu_now()
+        self._wall = time.perf_counter()
+
+    @staticmethod
+    def _cpu_now() -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.process_time() + children.ru_utime + children.ru_stime
+
+    def read(self) -> dict[str, float]:
+        """Return `wall_s`, `cpu_s`, `peak_mb` since `start`."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "wall_s": time.perf_counter() - self._wall,
+            "cpu_s": self._cpu_now() - self._cpu,
+            "peak_mb": usage.ru_maxrss / 1024,
+        }
+
+    @property
+    def fd(self) -> int:
+        """The descriptor that it keeps open."""
+        return self._clear

@@ -1,0 +1,144 @@
+"""A slot as its supervisor sees it: links, log and process ids."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from batchml.execution.sandbox import proc
+from batchml.execution.sandbox.protocol import Frame, ProtocolError, pair
+from batchml.execution.sandbox.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchml.execution.sandbox.family import Family
+
+__all__ = ["Handle"]
+
+_KNOWN = 256
+_PIPE_BYTES = 1024 * 1024
+
+
+class Handle:
+    """One slot of a pool. What it owns is replaced piece by piece: a new slot process, or a new keeper."""
+
+    def __init__(self, family: Family, memory: int | None = None) -> None:
+        self._family = family
+        self._memory = memory
+        self.born = False
+        self.keeper: int | None = None
+        self.pidfd: int | None = None
+        self.control = family.birth()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        """Give the keeper the ends of a new link and log, from which it forks a slot; does not wait."""
+        self.nonce = secrets.token_hex(4)
+        self.known: OrderedDict[str, None] = OrderedDict()
+        self.alive = True  # as far as we know
+        self.up = False
+        self.link_ended = False
+        self.link, its = pair()
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            import fcntl
+
+            fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self.sink = Sink(reader)
+        try:
+            with contextlib.suppress(OSError):  # the keeper's death is noticed by its pidfd
+                self.control.send(
+                    {"t": "slot", "nonce": self.nonce, "memory": self._memory}, fds=[its.fileno(), writer]
+                )
+        finally:
+            its.close()
+            os.close(writer)
+
+    def renew(self) -> None:
+        """Replace the slot process; whatever the old one left is ended by the keeper."""
+        self.link.close()
+        self.sink.close()
+        self._fresh()
+
+    def rebirth(self) -> None:
+        """Replace a dead keeper and its slot."""
+        self.close()
+        self.born = False
+        self.control = self._family.birth()
+        self._fresh()
+
+    def orphaned(self) -> bool:
+        """Say whether the template, which would have forked the keeper, is dead."""
+        return proc.exited(self._family.pidfd)
+
+    def hello(self, pid: int) -> int:
+        """Take note of the keeper's process; return a pidfd."""
+        self.keeper, self.pidfd, self.born = pid, os.pidfd_open(pid), True
+        return self.pidfd
+
+    def close(self) -> None:
+        """Free descriptors; the keeper ends its slot and itself when it sees that."""
+        self.control.close()
+        self.link.close()
+        self.sink.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+        self.pidfd = self.keeper = None
+
+    # -- frames --------------------------------------------------------------------------------------------------
+
+    def start(self, attempt: int, iteration: int, key: str, experiment: bytes) -> None:
+        """Send a job; the experiment goes along only once to each slot process."""
+        header: dict[str, object] = {"t": "job", "a": attempt, "i": iteration, "e": key}
+        blobs: list[bytes] = []
+        if key in self.known:
+            self.known.move_to_end(key)
+        else:
+            self.known[key] = None
+            blobs.append(experiment)
+            if len(self.known) > _KNOWN:
+                header["drop"] = [self.known.popitem(last=False)[0]]
+        with contextlib.suppress(OSError):  # a slot that has just died is reported by its keeper
+            self.link.send(header, blobs)
+
+    def frames(self) -> Iterator[Frame]:
+        """Return what this slot process has sent; what claims to be of another one is dropped."""
+        while not self.link_ended:
+            try:
+                frame = self.link.receive(block=False)
+            except ProtocolError:
+                continue
+            except (EOFError, OSError):
+                self.link_ended = True
+                return
+            if frame is None:
+                return
+            if frame.header.get("n") == self.nonce:
+                self.up = True
+                yield frame
+
+    def news(self) -> Iterator[Frame]:
+        """Return what the keeper has sent. Raises EOFError after the last when it is gone."""
+        while (frame := self.control.receive(block=False)) is not None:
+            yield frame
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def end(self, *, dump: bool) -> None:
+        """Have the keeper end the slot and everything below it; its exit is news from the keeper."""
+        try:
+            self.control.send({"t": "end", "dump": dump})
+        except OSError:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill the keeper, and with it its slot."""
+        if self.keeper is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.keeper, signal.SIGCONT)
+                os.kill(self.keeper, signal.SIGKILL)

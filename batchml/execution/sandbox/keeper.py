@@ -1,0 +1,300 @@
+"""The parent of one slot: it forks slot and partner, waits for them, and ends all that descends from them.
+
+A keeper is forked from the template before any user code ran and never runs any itself, so it can fork again after a
+crash, and it answers whatever its slot is doing. It is a child subreaper: orphans of user code (daemons, double forks)
+become its children and cannot get out of its reach. That it stands between slot and supervisor also means that a
+learner which kills its parent costs one slot, not the worker.
+
+In a session the exec'ed template itself is the keeper, without a slot, of one partner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batchml.execution.sandbox import proc
+from batchml.execution.sandbox.protocol import Frame, Link, ProtocolError, pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["GRACE", "Keeper", "clear", "run", "watch_parent"]
+
+GRACE = 0.5
+"""Seconds between the request to end (TERM) and the kill."""
+
+_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_DUMP_PATIENCE = 0.3
+_MEMORY_BEAT = 0.2
+
+
+def watch_parent(parent: int) -> int:
+    """Return a descriptor that becomes readable when the parent may be dead; ignore what terminals and SLURM send."""
+    for signum in _IGNORED:
+        signal.signal(signum, signal.SIG_IGN)
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.signal(proc.PARENT_GONE, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    proc.die_with_parent(parent, proc.PARENT_GONE)
+    return reader
+
+
+def clear(fd: int) -> None:
+    """Empty a wake-up pipe."""
+    with contextlib.suppress(BlockingIOError):
+        os.read(fd, 4096)
+
+
+def run(fd: int, parent: int, setup: Mapping[str, Any]) -> None:
+    """Be the keeper behind `fd`; never returns."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    proc.name_process("batchml-keeper")
+    gone = watch_parent(parent)
+    proc.adopt_orphans()
+    link = Link.from_fd(fd)
+    link.send({"t": "hello", "pid": os.getpid()})
+    Keeper(link, parent, gone, setup).serve()
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process that runs user code: the slot or its partner."""
+
+    pid: int
+    pidfd: int
+    link: Link | None = None  # to its keeper
+    nonce: str = ""
+
+
+class Keeper:
+    """The loop of a keeper.
+
+    Parameters
+    ----------
+    link
+        To the supervisor or session.
+    parent
+        Its process id.
+    gone
+        See `watch_parent`.
+    setup
+        What the template was told.
+    """
+
+    def __init__(self, link: Link, parent: int, gone: int, setup: Mapping[str, Any]) -> None:
+        self._link = link
+        self._parent = parent
+        self._gone = gone
+        self._setup = setup
+        self._slot: _Child | None = None
+        self._partner: _Child | None = None
+        self._memory: int | None = None  # bytes that the family may take
+        if setup["role"] == "session":
+            proc.adopt_orphans()
+
+    def serve(self) -> None:
+        """Serve until the other end is gone, then end everything below; never returns."""
+        try:
+            while self._turn():
+                pass
+        finally:
+            proc.kill_all()
+            os._exit(0)
+
+    def _turn(self) -> bool:
+        sources: list[int] = [self._link.fileno(), self._gone]
+        sources += [child.pidfd for child in (self._slot, self._partner) if child is not None]
+        if self._slot is not None and self._slot.link is not None:
+            sources.append(self._slot.link.fileno())
+        ready, _, _ = select.select(sources, [], [], _MEMORY_BEAT if self._memory else None)
+        if self._gone in ready:
+            clear(self._gone)
+            if os.getppid() != self._parent:
+                return False
+        if self._partner is not None and self._partner.pidfd in ready:
+            self._partner_died()
+        if self._slot is not None and self._slot.pidfd in ready:
+            self._slot_died()
+        elif self._slot is not None and self._slot.link is not None and self._slot.link.fileno() in ready:
+            self._hear_slot(self._slot.link)
+        if self._memory and not ready:
+            self._weigh()
+        return self._link.fileno() not in ready or self._hear(self._link, trusted=True)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _hear(self, link: Link, *, trusted: bool) -> bool:
+        try:
+            frame = link.receive(block=False)
+        except (EOFError, ProtocolError):
+            return False
+        if frame is not None:
+            self._obey(frame, trusted=trusted)
+        return True
+
+    def _hear_slot(self, link: Link) -> None:
+        """A slot may only ask for partners; what else it says, or nonsense, ends the conversation, not the keeper."""
+        if not self._hear(link, trusted=False) and self._slot is not None:
+            link.close()
+            self._slot.link = None
+
+    def _obey(self, frame: Frame, *, trusted: bool) -> None:
+        header, fds = frame.header, list(frame.fds)
+        kind = header.get("t")
+        try:
+            if kind == "partner" and len(fds) == 2:
+                self._start_partner(fds)
+            elif kind == "end_partner":
+                self._end_partner(dump=bool(header.get("dump")))
+            elif kind == "slot" and trusted and len(fds) == 2:
+                self._start_slot(header, fds)
+            elif kind == "end" and trusted:
+                self._end(dump=bool(header.get("dump")), grace=float(header.get("grace", GRACE)))
+        finally:
+            for fd in fds:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+    # -- slot ----------------------------------------------------------------------------------------------------
+
+    def _start_slot(self, header: Mapping[str, Any], fds: list[int]) -> None:
+        """Fork a fresh slot with its own link and log; an old one and all it left are ended first."""
+        if self._slot is not None or self._partner is not None:
+            self._forget(proc.kill_all())
+        from batchml.execution.sandbox import slot
+
+        mine, its = pair()
+        keeper_pid = os.getpid()
+        settings = {**self._setup, "nonce": header["nonce"], "memory": header.get("memory"), "parent": keeper_pid}
+        pid = self._fork(lambda: slot.run(fds[0], fds[1], its, settings))
+        its.close()
+        self._slot = _Child(pid, os.pidfd_open(pid), mine, header["nonce"])
+        self._memory = header.get("memory")
+
+    def _fork(self, body: Callable[[], None]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        status = 70  # EX_SOFTWARE: the sandbox itself failed
+        try:
+            signal.set_wakeup_fd(-1)
+            proc.adopt_orphans()
+            for own in (self._link, self._slot.link if self._slot else None):
+                if own is not None:
+                    own.close()
+            os.close(self._gone)
+            body()
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _slot_died(self) -> None:
+        assert self._slot is not None
+        pid, nonce = self._slot.pid, self._slot.nonce
+        others = proc.child_pids()
+        ended = proc.kill_all()
+        status = dict(ended).get(pid, 0)
+        self._forget(ended)
+        self._report({"t": "exit", "n": nonce, "status": status, "left": max(0, len(others) - 1)})
+
+    def _forget(self, _: object) -> None:
+        for child in (self._slot, self._partner):
+            if child is not None:
+                os.close(child.pidfd)
+                if child.link is not None:
+                    child.link.close()
+        self._slot = self._partner = None
+        self._memory = None
+
+    def _end(self, *, dump: bool, grace: float) -> None:
+        """End the slot and everything below: stack dump, TERM, grace, KILL; then report its exit."""
+        if self._slot is None:
+            return
+        if dump:
+            self._dump([child for child in (self._partner, self._slot) if child is not None])
+        self._ask_to_end({child.pid for child in (self._slot, self._partner) if child is not None}, grace)
+        proc.send([self._slot.pid], signal.SIGKILL)
+        select.select([self._slot.pidfd], [], [], GRACE)
+        self._slot_died()
+
+    @staticmethod
+    def _dump(children: list[_Child]) -> None:
+        """Let processes write their stacks into the log; wait until they have, but not for long."""
+        asked = [child for child in children if proc.catches(child.pid, proc.DUMP_SIGNAL)]
+        proc.send([child.pid for child in asked], proc.DUMP_SIGNAL)
+        deadline = time.monotonic() + _DUMP_PATIENCE
+        while asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+            asked = [child for child in asked if proc.pending(child.pid, proc.DUMP_SIGNAL)]
+        time.sleep(0.02)  # the handler that has been entered writes its last lines
+
+    @staticmethod
+    def _ask_to_end(own: set[int], grace: float) -> None:
+        """TERM to what user code started, and time to obey; slots and partners ignore TERM and are not asked."""
+        deadline = time.monotonic() + grace
+        targets = [pid for pid in proc.descendants() if pid not in own]
+        proc.send(targets, signal.SIGTERM)
+        while targets and time.monotonic() < deadline:
+            time.sleep(0.01)
+            targets = [pid for pid in proc.descendants() if pid not in own]
+
+    # -- partner -------------------------------------------------------------------------------------------------
+
+    def _start_partner(self, fds: list[int]) -> None:
+        """Fork a partner with the link and the log it came with; an old one is ended first."""
+        if self._partner is not None:
+            self._end_partner(dump=False)
+        from batchml.execution.sandbox import partner
+
+        keeper_pid = os.getpid()
+        settings = {**self._setup, "memory": self._memory, "parent": keeper_pid}
+        pid = self._fork(lambda: partner.run(fds[0], fds[1], settings))
+        self._partner = _Child(pid, os.pidfd_open(pid))
+
+    def _end_partner(self, *, dump: bool) -> None:
+        if self._partner is None:
+            self._tell_slot({"t": "gone", "pid": 0, "status": 0})
+            return
+        if dump:
+            self._dump([self._partner])
+        proc.send([self._partner.pid], signal.SIGKILL)
+        select.select([self._partner.pidfd], [], [], GRACE)
+        self._partner_died()
+
+    def _partner_died(self) -> None:
+        assert self._partner is not None
+        pid = self._partner.pid
+        ended = proc.kill_all(keep=() if self._slot is None else (self._slot.pid,))
+        os.close(self._partner.pidfd)
+        self._partner = None
+        self._tell_slot({"t": "gone", "pid": pid, "status": dict(ended).get(pid, 0)})
+
+    def _tell_slot(self, header: Mapping[str, Any]) -> None:
+        """Tell whoever uses the partner: the slot, or the session if there is none."""
+        link = self._link if self._setup["role"] == "session" else self._slot.link if self._slot else None
+        if link is not None:
+            with contextlib.suppress(OSError):
+                link.send(header)
+
+    # -- memory --------------------------------------------------------------------------------------------------
+
+    def _weigh(self) -> None:
+        """End a family that has outgrown its memory."""
+        assert self._memory is not None
+        if self._slot is None:
+            return
+        taken = sum(proc.private_bytes(pid) for pid in proc.descendants())
+        if taken > self._memory:
+            self._report({"t": "memory", "n": self._slot.nonce, "bytes": taken})
+            self._end(dump=True, grace=0.0)
+
+    def _report(self, header: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self._link.send(header)

@@ -1,0 +1,127 @@
+"""A partner: the child in which the stages of an ``encapsulate="process"`` learner run, kept warm between them."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchml.execution.sandbox import hygiene, proc
+from batchml.execution.sandbox.child import Meter, close_unknown_fds, ignore_stop_signals, limit_memory, open_log
+from batchml.execution.sandbox.client import KEPT_TASKS
+from batchml.execution.sandbox.pickles import dumps, loads
+from batchml.execution.sandbox.protocol import Frame, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchml.core.task import Task
+    from batchml.execution.call import StageReply
+
+__all__ = ["run"]
+
+
+def run(fd: int, pipe: int, settings: Mapping[str, Any]) -> None:
+    """Be a partner: run stages until the client closes the link."""
+    os.setsid()
+    proc.name_process("batchml-partner")
+    ignore_stop_signals()
+    proc.die_with_parent(settings["parent"])
+    open_log(pipe)
+    close_unknown_fds({fd, pipe})
+    limit_memory(settings["memory"])
+    gc.enable()
+    _Partner(Link.from_fd(fd), settings).serve()
+
+
+class _Partner:
+    def __init__(self, link: Link, settings: Mapping[str, Any]) -> None:
+        self._link = link
+        self._settings = settings
+        self._pid = os.getpid()
+        self._tasks: OrderedDict[int, Task] = OrderedDict()
+        self._model: tuple[int, Any] = (0, None)
+        self._meter = Meter()
+        self._state = hygiene.State(own_fds={link.fileno(), self._meter.fd})
+
+    def serve(self) -> None:
+        self._link.send({"t": "ready"})
+        while True:
+            try:
+                frame = self._link.receive()
+            except EOFError:
+                return
+            if frame is not None:
+                header, blobs = self._stage(frame)
+                try:
+                    self._link.send(header, blobs)
+                except OSError:
+                    os._exit(hygiene.LINK_LOST)
+
+    def _stage(self, frame: Frame) -> tuple[dict[str, Any], list[bytes]]:
+        from batchml.execution.execute import execute
+
+        self._state.prepare()
+        self._meter.start()
+        call = self._call(frame)
+        self._state.mark()
+        reply = execute(call, timeout=frame.header["timeout"])
+        if os.getpid() != self._pid:  # the learner forked, and this is the copy
+            os._exit(0)
+        header, blobs = self._answer(reply, call.stage, frame.header["token"])
+        header |= self._meter.read()
+        header["dirty"] = self._state.changes()
+        hygiene.flush()
+        return header, blobs
+
+    def _call(self, frame: Frame) -> Any:
+        from batchml.execution.call import StageCall
+
+        header = frame.header
+        blobs = list(frame.blobs)
+        learner = loads(blobs.pop(0))
+        row_ids = np.frombuffer(blobs.pop(0), dtype=np.int64)
+        task = self._task(header["task"], blobs.pop(0) if header["with_task"] else None, header.get("spec"))
+        model = None
+        if header["model"] == "bytes":
+            model = loads(blobs.pop(0))
+        elif header["model"] == "kept":
+            model = self._model[1]
+        stage, seed, threads = header["stage"], header["seed"], header["threads"]
+        return StageCall(
+            stage=stage, learner=learner, task=task, row_ids=row_ids, seed=seed, threads=threads, model=model
+        )
+
+    def _task(self, key: int, data: bytes | None, spec: Mapping[str, Any] | None) -> Task:
+        if data is not None:
+            self._tasks[key] = loads(data)
+        elif spec is not None:
+            from batchml.execution.sandbox.job import build_task
+
+            self._tasks[key] = build_task(spec, self._settings["artifacts"])
+        self._tasks.move_to_end(key)
+        while len(self._tasks) > KEPT_TASKS:
+            self._tasks.popitem(last=False)
+        return self._tasks[key]
+
+    def _answer(self, reply: StageReply, stage: str, token: int) -> tuple[dict[str, Any], list[bytes]]:
+        from batchml.execution.capture import error_condition
+
+        header: dict[str, Any] = {"t": "stage", "token": token, "elapsed": reply.elapsed, "failure": None}
+        conditions = [condition.as_json() for condition in reply.conditions]
+        blobs: list[bytes] = []
+        if reply.failure is not None:
+            header["failure"] = reply.failure.kind
+        else:
+            try:
+                blobs.append(dumps(reply.value))
+                self._model = (token, reply.value) if stage == "train" else self._model
+            except BaseException as error:  # noqa: BLE001 - user objects may raise anything while they are pickled
+                cause = TypeError(f"what the {stage} stage returned cannot be sent out of its process: {error!r:.500}")
+                header["failure"] = "error"
+                conditions.append(error_condition(stage, cause).as_json())  # type: ignore[arg-type]
+        header["conditions"] = conditions
+        return header, blobs

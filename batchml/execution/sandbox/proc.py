@@ -1,0 +1,268 @@
+"""Processes as Linux shows them: parents, families, death notices."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "DUMP_SIGNAL",
+    "PARENT_GONE",
+    "TAG",
+    "adopt_orphans",
+    "catches",
+    "child_pids",
+    "dead_name",
+    "descendants",
+    "die_with_parent",
+    "exited",
+    "flush_c_output",
+    "kill_all",
+    "name_process",
+    "open_fds",
+    "pending",
+    "private_bytes",
+    "reap",
+    "reserved_bytes",
+    "send",
+    "tagged",
+    "thread_count",
+]
+
+TAG = "BATCHML_FAMILY"
+"""The environment variable that all processes of one pool share from their first instruction."""
+
+DUMP_SIGNAL = signal.SIGRTMAX - 3
+"""Writes the stacks of all threads into the log of the job, also while a C loop holds the interpreter."""
+
+PARENT_GONE = signal.SIGRTMAX - 4
+"""What keepers and the template are sent when the process that they serve may be dead."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, argument: int | bytes) -> None:
+    if _libc().prctl(option, argument, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"prctl({option}): {os.strerror(code)}")
+
+
+def adopt_orphans(*, on: bool = True) -> None:
+    """Become the parent of descendants whose own parents die (a child subreaper), or stop being it."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(on))
+
+
+def die_with_parent(parent: int, signum: int = signal.SIGKILL, *, patience: float = 5.0) -> None:
+    """Ask for `signum` when `parent` dies; exit at once if it is dead already.
+
+    After a double fork the new parent is known only when the intermediate process is gone, so wait for that.
+    """
+    deadline = time.monotonic() + patience
+    while os.getppid() != parent:
+        if time.monotonic() > deadline:
+            os._exit(0)
+        time.sleep(0.0002)
+    _prctl(_PR_SET_PDEATHSIG, int(signum))
+    if os.getppid() != parent:  # it died between the two calls
+        os._exit(0)
+
+
+def name_process(name: str) -> None:
+    """Show `name` (15 bytes) in process lists."""
+    _prctl(_PR_SET_NAME, name.encode()[:15])
+
+
+def flush_c_output() -> None:
+    """Write what C code has printed into buffers."""
+    _libc().fflush(None)
+
+
+def thread_count(pid: int | str = "self") -> int:
+    """Return how many threads a process has, native ones included; 0 if it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2  # noqa: PTH116 - after every job
+    except OSError:
+        return 0
+
+
+def open_fds() -> list[int]:
+    """Return the open descriptors of this process, and the one that was used to look."""
+    return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers, not paths
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """Return state and parent of a process, None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - a hundred times per scan
+            text = file.read()
+    except OSError:
+        return None
+    fields = text[text.rfind(b")") + 2 :].split(None, 2)
+    return fields[0].decode(), int(fields[1])
+
+
+def dead_name(pid: int) -> str:
+    """Return the name of a dead process that nobody has waited for, which is all that is left of it; else nothing."""
+    entry = _stat(pid)
+    if entry is None or entry[0] != "Z":
+        return ""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        return file.read().strip()
+    return ""
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - as above
+
+
+def child_pids(pid: int | None = None) -> list[int]:
+    """Return the children of a process (default: this one), dead and unreaped ones included."""
+    pid = os.getpid() if pid is None else pid
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as above
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:  # noqa: PTH123 - as above
+                found += [int(word) for word in file.read().split()]
+    except FileNotFoundError:  # a kernel without that file, or a thread that has ended: ask everybody for his parent
+        return [other for other in _pids() if (_stat(other) or ("", 0))[1] == pid]
+    except OSError:
+        return []
+    return found
+
+
+def descendants(pid: int | None = None) -> list[int]:
+    """Return all living processes below `pid`, parents before children."""
+    parents: dict[int, list[int]] = {}
+    for other in _pids():
+        entry = _stat(other)
+        if entry is not None and entry[0] not in "ZX":
+            parents.setdefault(entry[1], []).append(other)
+    found: list[int] = []
+    wave = [os.getpid() if pid is None else pid]
+    while wave:
+        wave = [child for parent in wave for child in parents.get(parent, ())]
+        found += wave
+    return found
+
+
+def tagged(tag: str) -> list[int]:
+    """Return the living processes whose first environment holds this family's tag."""
+    needle = f"{TAG}={tag}".encode()
+    found = []
+    for pid in _pids():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - as above
+                if needle in file.read().split(b"\0") and (_stat(pid) or ("Z", 0))[0] not in "ZX":
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def catches(pid: int, signum: int) -> bool:
+    """Say whether a process has a handler for a signal."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - as above
+            for line in file:
+                if line.startswith(b"SigCgt:"):
+                    return bool(int(line[7:], 16) >> (signum - 1) & 1)
+    except OSError:
+        pass
+    return False
+
+
+def send(pids: Iterable[int], signum: int) -> None:
+    """Send a signal to processes; those that are gone are passed over."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signum)
+
+
+def reap(keep: Iterable[int] = ()) -> list[tuple[int, int]]:
+    """Take the status of all dead children but `keep`; return (pid, status) pairs as `os.waitpid` gives them."""
+    ended: list[tuple[int, int]] = []
+    keep = frozenset(keep)
+    if not keep:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if pid == 0:
+                return ended
+            ended.append((pid, status))
+    for child in child_pids():
+        if child not in keep:
+            with contextlib.suppress(ChildProcessError):
+                pid, status = os.waitpid(child, os.WNOHANG)
+                if pid:
+                    ended.append((pid, status))
+    return ended
+
+
+def kill_all(keep: Iterable[int] = (), *, patience: float = 5.0) -> list[tuple[int, int]]:
+    """Kill everything below this process but `keep` until nothing is left; return the statuses of its children.
+
+    The caller is a subreaper: whoever loses its parent meanwhile comes back as a child and is met in the next round.
+    """
+    keep = frozenset(keep)
+    ended: list[tuple[int, int]] = []
+    deadline = time.monotonic() + patience
+    while True:
+        spared = keep.union(*(descendants(pid) for pid in keep)) if keep else keep
+        targets = [pid for pid in descendants() if pid not in spared]
+        send(targets, signal.SIGKILL)
+        ended += reap(keep)
+        if not targets or time.monotonic() > deadline:
+            return ended
+        time.sleep(0.001)
+
+
+def exited(pidfd: int) -> bool:
+    """Say whether the process behind a pidfd is dead."""
+    return bool(select.select([pidfd], [], [], 0)[0])
+
+
+def pending(pid: int, signum: int) -> bool:
+    """Say whether a signal sent to a process has not been delivered yet."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - as above
+            return any(
+                int(line.split()[1], 16) >> (signum - 1) & 1
+                for line in file
+                if line.startswith((b"SigPnd:", b"ShdPnd:"))
+            )
+    except OSError:
+        return False
+
+
+def private_bytes(pid: int) -> int:
+    """Return the memory of a process that no file backs; 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - as above
+            _, resident, shared = file.read().split()[:3]
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def reserved_bytes() -> int:
+    """Return the private writable address space of this process, used or not: what RLIMIT_DATA counts."""
+    with open("/proc/self/status", "rb") as file:  # noqa: PTH123 - as above
+        return next((int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmData:")), 0)

@@ -1,0 +1,90 @@
+"""A slot: the long-lived child that runs one job after another."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from batchml.execution.sandbox import hygiene, proc
+from batchml.execution.sandbox.child import Meter, close_unknown_fds, ignore_stop_signals, limit_memory, open_log
+from batchml.execution.sandbox.protocol import Frame, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["run"]
+
+
+def run(link_fd: int, pipe: int, keeper: Link, settings: Mapping[str, Any]) -> None:
+    """Be a slot: serve jobs until the supervisor closes the link; never returns for any other reason."""
+    os.setsid()
+    proc.name_process("batchml-slot")
+    ignore_stop_signals()
+    proc.die_with_parent(settings["parent"])
+    open_log(pipe)
+    close_unknown_fds({link_fd, pipe, keeper.fileno()})
+    limit_memory(settings["memory"])
+    gc.enable()
+    Slot(Link.from_fd(link_fd), keeper, settings).serve()
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class Slot:
+    """The loop of a slot; what a job is, is the runner's business (see `batchml.execution.sandbox.job`)."""
+
+    def __init__(self, link: Link, keeper: Link, settings: Mapping[str, Any]) -> None:
+        self._link = link
+        self._nonce = settings["nonce"]
+        self._pid = os.getpid()
+        self._attempt = 0
+        self._runner = _load(settings["runner"])(settings, keeper, self._announce)
+        self._meter = Meter()
+        self._state = hygiene.State(own_fds={link.fileno(), keeper.fileno(), self._meter.fd})
+
+    def serve(self) -> None:
+        """Run job after job."""
+        self._send({"t": "up", "n": self._nonce}, [])
+        while True:
+            try:
+                frame = self._link.receive()
+            except EOFError:
+                return
+            if frame is not None:
+                self._job(frame)
+
+    def _job(self, frame: Frame) -> None:
+        header = frame.header
+        self._attempt = header["a"]
+        if header.get("drop"):
+            self._runner.forget(header["drop"])
+        if frame.blobs:
+            self._runner.learn(header["e"], frame.blobs[0])
+        self._state.prepare()
+        self._meter.start()
+        report, blobs = self._runner.run(header["e"], header["i"], self._state.mark)
+        if os.getpid() != self._pid:  # the learner forked, and this is the copy
+            os._exit(0)
+        report.update(self._meter.read())
+        report["dirty"] = self._state.changes()
+        report |= {"t": "done", "a": self._attempt, "n": self._nonce}
+        hygiene.flush()
+        self._send(report, blobs)
+
+    def _announce(self, seconds: float | None) -> None:
+        """Tell the supervisor that a stage with a limit begins (or, with None, that it is over)."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+        self._send({"t": "limit", "a": self._attempt, "n": self._nonce, "s": seconds}, [])
+
+    def _send(self, header: Mapping[str, Any], blobs: list[bytes]) -> None:
+        try:
+            self._link.send(header, blobs)
+        except OSError:  # user code has closed the descriptor; the supervisor learns of it by this death
+            hygiene.flush()
+            os._exit(hygiene.LINK_LOST)

@@ -1,0 +1,108 @@
+"""The warm process that slots are forked from: it imports, and does nothing else.
+
+It is exec'ed, never forked from a session or a supervisor, so that it has one thread and no user's state. For each slot
+it forks a *keeper* (see `batchml.execution.sandbox.keeper`) through an intermediate process that exits at once, so that
+the keeper becomes a child of the supervisor, which is a child subreaper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from batchml.execution.sandbox import keeper, proc
+from batchml.execution.sandbox.protocol import Frame, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["main"]
+
+
+def main(fd: int, parent: int) -> None:
+    """Serve the supervisor (or session) at the other end of `fd` until it is gone."""
+    gone = keeper.watch_parent(parent)
+    link = Link.from_fd(fd)
+    frame = link.receive()
+    assert frame is not None
+    setup = frame.header
+    prepare(setup)
+    if setup["role"] == "session":
+        keeper.Keeper(link, parent, gone, setup).serve()
+    else:
+        _serve(link, parent, gone, setup)
+
+
+def prepare(setup: Mapping[str, Any]) -> None:
+    """Import what slots will need, and make the pages that hold it cheap to share."""
+    proc.name_process("batchml-template")
+    sys.path[:] = [*sys.path, *(path for path in setup["paths"] if path not in sys.path)]
+    for name in setup["imports"]:
+        with contextlib.suppress(ImportError):  # whoever needs it gets the error, with a job to report it on
+            importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        import pyarrow as pa
+
+        pa.set_cpu_count(1)
+        pa.set_io_thread_count(1)
+    gc.collect()
+    gc.freeze()
+
+
+def _serve(link: Link, parent: int, gone: int, setup: Mapping[str, Any]) -> None:
+    while True:
+        ready, _, _ = select.select([link.fileno(), gone], [], [])
+        if gone in ready and os.getppid() != parent:
+            break
+        if link.fileno() not in ready:
+            keeper.clear(gone)
+            continue
+        try:
+            frame = link.receive()
+        except EOFError:
+            break
+        assert frame is not None
+        _birth(link, frame, parent, setup)
+    sweep(setup["tag"])
+
+
+def _birth(link: Link, frame: Frame, parent: int, setup: Mapping[str, Any]) -> None:
+    """Fork a keeper that will be the supervisor's child, serving the link that came with the request."""
+    threads = proc.thread_count()
+    if threads != 1:
+        link.send({"t": "threads", "n": threads})
+        _close(frame.fds)
+        return
+    middle = os.fork()
+    if middle:
+        _close(frame.fds)
+        os.waitpid(middle, 0)
+        return
+    # No exception may climb back into the template's loop: this is another process.
+    try:
+        if os.fork() == 0:
+            link.close()
+            keeper.run(frame.fds[0], parent, setup)
+    finally:
+        os._exit(0)
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def sweep(tag: str, patience: float = 10.0) -> None:
+    """Kill what is left of a family whose supervisor is dead."""
+    for _ in range(int(patience / 0.02)):
+        left = [pid for pid in proc.tagged(tag) if pid != os.getpid()]
+        if not left:
+            return
+        proc.send(left, signal.SIGKILL)
+        select.select([], [], [], 0.02)

@@ -1,0 +1,238 @@
+"""Iterations in child processes of this machine: a pool of slots that survives whatever user code does in them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchml.core.attempt import Assignment, Ending, Experiment, Outcome
+from batchml.core.trust import Trust
+from batchml.execution.sandbox import proc
+from batchml.execution.sandbox.family import IMPORTS, RUNNER, Family, Setup
+from batchml.execution.sandbox.handle import Handle
+from batchml.execution.sandbox.watch import Watch
+from batchml.worker.endings import oom_kills
+from batchml.worker.seat import Seat
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["SandboxPool"]
+
+_STOPPED = 1.0
+"""A pause of this process longer than this was a SIGSTOP or a suspended machine: limits are extended by it."""
+
+_TEMPLATE_TRIES = 3
+_EXPERIMENTS = 4096
+
+
+class SandboxPool:
+    """A pool of long-lived child processes (see `batchml.worker.pool.Pool`).
+
+    Slots are started at once, without waiting for them; they are ready after the imports of their template, about the
+    time of ``import sklearn.ensemble, pandas``. Nothing that user code made is unpickled here.
+
+    Parameters
+    ----------
+    slots
+        How many iterations run at once.
+    artifacts
+        The folder with the data of tasks.
+    trust
+        What specs may name; None for the default.
+    paths
+        Folders with the user's own modules.
+    memory_mb
+        Limit of one iteration with all its processes, None for none.
+    timeout_s
+        Limit of one iteration in wall time, None for none.
+    runner, imports
+        What runs an assignment in a slot, and what the template imports before it forks: for tests.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        artifacts: str | os.PathLike[str],
+        trust: Trust | None = None,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        *,
+        memory_mb: float | None = None,
+        timeout_s: float | None = None,
+        runner: str = RUNNER,
+        imports: Iterable[str] = IMPORTS,
+    ) -> None:
+        setup = Setup(
+            role="worker",
+            artifacts=str(artifacts),
+            trust=(trust or Trust.default()).prefixes,
+            paths=tuple(str(Path(path).resolve()) for path in paths),
+            imports=tuple(imports),
+            runner=runner,
+        )
+        self._done: list[Outcome] = []
+        self._experiments = _Experiments()
+        self._template_deaths = 0
+        self._oom_kills = oom_kills()
+        self._orphans_due = False
+        self._closed = False
+        memory = None if memory_mb is None else int(memory_mb * 2**20)
+        proc.adopt_orphans()
+        self._watch = Watch()
+        self._family = Family(setup)
+        self._watch.add(self._family.pidfd, self._template_died)
+        self._seats = [
+            Seat(Handle(self._family, memory), self._watch, timeout_s, self._done.append, self._oom)
+            for _ in range(slots)
+        ]
+        for seat in self._seats:
+            seat.on_keeper_death = self._keeper_died
+        self._last = time.monotonic()
+
+    # -- the protocol --------------------------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> int:
+        """How many iterations run at once."""
+        return len(self._seats)
+
+    @property
+    def free(self) -> int:
+        """How many more assignments would start at once."""
+        return 0 if self._closed else sum(seat.running is None for seat in self._seats)
+
+    @property
+    def running(self) -> Collection[int]:
+        """Attempt ids that were submitted and have not come back."""
+        ids = [seat.running.assignment.attempt_id for seat in self._seats if seat.running is not None]
+        return [*ids, *(outcome.attempt_id for outcome in self._done)]
+
+    def submit(self, assignment: Assignment) -> None:
+        """Start an assignment. Raises RuntimeError if nothing is free."""
+        found = None
+        for seat in self._seats:
+            if seat.running is None:
+                found = seat
+                if seat.handle.up and seat.handle.alive:
+                    break
+        if found is None or self._closed:
+            raise RuntimeError("no slot is free")
+        found.start(assignment, *self._experiments.of(assignment.experiment))
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when `wait(0)` may have news."""
+        return self._watch.fileno()
+
+    def wait(self, timeout: float) -> list[Outcome]:
+        """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile."""
+        now = time.monotonic()
+        end = now + timeout
+        self._paused(now - self._last)
+        while True:
+            left = 0.0 if self._done else max(0.0, min(end, *(seat.next() for seat in self._seats)) - now)
+            self._watch.poll(left)
+            self._last = time.monotonic()
+            self._paused(self._last - now - left)
+            now = self._last
+            for seat in self._seats:
+                seat.enforce(now)
+            if self._orphans_due:
+                self._sweep()
+            if self._done or now >= end:
+                return self._take()
+
+    def cancel(self, attempt_id: int, ending: Ending) -> None:
+        """End one attempt; its outcome, with that ending, comes by `wait`. Unknown ids are ignored."""
+        for seat in self._seats:
+            if seat.running is not None and seat.running.assignment.attempt_id == attempt_id:
+                seat.end(ending)
+
+    def close(self) -> list[Outcome]:
+        """End everything at once and free it; return the outcomes (`preempted`) of what ran."""
+        if self._closed:
+            return []
+        self._watch.poll(0.0)  # what has just finished counts
+        self._closed = True
+        keepers = [seat.handle.keeper for seat in self._seats if seat.handle.keeper is not None]
+        for seat in self._seats:
+            if seat.running is not None:
+                seat.finish(seat.running.ending or Ending.PREEMPTED, seat.running.reason)
+            seat.handle.close()
+        self._family.close(keepers)
+        self._watch.close()
+        return self._take()
+
+    def _take(self) -> list[Outcome]:
+        done = self._done.copy()
+        self._done.clear()
+        return done
+
+    # -- the family ----------------------------------------------------------------------------------------------
+
+    def _paused(self, seconds: float) -> None:
+        """Nobody's limit runs while this process does not: SIGSTOP, ``scontrol suspend``."""
+        if seconds > _STOPPED:
+            for seat in self._seats:
+                if seat.running is not None:
+                    seat.running.postpone(seconds)
+
+    def _oom(self) -> bool:
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        return self._oom_kills > before
+
+    def _template_died(self) -> None:
+        self._watch.drop(self._family.pidfd)
+        self._template_deaths += 1
+        if self._template_deaths > _TEMPLATE_TRIES and not any(seat.handle.up for seat in self._seats):
+            for seat in self._seats:
+                seat.finish(Ending.INFRASTRUCTURE, "the template of the slots cannot be started; see standard error")
+            return
+        self._family.restart()
+        self._watch.add(self._family.pidfd, self._template_died)
+        for seat in self._seats:
+            if not seat.handle.born:
+                seat.rebirth()
+
+    def _keeper_died(self, seat: Seat) -> None:
+        self._sweep()
+        seat.rebirth()
+
+    def _sweep(self) -> None:
+        """Kill what a dead keeper left to us. One that is just being born is no orphan: look again when it is known."""
+        keepers = [seat.handle.keeper for seat in self._seats if seat.handle.born and seat.handle.keeper is not None]
+        self._orphans_due = len(keepers) < len(self._seats)
+        if self._orphans_due and any(not seat.handle.born and seat.handle.keeper is None for seat in self._seats):
+            return
+        deadline = time.monotonic() + 1.0
+        while (orphans := self._family.orphans(keepers)) and time.monotonic() < deadline:
+            for pid in orphans:
+                proc.send([*proc.descendants(pid), pid], signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+
+class _Experiments:
+    """Experiments by a short key, written down once."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[int, tuple[Experiment, str, bytes]] = OrderedDict()
+        self._serial = 0
+
+    def of(self, experiment: Experiment) -> tuple[str, bytes]:
+        """Return key and JSON of an experiment; one whose policy was changed gets another key."""
+        entry = self._entries.get(experiment.id)
+        if entry is None or (entry[0] is not experiment and entry[0] != experiment):
+            self._serial += 1
+            text = json.dumps(experiment.as_json(), separators=(",", ":"))
+            entry = (experiment, str(self._serial), text.encode())
+        self._entries[experiment.id] = entry
+        self._entries.move_to_end(experiment.id)
+        if len(self._entries) > _EXPERIMENTS:
+            self._entries.popitem(last=False)
+        return entry[1], entry[2]
