@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.errors import DataError, DesignError
-from batchml.experiment.design_values import build_object, check_keys, located, take_text, take_texts, value_of
+from batchml.experiment.design_values import (
+    build_object,
+    check_keys,
+    located,
+    take_table,
+    take_text,
+    take_texts,
+    value_of,
+)
 from batchml.experiment.grid import vary
 
 if TYPE_CHECKING:
@@ -70,7 +78,8 @@ def read_resampling(entry: Mapping[str, Any], where: str, trust: Trust) -> Resam
             check_keys(entry, ("class", "id", "params"), where)
             made = as_resampling(build_object({k: v for k, v in entry.items() if k != "id"}, trust=trust, where=where))
         else:
-            params = {k: v for k, v in entry.items() if k not in {"key", "id", "params"}} | entry.get("params", {})
+            beside = {k: v for k, v in entry.items() if k not in {"key", "id", "params"}}
+            params = beside | take_table(entry, "params", where)
             made = catalog.rsmp(entry["key"], **{k: value_of(v, trust=trust, where=where) for k, v in params.items()})
         if name is not None:
             made.id = name
@@ -153,9 +162,7 @@ def _learner(entry: Mapping[str, Any], where: str, trust: Trust) -> Learner:
         if "params" in entry:
             raise DesignError(f"{where}: parameters of a step stand beside its class, not in params")
         return as_learner(_pipeline(entry["steps"], where, trust), id=name or "pipeline", **options)
-    params = entry.get("params", {})
-    if not isinstance(params, dict):
-        raise DesignError(f"{where}: params must be a table, {{ name = value }}, not {params!r}")
+    params = take_table(entry, "params", where)
     values = {key: value_of(value, trust=trust, where=where) for key, value in params.items()}
     fields = options if name is None else {"id": name, **options}
     learner: Learner = catalog.lrn(entry["key"], **values, **fields)

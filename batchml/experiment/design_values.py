@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from batchml.core.trust import Trust
 
-__all__ = ["build_object", "check_keys", "located", "take_text", "take_texts", "value_of"]
+__all__ = ["build_object", "check_keys", "located", "take_table", "take_text", "take_texts", "value_of"]
 
 
 @contextlib.contextmanager
@@ -54,6 +54,14 @@ def take_texts(entry: Mapping[str, Any], key: str, where: str) -> list[str]:
     return listed
 
 
+def take_table(entry: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    """Return a table, an empty one if the key is not there."""
+    value = entry.get(key, {})
+    if not isinstance(value, dict):
+        raise DesignError(f"{where}: {key} must be a table, {{ name = value }}, not {value!r}")
+    return value
+
+
 def value_of(value: Any, *, trust: Trust, where: str) -> Any:
     """Return the Python value of what TOML can write.
 
@@ -79,11 +87,9 @@ def build_object(entry: str | Mapping[str, Any], *, trust: Trust, where: str) ->
 
     table: Mapping[str, Any] = {"class": entry} if isinstance(entry, str) else entry
     path = take_text(table, "class", where)
-    params = table.get("params", {})
+    params = take_table(table, "params", where)
     if path is None:
         raise DesignError(f'{where}: write class = "package.module.Name"')
-    if not isinstance(params, dict):
-        raise DesignError(f"{where}: params must be a table, {{ name = value }}, not {params!r}")
     encoded = {
         name: spec.encode(value_of(value, trust=trust, where=where), where=f"{path}({name})")
         for name, value in params.items()

@@ -101,8 +101,8 @@ def aggregate_frame(
 ) -> pd.DataFrame:
     """Return a row per cell: ids, iterations, how many lack a prediction or have imputed rows, the measures.
 
-    A cell that lacks the prediction of an iteration has nan for its statistics, unless `finished_only`: leaving out what
-    failed would favour methods that fail where it is difficult.
+    A cell that lacks the prediction of an iteration has nan for its statistics, unless `finished_only`: leaving out
+    what failed would favour methods that fail where it is difficult.
     """
     import pandas as pd
 

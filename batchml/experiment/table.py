@@ -68,7 +68,7 @@ class ResultTable:
     def answered(self) -> NDArray[np.bool_]:
         """Which jobs have a result with a prediction: an encapsulated failure without a fallback leaves none."""
         n, missing = self.jobs["n"].to_numpy(), self.jobs["n_missing"].to_numpy()
-        return self.done & ((missing < n) | (n == 0))
+        return np.asarray(self.done & ((missing < n) | (n == 0)), dtype=bool)
 
     def objects(self, cell: int) -> Cell:
         """Return task, learner and resampling of a cell."""
