@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from batchml.core.backend import ColumnInfo
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from batchml.core.backend import ColumnInfo
 
 __all__ = ["codes_of", "floats_of", "frame_of", "labels_of", "level_array", "missing_of", "series_of"]
 

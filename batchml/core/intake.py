@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchml.core.backend import DataBackend, Label
 from batchml.core.catalog import resolve_name
 from batchml.core.roles import as_names, known_columns
 from batchml.core.soundness import check
 from batchml.core.task_types import Task, TaskClassif, TaskRegr
 from batchml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchml.core.backend import DataBackend, Label
 
 __all__ = ["as_task", "as_task_classif", "as_task_regr"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -11,6 +10,9 @@ from batchml.core import columns
 from batchml.core.roles import ROLES, as_names, check_roles, known_columns
 from batchml.core.taskview import TaskView
 from batchml.errors import DataError, UnknownKeyError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["TaskMutations"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,9 @@ from batchml.core.prediction_regr import PredictionRegr, middle_quantile
 from batchml.core.rows import RowIndex
 from batchml.core.task_types import Task, TaskClassif
 from batchml.errors import LearnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Prediction", "PredictionClassif", "PredictionRegr", "as_prediction"]
 

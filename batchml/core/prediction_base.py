@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +11,8 @@ from batchml.core.show import Shown
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     import pandas as pd
 
 __all__ = ["Prediction"]
@@ -72,6 +73,11 @@ class Prediction(Shown):
     def n_missing(self) -> int:
         """How many rows have no prediction."""
         return int(np.count_nonzero(self.missing))
+
+    @property
+    def truth_missing(self) -> bool:
+        """Whether the truth of some row is not known."""
+        raise NotImplementedError
 
     def _find_missing(self) -> NDArray[np.bool_]:
         raise NotImplementedError

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from batchml.core.backend import Label
 from batchml.core.columns import labels_of
 from batchml.core.labels import UNKNOWN, encode_labels, sorted_classes
 from batchml.core.prediction_base import Prediction, as_column, as_ids, joined
@@ -16,6 +15,8 @@ from batchml.errors import DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from batchml.core.backend import Label
 
 __all__ = ["PredictionClassif"]
 
@@ -159,6 +160,11 @@ class PredictionClassif(Prediction):
     def prob_array(self) -> _Floats | None:
         """The probabilities as an array, columns in the order of the classes."""
         return self._prob
+
+    @property
+    def truth_missing(self) -> bool:
+        """Whether the truth of some row is not known."""
+        return bool((self.truth_codes < 0).any())
 
     def _find_missing(self) -> NDArray[np.bool_]:
         gone = self.response_codes < 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +11,8 @@ from batchml.core.prediction_base import Prediction, as_column, as_ids, joined
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 __all__ = ["PredictionRegr"]
@@ -111,6 +112,11 @@ class PredictionRegr(Prediction):
         if self.quantiles is not None:
             return "quantiles"
         return "response" if self.se is None else "se"
+
+    @property
+    def truth_missing(self) -> bool:
+        """Whether the truth of some row is not known."""
+        return bool(np.isnan(self.truth).any())
 
     def _find_missing(self) -> NDArray[np.bool_]:
         gone = np.isnan(self.response)

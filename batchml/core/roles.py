@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from batchml.core.backend import ColumnInfo
 from batchml.errors import DataError, UnknownKeyError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from batchml.core.backend import ColumnInfo
 
 __all__ = ["ROLES", "as_names", "check_roles", "empty_roles", "known_columns"]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.catalog import resolve_name
 from batchml.core.intake import as_task, as_task_classif, as_task_regr
 from batchml.core.task_types import Task, TaskClassif, TaskRegr
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Task", "TaskClassif", "TaskRegr", "as_task", "as_task_classif", "as_task_regr", "partition"]
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batchml.core import columns
-from batchml.core.backend import DataBackend, Label
 from batchml.core.digest import digest
 from batchml.core.mutate import TaskMutations
 from batchml.core.rows import decode_rows, encode_rows
 from batchml.core.show import listing
 from batchml.errors import DataError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from batchml.core.backend import DataBackend, Label
 
 __all__ = ["Task", "TaskClassif", "TaskRegr"]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchml.core import columns
-from batchml.core.backend import ColumnInfo, DataBackend, FeatureType, Label
 from batchml.core.identity import row_digest
 from batchml.core.roles import check_roles, empty_roles, known_columns
 from batchml.core.rows import RowIndex
@@ -17,8 +15,12 @@ from batchml.core.show import Shown, listing
 from batchml.errors import DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     import pandas as pd
     import pyarrow as pa
+
+    from batchml.core.backend import ColumnInfo, DataBackend, FeatureType, Label
 
 __all__ = ["TaskView"]
 

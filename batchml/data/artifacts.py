@@ -6,16 +6,19 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.ipc
 
-from batchml.core.backend import DataBackend
 from batchml.data.frame import FrameBackend
 from batchml.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchml.core.backend import DataBackend
 
 __all__ = ["ArtifactFolder", "open_table", "write_table"]
 

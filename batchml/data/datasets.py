@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchml.core.backend import Label
 from batchml.core.intake import as_task_classif, as_task_regr
-from batchml.core.task import Task
 from batchml.errors import UnknownKeyError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchml.core.backend import Label
+    from batchml.core.task import Task
 
 __all__ = ["DATASETS", "KEYS", "Dataset", "dataset"]
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from batchml.core.backend import ColumnInfo
 from batchml.core.rows import RowIndex
 from batchml.data.canonical import canonical_table, column_info
 from batchml.data.fingerprint import column_digests, table_digest
 from batchml.errors import DataError, UnknownKeyError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from batchml.core.backend import ColumnInfo
 
 __all__ = ["FrameBackend"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,9 @@ import pyarrow as pa
 from batchml.core.backend import DataBackend
 from batchml.data.frame import FrameBackend
 from batchml.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["arrow_table", "as_data_backend"]
 

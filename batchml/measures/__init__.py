@@ -1,1 +1,31 @@
-"""Measures."""
+"""The measures that come with the package, by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchml.measures.table import FACTS, NAMES
+
+__all__ = ["KEYS", "measure"]
+
+#: For the catalogue.
+KEYS: dict[str, dict[str, Any]] = {
+    key: {
+        "factory": "measures:measure",
+        "task_type": facts.task_type or "",
+        "predict_type": facts.predict_type or "",
+        "minimize": facts.minimize,
+        "lower": facts.range[0],
+        "upper": facts.range[1],
+        "about": facts.about,
+    }
+    for key, facts in FACTS.items()
+}
+
+
+def measure(key: str, **kwargs: Any) -> Any:
+    """Return the measure of a key; keywords are parameters, id, average, predict_sets, aggregator."""
+    from batchml.core.measure import Measure
+
+    # Another name of a measure has the same identity, but keeps its name as the id.
+    return Measure(NAMES.get(key, key), FACTS[key], **{**kwargs, "id": kwargs.get("id") or key})
