@@ -31,6 +31,14 @@ TABLES: Final[Mapping[str, str]] = {
     "measure": "measures:KEYS",
 }
 
+_CALLS: Final[Mapping[str, str]] = {"task": "tsk", "learner": "lrn", "resampling": "rsmp", "measure": "msr"}
+
+# Attributes that say what an object is, not how it is to work.
+_FIXED: Final = frozenset(
+    """backend feature_types instance key model packages param_set parameters predict_types properties state
+    task_type""".split()  # noqa: SIM905  # a list of words
+)
+
 # What R users know under another name.
 _KNOWN_AS: Final[Mapping[str, str]] = {
     "classif.rpart": "classif.tree",
@@ -179,6 +187,9 @@ def hint(word: str, known: Iterable[str]) -> str:
     listed = list(known)
     if _KNOWN_AS.get(word) in listed:
         return f" (did you mean '{_KNOWN_AS[word]}'?)"
+    for name in listed:
+        if name.endswith(f".{word}"):
+            return f" (did you mean '{name}'?)"
     return nearest(word, listed)
 
 
@@ -191,15 +202,14 @@ def _entries(kind: str) -> Mapping[str, Any]:
     return entries
 
 
-def _get(kind: str, key: str | None, kwargs: Mapping[str, Any]) -> Any:
+def _get(kind: str, key: Any, kwargs: Mapping[str, Any]) -> Any:
     if key is None:
         if kwargs:
             raise ConfigError(f"{', '.join(sorted(kwargs))} without a key: name the {kind} first")
         return table(kind)
     if not isinstance(key, str):
-        raise ConfigError(
-            f"a {kind} is named by a key such as {keys(kind)[0]!r}, not by {key!r}; several: {kind[0]}...s"
-        )
+        call = _CALLS[kind]
+        raise ConfigError(f"bm.{call} takes one key such as {keys(kind)[0]!r}, not {key!r}; several: bm.{call}s([...])")
     factory = resolve(kind, key)
     # A learner's open keywords are its parameters, which go the way of all parameters: through `param_set`.
     taken, named = _split(factory, kwargs, pass_all=kind != "learner")
@@ -248,7 +258,7 @@ def _fields(obj: Any) -> list[str]:
     cls = type(obj)
     names = []
     for name in dir(obj):
-        if name.startswith("_"):
+        if name.startswith("_") or name in _FIXED:
             continue
         static = inspect.getattr_static(cls, name, None)
         if isinstance(static, property):
@@ -261,10 +271,9 @@ def _fields(obj: Any) -> list[str]:
 
 
 def _unknown_key(kind: str, key: str, entries: Mapping[str, Any]) -> NoReturn:
-    call = {"task": "tsk", "learner": "lrn", "resampling": "rsmp", "measure": "msr"}[kind]
     has = _some(sorted(entries))
     raise UnknownKeyError(
-        f"no {kind} is called {key!r}{hint(key, entries)}; the catalogue has {has} (bm.{call}() lists all)"
+        f"no {kind} is called {key!r}{hint(key, entries)}; the catalogue has {has} (bm.{_CALLS[kind]}() lists all)"
     )
 
 

@@ -17,7 +17,7 @@ from batchml.errors import ConfigError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["derive", "draw_root", "fill_random_state", "permutation", "seed_globals"]
+__all__ = ["derive", "draw_root", "fill_random_state", "permutation", "random_state_at", "seed_globals"]
 
 _ROOT_BITS = 63
 
@@ -72,11 +72,16 @@ def fill_random_state(estimator: Any, seed: int) -> None:
     dicts; the path of a step is what `set_params` would call it.
     """
     for path, owner in _owners_of_random_state(estimator, "", set()):
-        value = derive(seed, "random_state", path) >> 32
+        value = random_state_at(seed, path)
         if hasattr(owner, "set_params"):
             owner.set_params(random_state=value)
         else:
             owner.random_state = value
+
+
+def random_state_at(seed: int, path: str) -> int:
+    """Return what `fill_random_state` sets at a parameter path."""
+    return derive(seed, "random_state", path) >> 32
 
 
 def _owners_of_random_state(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
-from batchml.core.seed import derive, draw_root, fill_random_state, permutation, seed_globals
+from batchml.core.seed import derive, draw_root, fill_random_state, permutation, random_state_at, seed_globals
 from batchml.errors import ConfigError
 
 roots = st.integers(0, 2**63 - 1)
@@ -110,7 +110,7 @@ def test_every_random_state_that_is_none_is_filled_from_its_path():
     params = pipe.get_params()
     seeds = {name: value for name, value in params.items() if name.endswith("random_state")}
     assert seeds.pop("vote__b__random_state") == 5
-    assert seeds == {name: derive(11, "random_state", name) >> 32 for name in seeds}
+    assert seeds == {name: random_state_at(11, name) for name in seeds}
     assert set(seeds) == {"q__random_state", "vote__a__random_state"}
     assert all(0 <= value < 2**31 for value in seeds.values())
 
