@@ -48,23 +48,19 @@ def measures_for(cells: Iterable[Cell], measures: Iterable[Measure]) -> tuple[Me
 
     Raises
     ------
-    DesignError
+    ConfigError
         If two measures share an id, or one is for another type of task.
     """
-    from batchml.core.measure import default_measures
+    from batchml.core.measure import as_measures
 
     types = list(dict.fromkeys(cell.task.task_type for cell in cells))
-    chosen = tuple(measures)
-    if not chosen:
-        return tuple(default_measures(types[0])) if types else ()
-    names: set[str] = set()
+    if not types:
+        return ()
+    given = list(measures)
+    chosen = tuple(as_measures(given or None, types[0]))
     for measure in chosen:
-        if measure.id in names:
-            raise DesignError(f"two measures are called '{measure.id}': name each once, or set another with id=")
-        names.add(measure.id)
-        wrong = [kind for kind in types if measure.task_type is not None and measure.task_type != kind]
-        if wrong:
+        if measure.task_type is not None and measure.task_type != types[0]:
             raise DesignError(
-                f"measure '{measure.id}' is for {measure.task_type} tasks, the design has {wrong[0]} tasks"
+                f"measure '{measure.id}' is for {measure.task_type} tasks, the design has {types[0]} tasks"
             )
     return chosen

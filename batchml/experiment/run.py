@@ -81,7 +81,7 @@ def run_cells(cells: Sequence[Cell], *, seed: int, measures: Sequence[Measure], 
             job.iteration,
             predictions=result.predictions,
             conditions=result.conditions,
-            model=result.model,
+            model=None if result.model is None else _trained(job, result),
         )
         rows.append(_columns(job, result))
         for key, measure in zip(keys, measures, strict=True):
@@ -151,6 +151,22 @@ def _run(job: _Job) -> IterationResult:
     except Exception as error:
         error.add_note(f"in {job.label}, iteration {job.iteration}")
         raise
+
+
+def _trained(job: _Job, result: IterationResult) -> Learner:
+    """Return the learner as it was after this iteration's training."""
+    from batchml.core.learner_state import LearnerState, Schema
+    from batchml.execution.stages import Trained
+
+    learner = job.learner.clone()
+    learner.state = LearnerState(
+        trained=Trained(ok=True, model=result.model, conditions=result.conditions),
+        schema=Schema.of(job.task),
+        seed=job.seed,
+        log=result.conditions,
+        timings=dict(result.timings),
+    )
+    return learner
 
 
 def _columns(job: _Job, result: IterationResult) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from batchml.core.digest import digest
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -26,26 +26,18 @@ _STATISTICS = ("mean", "sd", "min", "max", "median")
 
 
 def measure_key(measure: Measure) -> str:
-    """Name a measure by what it computes: the key of stored scores."""
-    return digest(measure.spec())
+    """Name a measure by what it computes for one iteration: the key of stored scores."""
+    return digest({key: value for key, value in measure.spec().items() if key not in {"average", "aggregator"}})
 
 
 def chosen_measures(table: ResultTable, measures: Any = None) -> tuple[Measure, ...]:
     """Return the measures asked for, else those of the run, else the defaults of the task type."""
-    from batchml.core.measure import as_measure, default_measures
+    from batchml.core.measure import as_measures
 
-    if measures is not None:
-        listed = measures if isinstance(measures, (list, tuple)) else [measures]
-        chosen = tuple(as_measure(measure) for measure in listed)
-    else:
-        chosen = table.measures
-    if not chosen and measures is None and len(table.cells):
-        chosen = tuple(default_measures(table.objects(0).task.task_type))
-    names = [measure.id for measure in chosen]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(f"two measures are called '{twice}': name each once, or set another with id=")
-    return chosen
+    if measures is None and table.measures:
+        return table.measures
+    task_type = table.objects(0).task.task_type if len(table.cells) else "classif"
+    return tuple(as_measures(measures, task_type))
 
 
 def score_values(table: ResultTable, measures: Sequence[Measure]) -> dict[str, NDArray[np.float64]]:
@@ -161,28 +153,16 @@ def _sets(measures: Iterable[Measure]) -> list[str]:
 
 
 def _is_macro(measure: Measure) -> bool:
-    return bool(measure.average == "macro")
+    return measure.average == "macro" and measure.aggregator is None
 
 
-def _score(table: ResultTable, row: int, measure: Measure, predictions: Any) -> float:
+def _score(table: ResultTable, row: int, measure: Measure, predictions: Mapping[str, Prediction]) -> float:
     job = table.jobs.iloc[row]
     cell = table.objects(int(job["cell"]))
-    prediction = joined(predictions, measure.predict_sets)
-    if prediction is None:
+    if not predictions:
         return float("nan")
     timings = {"train": float(job["fit_s"]), "predict": float(job["predict_s"])}
-    return float(measure.score(prediction, timings=timings, learner=table.model(row), task=cell.task))
-
-
-def joined(predictions: Any, predict_sets: Sequence[str]) -> Prediction | None:
-    """Return the predictions of some sets as one; None if there is none."""
-    from batchml.core.prediction import Prediction
-
-    found = [predictions[name] for name in predict_sets if name in predictions]
-    if len(found) < 2:
-        return found[0] if found else None
-    both: Prediction = Prediction.combine(found)
-    return both
+    return measure.score(predictions, timings=timings, learner=table.model(row), task=cell.task)
 
 
 def _macro(
@@ -213,22 +193,21 @@ def _macro(
 
 def _by_cell(table: ResultTable, measure: Measure, statistics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the measure's own way of averaging for each cell."""
-    cell = table.jobs["cell"].to_numpy()
-    answered = table.answered
-    means = np.full(len(table.cells), np.nan)
-    for number in range(len(table.cells)):
-        rows = np.flatnonzero((cell == number) & answered)
-        if len(rows):
-            means[number] = _average(table, measure, rows)
-    found = {"mean": means} if "mean" in statistics else {}
-    others = [name for name in statistics if name != "mean"]
-    if others:
-        scores = score_values(table, [measure])[measure.id]
-        found |= _macro(scores[answered], cell[answered], len(table.cells), others)
+    scores = score_values(table, [measure])[measure.id]
+    answered, cell = table.answered, table.jobs["cell"].to_numpy()
+    found = _macro(scores[answered], cell[answered], len(table.cells), statistics)
+    if "mean" in statistics:
+        for number in range(len(table.cells)):
+            rows = np.flatnonzero((cell == number) & answered)
+            found["mean"][number] = _average(table, measure, rows, scores[rows])
     return found
 
 
-def _average(table: ResultTable, measure: Measure, rows: NDArray[np.intp]) -> float:
-    predictions = [joined(found, measure.predict_sets) for found in table.predictions(rows, measure.predict_sets)]
-    task = table.objects(int(table.jobs["cell"].iloc[rows[0]])).task
-    return float(measure.aggregate_predictions(predictions, task=task))
+def _average(table: ResultTable, measure: Measure, rows: NDArray[np.intp], scores: NDArray[np.float64]) -> float:
+    if not len(rows):
+        return float("nan")
+    return measure.aggregate(
+        scores.tolist(),
+        n=table.jobs["n"].to_numpy()[rows].tolist(),
+        predictions=lambda: list(table.predictions(rows, measure.predict_sets)),
+    )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchml.core.digest import digest
 from batchml.errors import ConfigError, IncompleteError, UnknownKeyError
 from batchml.experiment.result import BenchmarkResult
+from batchml.experiment.scoring import measure_key
 from batchml.experiment.table import CELL_COLUMNS, JOB_COLUMNS, ResultTable
 from batchml.reduce.source import RegistrySource
 from batchml.registry import reduction
@@ -130,7 +130,7 @@ def _scores(
         column[order[at[known]]] = values[known]
         has[order[at[known]]] = True
         if has[done].all():
-            found[digest(measure.spec())] = column
+            found[measure_key(measure)] = column
     return found
 
 
