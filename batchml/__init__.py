@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batchml.core.measure import Measure, as_measure, as_measures
     from batchml.core.prediction import PredictionClassif, PredictionRegr
     from batchml.core.resampling import Resampling, as_resampling
-    from batchml.core.resources import available_cores
+    from batchml.core.resources import available_cores, set_threads
     from batchml.core.task import Task, TaskClassif, TaskRegr, as_task, as_task_classif, as_task_regr, partition
     from batchml.core.trust import Trust
     from batchml.data.sources import as_data_backend
@@ -68,6 +68,7 @@ __all__ = [
     "resample",
     "rsmp",
     "rsmps",
+    "set_threads",
     "tsk",
     "tsks",
 ]
@@ -78,7 +79,7 @@ _HOMES = {
     "core.measure": ("Measure", "as_measure", "as_measures"),
     "core.prediction": ("PredictionClassif", "PredictionRegr"),
     "core.resampling": ("Resampling", "as_resampling"),
-    "core.resources": ("available_cores",),
+    "core.resources": ("available_cores", "set_threads"),
     "core.task": ("Task", "TaskClassif", "TaskRegr", "as_task", "as_task_classif", "as_task_regr", "partition"),
     "core.trust": ("Trust",),
     "data.sources": ("as_data_backend",),

@@ -86,7 +86,7 @@ def describe(obj: Any, *, where: str = "") -> dict[str, Any]:
     return {key.removeprefix("$"): value for key, value in data.items()}
 
 
-def build(data: Mapping[str, Any], *, trust: Trust | None = None, where: str = "spec") -> Any:
+def build(data: Any, *, trust: Trust | None = None, where: str = "spec") -> Any:
     """Return a new object from what `describe` wrote (or a user did).
 
     Raises
@@ -98,9 +98,12 @@ def build(data: Mapping[str, Any], *, trust: Trust | None = None, where: str = "
     UnknownKeyError
         A module, class or parameter does not exist.
     """
+    if not isinstance(data, Mapping):
+        raise SpecError(f"{where}: a spec is a mapping, not a {type(data).__name__}")
     tag = next((tag for tag in _TOP_TAGS if tag in data), None)
     if tag is None:
-        raise SpecError(f"{where}: a spec needs one of the keys {', '.join(_TOP_TAGS)}; it has {sorted(data)}")
+        has = ", ".join(map(str, data)) or "none"
+        raise SpecError(f"{where}: a spec needs one of the keys {', '.join(_TOP_TAGS)}; it has {has}")
     tagged = {f"${tag}" if key == tag else key: value for key, value in data.items()}
     return Decoder(trust or Trust.default(), where).decode(tagged)
 

@@ -58,7 +58,9 @@ class Decoder:
             self._depth -= 1
         return self._malformed(f"holds a {kind.__name__}, which is no plain data")
 
-    def _mapping(self, data: Mapping[str, Any]) -> Any:
+    def _mapping(self, data: Mapping[Any, Any]) -> Any:
+        if not all(isinstance(key, str) for key in data):
+            self._malformed("has a mapping whose keys are not all text")
         tags = [key for key in data if key.startswith("$")]
         if not tags:
             return {key: self._param(key, value) for key, value in data.items()}

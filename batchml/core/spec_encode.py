@@ -19,11 +19,14 @@ from batchml.errors import SpecError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["MAX_ARRAY_BYTES", "Encoder"]
+__all__ = ["MAX_BYTES", "Encoder"]
 
 # A spec is read by every worker and shown by SQL; larger data belongs into the task.
-MAX_ARRAY_BYTES: Final = 1 << 16
+MAX_BYTES: Final = 1 << 16
+_MAX_ITEMS: Final = 100_000
 _MAX_DEPTH: Final = 64
+_SIZED: Final = (list, tuple, dict, set, frozenset)
+_BIG: Final = "make it a column of the task, or compute or load it in a class of your own module"
 _FUNCTIONS: Final = (types.FunctionType, types.BuiltinFunctionType, np.ufunc, type(np.mean))
 
 
@@ -57,6 +60,8 @@ class Encoder:
         """Return the value of the parameter at `path` as plain data."""
         kind = type(value)
         if kind in (bool, int, str) or value is None:
+            if kind is str and len(value) > MAX_BYTES:
+                self._check_size(len(value), path)
             return value
         if kind is float:
             return _encode_float(value)
@@ -76,6 +81,8 @@ class Encoder:
         self._open.append(id(value))
         try:
             encoder = self._BY_TYPE.get(kind)
+            if kind in _SIZED and len(value) > _MAX_ITEMS:
+                self.refuse(path, f"holds {len(value):,} items; specs take up to {_MAX_ITEMS:,}: {_BIG}")
             return encoder(self, value, path) if encoder else self._other(value, path)
         finally:
             self._open.pop()
@@ -159,11 +166,10 @@ class Encoder:
         return {"$array": _array_data(value, value.dtype)}
 
     def _check_size(self, size: int, path: str) -> None:
-        if size > MAX_ARRAY_BYTES:
+        if size > MAX_BYTES:
             self.refuse(
                 path,
-                f"holds {size:,} bytes; specs take arrays of up to {MAX_ARRAY_BYTES:,}: make it a column of the task, "
-                "or compute or load it in a class of your own module",
+                f"holds {size:,} bytes; specs take up to {MAX_BYTES:,} in one value: {_BIG}",
             )
 
     # Code

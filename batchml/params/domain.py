@@ -15,6 +15,9 @@ class _NoDefault:
     def __repr__(self) -> str:
         return "<NoDefault>"
 
+    def __reduce__(self) -> str:
+        return "NO_DEFAULT"  # the one there is, also in another process and in a copy
+
 
 NO_DEFAULT: Final = _NoDefault()
 

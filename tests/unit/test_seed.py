@@ -157,6 +157,24 @@ def test_estimators_without_parameters_pass():
     fill_random_state(object(), 1)
 
 
+def test_estimators_that_keep_their_parameters_elsewhere_are_asked():
+    class Boxed:
+        __slots__ = ("held",)
+
+        def __init__(self):
+            self.held = {"random_state": None, "depth": 3}
+
+        def get_params(self, deep=True):  # noqa: FBT002
+            return dict(self.held)
+
+        def set_params(self, **params):
+            self.held.update(params)
+
+    boxed = Boxed()
+    fill_random_state(boxed, 1)
+    assert boxed.held == {"random_state": random_state_at(1, "random_state"), "depth": 3}
+
+
 def test_every_estimator_that_takes_a_random_state_gets_one():
     filled = 0
     for _name, cls in all_estimators():

@@ -71,6 +71,8 @@ REFUSED = [
     (circular(), "holds itself", ""),
     (np.zeros(100_000), "800,000 bytes", "column of the task"),
     (b"x" * 100_000, "100,000 bytes", "column of the task"),
+    ("x" * 100_000, "100,000 bytes", "column of the task"),
+    (list(range(100_001)), "100,001 items", "column of the task"),
     (np.array([(1, 2.0)], dtype=[("a", int), ("b", float)]), "structured dtype", "plain numbers"),
     (pd.DataFrame({"a": [1]}), "pandas DataFrame", "numpy array"),
     (pd.Series([1]), "pandas Series", "numpy array"),

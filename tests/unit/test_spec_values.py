@@ -192,6 +192,11 @@ def test_deep_nesting_is_refused_not_a_crash():
 def test_a_spec_without_an_object_is_refused():
     with pytest.raises(SpecError, match="needs one of the keys"):
         build({"objekt": "x"})
+    for data in (None, [], "sklearn.tree.DecisionTreeClassifier", 3):
+        with pytest.raises(SpecError, match="a spec is a mapping"):
+            build(data)
+    with pytest.raises(SpecError, match="not all text"):
+        build({"object": "sklearn.tree.DecisionTreeClassifier", "params": {"class_weight": {1: 2}}})
     with pytest.raises(SpecError, match="no estimator"):
         describe([1])
 
