@@ -73,21 +73,22 @@ def labels_of(codes: NDArray[np.int64], labels: tuple[Any, ...]) -> NDArray[Any]
     return found[codes]
 
 
-def series_of(column: Any, info: ColumnInfo) -> pd.Series[Any] | pd.Categorical | NDArray[Any]:
+def series_of(column: Any, info: ColumnInfo) -> Any:
     """Return a column as a data frame holds it: categories with all levels, NaN for missing."""
     import pandas as pd
 
     array = _one(column)
     if info.type == "logical":
+        truths: Any = [False, True]
         codes = array.cast("int8").fill_null(-1).to_numpy(zero_copy_only=False)
-        return pd.Categorical.from_codes(codes, categories=[False, True])
+        return pd.Categorical.from_codes(codes, categories=truths)
     if info.levels is not None:
+        levels: Any = list(info.levels)
         codes = np.asarray(array.indices.fill_null(-1).to_numpy(zero_copy_only=False))
-        return pd.Categorical.from_codes(codes, categories=list(info.levels), ordered=info.type == "ordered")
+        return pd.Categorical.from_codes(codes, categories=levels, ordered=info.type == "ordered")
     if info.type in {"numeric", "integer"}:
         return np.asarray(array.to_numpy(zero_copy_only=False))
-    series: pd.Series[Any] = array.to_pandas()
-    return series
+    return array.to_pandas()
 
 
 def frame_of(table: pa.Table, schema: Any) -> pd.DataFrame:

@@ -21,5 +21,5 @@ def row_digest(rows: _Ids, strata: _Ids | None, groups: _Ids | None, order: _Ids
     for word, codes in (("rows", rows), ("strata", strata), ("groups", groups), ("order", order)):
         if codes is not None:
             state.update(f"{word}:{len(codes)}:".encode())
-            state.update(np.ascontiguousarray(codes, dtype="<i8"))
+            state.update(np.ascontiguousarray(codes, dtype="<i8").data)
     return state.hexdigest()

@@ -33,7 +33,8 @@ def encode_labels(values: Any, classes: tuple[Any, ...]) -> NDArray[np.int64]:
     if categories is not None:
         place = {label: i for i, label in enumerate(classes)}
         lookup = np.array([*(place.get(_plain(one), UNKNOWN) for one in categories), -1], dtype=np.int64)
-        return lookup[np.asarray(values.codes)]
+        found: NDArray[np.int64] = lookup[np.asarray(values.codes)]
+        return found
     array = np.asarray(values)
     if array.dtype.kind in "iuU" and classes and _alike(array, classes):
         return _by_search(array, classes)

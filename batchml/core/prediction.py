@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchml.core.class_codes import most_probable
 from batchml.core.labels import UNKNOWN, encode_labels
 from batchml.core.prediction_base import Prediction
-from batchml.core.prediction_classif import PredictionClassif, most_probable
+from batchml.core.prediction_classif import PredictionClassif
 from batchml.core.prediction_regr import PredictionRegr, middle_quantile
 from batchml.core.rows import RowIndex
 from batchml.core.task_types import Task, TaskClassif
@@ -37,7 +38,8 @@ def as_prediction(task: Task, row_ids: Any, raw: Mapping[str, Any], *, truth: bo
     raw
         ``response`` (labels or numbers; None, NaN and pandas.NA are missing), ``codes`` (positions in task.classes,
         instead of a response), ``prob`` (array or frame) with ``classes`` (of its columns; default: task.classes),
-        ``se``, ``quantiles`` with ``quantile_probs``. With ``row_ids`` the learner may leave rows out: they are missing.
+        ``se``, ``quantiles`` with ``quantile_probs``. With ``row_ids`` the learner may leave rows out: these are
+        missing.
     truth
         False: the target is not known (new data).
 

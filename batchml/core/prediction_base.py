@@ -118,11 +118,12 @@ class Prediction(Shown):
 
         at, known = RowIndex(other.row_ids).find(self.row_ids[gaps])
         patch = other.take(at[known])
-        patch._imputed = ~patch.missing
+        patch._imputed = ~patch.missing  # noqa: SLF001  # not seen by anyone yet
         whole = self.combine([self, patch])
         order = np.arange(len(self))
         order[gaps[known]] = len(self) + np.arange(len(patch))
-        return whole.take(order)
+        filled: Self = whole.take(order)
+        return filled
 
     def to_arrow(self) -> bytes:
         """Return the prediction as an Arrow IPC stream; see `from_arrow`."""
@@ -153,7 +154,7 @@ class Prediction(Shown):
         if len(kinds) > 1:
             words = " and ".join(sorted(f"{task_type}/{predict_type}" for task_type, predict_type in kinds))
             raise DataError(f"predictions of different types cannot be combined: {words}")
-        return parts[0]._join(parts)
+        return parts[0]._join(parts)  # noqa: SLF001
 
     def _join(self, parts: Sequence[Any]) -> Self:
         raise NotImplementedError

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchml.core import class_codes
 from batchml.core.columns import labels_of
-from batchml.core.labels import UNKNOWN, encode_labels, sorted_classes
+from batchml.core.labels import sorted_classes
 from batchml.core.prediction_base import Prediction, as_column, as_ids, joined
-from batchml.errors import DataError, UnknownKeyError, nearest
+from batchml.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
     from batchml.core.backend import Label
@@ -79,14 +81,14 @@ class PredictionClassif(Prediction):
             if set(columns) != set(known) or len(columns) != len(known):
                 raise DataError(f"the columns of prob are {list(columns)}, the classes {list(known)}")
             prob = prob[list(known)].to_numpy(dtype=np.float64)
-        chosen = _positive_code(known, positive)
-        matrix = None if prob is None else _as_matrix(prob, len(known), chosen)
-        n = len(response) if response is not None else len(_present(matrix))
+        chosen = class_codes.positive_code(known, positive)
+        matrix = None if prob is None else class_codes.as_matrix(prob, len(known), chosen)
+        n = len(response) if response is not None or matrix is None else len(matrix)
         self._set(
             classes=known,
             positive_code=chosen,
-            truth_codes=_truth_codes(truth, known, n),
-            response_codes=None if response is None else _response_codes(response, known),
+            truth_codes=class_codes.truth_codes(truth, known, n),
+            response_codes=None if response is None else class_codes.response_codes(response, known),
             prob=matrix,
             row_ids=as_ids(row_ids, n),
             weights=as_column(weights, n, "weights"),
@@ -115,7 +117,10 @@ class PredictionClassif(Prediction):
         self._imputed = imputed
         self._missing: NDArray[np.bool_] | None = None
         self._confusion: _Floats | None = None
-        self.response_codes = most_probable(_present(prob)) if response_codes is None else response_codes
+        if response_codes is None:
+            assert prob is not None
+            response_codes = class_codes.most_probable(prob)
+        self.response_codes = response_codes
 
     @classmethod
     def from_codes(cls, **parts: Any) -> Self:
@@ -124,7 +129,7 @@ class PredictionClassif(Prediction):
         Codes are positions in classes, -1 for missing; the fast way for code that has them.
         """
         made = cls.__new__(cls)
-        made._set(**parts)
+        made._set(**parts)  # noqa: SLF001
         return made
 
     @property
@@ -220,7 +225,7 @@ class PredictionClassif(Prediction):
         """
         if self._prob is None:
             raise DataError("only a prediction with probabilities has thresholds: use predict_type='prob'")
-        codes = _threshold_codes(self._prob, self.classes, self.positive_code, threshold)
+        codes = class_codes.threshold_codes(self._prob, self.classes, self.positive_code, threshold)
         codes = np.where(self.missing, -1, codes)
         return self._copy(response_codes=codes)
 
@@ -278,77 +283,3 @@ class PredictionClassif(Prediction):
         from batchml.core.prediction_arrow import write_classif
 
         return write_classif(self)
-
-
-def most_probable(prob: _Floats) -> _Ids:
-    """Return the class with the largest probability, the first of equals; -1 for rows with a NaN."""
-    if prob.shape[1] == 0:
-        return np.full(len(prob), -1, dtype=np.int64)
-    codes = prob.argmax(axis=1)  # NaN counts as the largest
-    best = prob[np.arange(len(prob)), codes]
-    return np.where(np.isnan(best), -1, codes) if np.isnan(best).any() else codes
-
-
-def _threshold_codes(
-    prob: _Floats, classes: tuple[Label, ...], positive: int, threshold: float | Mapping[Label, float]
-) -> _Ids:
-    if isinstance(threshold, Mapping):
-        for label in threshold:
-            if label not in classes:
-                raise UnknownKeyError(f"there is no class {label!r}{nearest(str(label), map(str, classes))}")
-        lacking = [label for label in classes if label not in threshold]
-        if lacking:
-            raise DataError(f"class {lacking[0]!r} has no threshold")
-        by = np.array([threshold[label] for label in classes], dtype=np.float64)
-        if (by < 0).any():
-            raise DataError("thresholds are not negative")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = prob / by
-        return np.where(np.isnan(ratio), 0.0, ratio).argmax(axis=1)
-    if len(classes) != 2:
-        raise DataError(f"with {len(classes)} classes a threshold for each is needed: {{class: number}}")
-    if not 0 <= threshold <= 1:
-        raise DataError(f"a threshold is between 0 and 1, not {threshold}")
-    return np.where(prob[:, positive] >= threshold, positive, 1 - positive)
-
-
-def _present(prob: _Floats | None) -> _Floats:
-    assert prob is not None
-    return prob
-
-
-def _positive_code(classes: tuple[Label, ...], positive: Label | None) -> int:
-    if positive is None:
-        return 1 if classes in ((0, 1), (-1, 1)) and not isinstance(classes[0], str) else 0
-    if positive not in classes:
-        raise UnknownKeyError(f"there is no class {positive!r}{nearest(str(positive), map(str, classes))}")
-    return classes.index(positive)
-
-
-def _as_matrix(prob: Any, k: int, positive: int) -> _Floats:
-    matrix = np.asarray(prob, dtype=np.float64)
-    if matrix.ndim == 1 and k == 2:
-        matrix = np.column_stack([1 - matrix, matrix] if positive == 1 else [matrix, 1 - matrix])
-    if matrix.ndim != 2 or matrix.shape[1] != k:
-        raise DataError(f"prob has the shape {matrix.shape}; it needs a column for each of {k} classes")
-    return matrix
-
-
-def _truth_codes(truth: Any, classes: tuple[Label, ...], n: int) -> _Ids:
-    if truth is None:
-        return np.full(n, -1, dtype=np.int64)
-    codes = encode_labels(truth, classes)
-    if len(codes) != n:
-        raise DataError(f"there are {len(codes)} true labels for {n} predictions")
-    return _no_strangers(codes, truth, classes, "truth")
-
-
-def _response_codes(response: Any, classes: tuple[Label, ...]) -> _Ids:
-    return _no_strangers(encode_labels(response, classes), response, classes, "response")
-
-
-def _no_strangers(codes: _Ids, values: Any, classes: tuple[Label, ...], what: str) -> _Ids:
-    if codes.size and codes.min() == UNKNOWN:
-        stranger = np.asarray(values, dtype=object)[codes == UNKNOWN][0]
-        raise DataError(f"the {what} {stranger!r} is no class; the classes are {', '.join(map(str, classes))}")
-    return codes

@@ -103,7 +103,7 @@ class PredictionRegr(Prediction):
     def from_arrays(cls, **parts: Any) -> Self:
         """Return a prediction from checked arrays, without a copy: truth, response, row_ids, se, ...."""
         made = cls.__new__(cls)
-        made._set(**parts)
+        made._set(**parts)  # noqa: SLF001
         return made
 
     @property

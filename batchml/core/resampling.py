@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
+from batchml.core.bound import Bound
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
 from batchml.core.seed import derive, draw_root
 from batchml.core.show import Shown
-from batchml.core.split import Units
 from batchml.errors import ConfigError, DataError, SpecError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from batchml.core.task_types import Task
@@ -64,7 +63,7 @@ class Resampling(Shown):
                 raise UnknownKeyError(f"resampling {key!r} has no parameter {name!r}{hint}; it has {known}")
         self._params = {**self.defaults, **params}
         self._check_params()
-        self._bound: _Bound | None = None
+        self._bound: Bound | None = None
 
     # what subclasses say
 
@@ -75,11 +74,11 @@ class Resampling(Shown):
         """Return the number of iterations on a task."""
         raise NotImplementedError
 
-    def _repetition_of(self, i: int, bound: _Bound) -> tuple[int, int]:  # noqa: ARG002
+    def _repetition_of(self, i: int, bound: Bound) -> tuple[int, int]:  # noqa: ARG002
         """Return the repetition that iteration `i` belongs to and its number there."""
         return i, 0
 
-    def _draw(self, bound: _Bound, seed: int, repetition: int) -> Any:
+    def _draw(self, bound: Bound, seed: int, repetition: int) -> Any:
         """Draw a repetition; whatever `_sets` needs."""
         raise NotImplementedError
 
@@ -169,7 +168,7 @@ class Resampling(Shown):
 
         task = as_task(task)
         root = draw_root() if seed is None else int(seed)
-        self._bound = _Bound(task, self, root)
+        self._bound = Bound(task, self, root)
         twin = copy.copy(self)
         twin._bound = copy.copy(self._bound)  # noqa: SLF001
         return twin
@@ -216,7 +215,8 @@ class Resampling(Shown):
 
     def _fixed_iters(self) -> int:
         raise ConfigError(
-            f"the number of iterations of resampling {self.id!r} depends on the task: instantiate it, or n_iterations(task)"
+            f"the number of iterations of resampling {self.id!r} depends on the task: "
+            "instantiate it, or ask n_iterations(task)"
         )
 
     def train_set(self, i: int) -> NDArray[np.int64]:
@@ -229,12 +229,12 @@ class Resampling(Shown):
         bound = self._instance()
         return bound.row_ids[self._positions(bound, i)[1]]
 
-    def _instance(self) -> _Bound:
+    def _instance(self) -> Bound:
         if self._bound is None:
             raise ConfigError(f"resampling {self.id!r} has not been instantiated yet: call instantiate(task)")
         return self._bound
 
-    def _positions(self, bound: _Bound, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _positions(self, bound: Bound, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if not 0 <= i < bound.iters:
             raise DataError(f"resampling {self.id!r} has the iterations 0 to {bound.iters - 1}, not {i}")
         repetition, part = self._repetition_of(int(i), bound)
@@ -256,57 +256,6 @@ class Resampling(Shown):
         shown = {name: value for name, value in self._params.items() if value is not None}
         lines.append("* Parameters: " + (", ".join(f"{name}={_short(value)}" for name, value in shown.items()) or "-"))
         return "\n".join(lines)
-
-
-class _Bound:
-    """The rows that a resampling is bound to, and the repetition drawn last."""
-
-    def __init__(self, task: Task, resampling: Resampling, root: int) -> None:
-        if task.n_rows == 0:
-            raise DataError(f"task {task.id!r} has no rows: there is nothing to split")
-        self.root = root
-        self.row_ids = task.row_ids
-        self.row_digest = task.row_digest
-        self.family = resampling.family_digest
-        self.task: Task | None = task.clone()
-        self.task_id = task.id
-        self.units = _units(task, resampling)
-        self.iters = resampling.n_iterations(task)
-        self.drawn: tuple[int, Any] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "drawn": None}
-
-
-def _units(task: Task, resampling: Resampling) -> Units:
-    if not resampling.heeds_strata:
-        return Units(n_rows=task.n_rows)
-    stratify = resampling.params.get("stratify")
-    stratum = task.strata
-    if stratify is False:
-        stratum = None
-    elif stratify is True:
-        if stratum is None and task.task_type != "classif":
-            _no_strata(task, resampling)
-        stratum = task.stratify([task.target]) if stratum is None else stratum
-    elif stratify is not None:
-        stratum = task.stratify([stratify] if isinstance(stratify, str) else stratify)
-    group = task.groups
-    if stratum is not None and group is not None:
-        raise DataError(
-            f"task {task.id!r}, resampling {resampling.id!r}: strata and groups cannot be combined; "
-            "use sklearn.model_selection.StratifiedGroupKFold, or drop one of them"
-        )
-    if group is not None:
-        group = np.unique(group, return_inverse=True)[1].astype(np.int64)
-    return Units(n_rows=task.n_rows, stratum=stratum, group=group)
-
-
-def _no_strata(task: Task, resampling: Resampling) -> NoReturn:
-    raise DataError(
-        f"task {task.id!r}, resampling {resampling.id!r}: stratify=True needs classes or stratum columns; "
-        "see task.add_strata for numeric ones"
-    )
 
 
 def _short(value: Any) -> str:

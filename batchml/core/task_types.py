@@ -135,7 +135,7 @@ class TaskClassif(Task):
 
     @property
     def positive(self) -> Label | None:
-        """The positive class of a binary task: the one chosen, else True or 1, else the first; None for more classes."""
+        """The positive class of two: the one chosen, else True or 1, else the first; None for more classes."""
         classes = self.classes
         if len(classes) != 2:
             return None
@@ -159,7 +159,8 @@ class TaskClassif(Task):
         """
         if len(self.classes) != 2:
             raise DataError(
-                f"{self._where}: target {self.target!r} has {len(self.classes)} classes; only one of two can be positive"
+                f"{self._where}: target {self.target!r} has {len(self.classes)} classes; "
+                "only one of two can be positive"
             )
         for one in self.classes:
             if one == label and isinstance(one, str) == isinstance(label, str):

@@ -71,11 +71,10 @@ class TaskView(Shown):
 
     def clone(self) -> Self:
         """Return a copy that changes apart from this one; the data are shared."""
-        copy = self.__class__.__new__(self.__class__)
-        copy.__dict__.update(self.__dict__)
-        copy._roles = {role: list(names) for role, names in self._roles.items()}
-        copy._cache = dict(self._cache)
-        return copy
+        twin = self.__class__.__new__(self.__class__)
+        roles = {role: list(names) for role, names in self._roles.items()}
+        twin.__dict__.update({**self.__dict__, "_roles": roles, "_cache": dict(self._cache)})
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be computed again."""
@@ -161,7 +160,7 @@ class TaskView(Shown):
         return self._cached(f"codes:{name}", lambda: columns.codes_of(self._column(name), self.schema[name]))
 
     def codes(self, col: str) -> _Ids:
-        """Return a column at the rows in use as codes: positions in its levels, else in its sorted values; -1 missing."""
+        """Return a column at the rows in use as positions in its levels, else in its sorted values; -1 missing."""
         known_columns([col], self.backend.columns, where=self._where)
         return self._codes(col)[0]
 
@@ -329,9 +328,8 @@ class TaskView(Shown):
         for kind in sorted(set(types.values())):
             names = [name for name in types if types[name] == kind]
             lines.append(f"  - {kind} ({len(names)}): {listing(names)}")
-        for role in ("name", "order", "stratum", "group", "weight", "offset"):
-            if self._roles[role]:
-                lines.append(f"* {role.capitalize()}: {listing(self._roles[role])}")
+        others = [role for role in self._roles if role not in {"feature", "target"} and self._roles[role]]
+        lines += [f"* {role.capitalize()}: {listing(self._roles[role])}" for role in others]
         return "\n".join(lines)
 
 

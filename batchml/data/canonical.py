@@ -154,8 +154,7 @@ def _recode(codes: pa.Array, keep: Any, n_levels: int) -> pa.Array:
     """Renumber codes after some levels are gone; codes of those become null."""
     new = np.full(n_levels, -1, dtype=np.int32)
     new[keep] = np.arange(len(keep), dtype=np.int32)
-    moved = pc.take(pa.array(new, mask=new < 0), codes)
-    return moved
+    return pc.take(pa.array(new, mask=new < 0), codes)
 
 
 def _dictionary(codes: pa.Array, levels: pa.Array, *, ordered: bool) -> pa.Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from batchml.core.intake import as_task_classif, as_task_regr
 from batchml.errors import UnknownKeyError, nearest
 
@@ -67,8 +69,8 @@ def _sklearn(name: str, *, label: str) -> Callable[[], Any]:
         frame = pd.DataFrame(bunch.data, columns=[_column_name(one) for one in bunch.feature_names])
         names = getattr(bunch, "target_names", None)
         # Names of classes, not numbers, where the source has names.
-        known = names is not None and label != "digit" and bunch.target.dtype.kind in "iu"
-        frame[label] = names[bunch.target] if known else bunch.target
+        named = names is not None and label != "digit" and bunch.target.dtype.kind in "iu"
+        frame[label] = np.asarray(names)[bunch.target] if named else bunch.target
         return frame
 
     return load

@@ -42,7 +42,7 @@ def _column_digest(column: pa.ChunkedArray) -> str:
         kind.append(array.type.tz)
     state = hashlib.sha256(digest(kind).encode())
     if array.null_count:
-        state.update(np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False)))
+        state.update(np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False)).data)
     for buffer in _values(array, info.type):
         state.update(buffer)
     return state.hexdigest()

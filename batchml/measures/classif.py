@@ -68,7 +68,7 @@ def mcc(p: PredictionClassif, weights: _Floats | None) -> float:
 def costs(p: PredictionClassif, weights: _Floats | None, *, costs: Any, normalize: bool) -> float:  # noqa: ARG001
     """Return the costs of all pairs of response and truth: their mean, or with normalize=False their sum.
 
-    `costs` is a frame with the classes as rows (responses) and columns (truth), or an array in the order of the classes.
+    `costs` is a frame with the classes as rows (responses) and columns (truth), or an array in their order.
     """
     if costs is None:
         raise ConfigError("measure 'classif.costs' needs costs: a frame of classes, rows responses, columns truth")
@@ -86,7 +86,7 @@ def costs(p: PredictionClassif, weights: _Floats | None, *, costs: Any, normaliz
 
 
 def logloss(p: PredictionClassif, weights: _Floats | None, *, eps: float) -> float:
-    """Return minus the mean logarithm of the probability given to the true class, at least `eps` and at most 1 - eps."""
+    """Return minus the mean logarithm of the true class's probability, kept within eps and 1 - eps."""
     prob = p.prob_array
     assert prob is not None
     given = prob[np.arange(len(prob)), p.truth_codes]

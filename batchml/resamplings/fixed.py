@@ -101,7 +101,7 @@ def _as_ids(rows: Any, name: str) -> NDArray[np.int64]:
 
 
 class CustomCV(Resampling):
-    """A fold for each value of a column or list, in sorted order; rows where it is missing are in no test set, nor in training.
+    """A fold for each value of a column or list, in sorted order; rows where it is missing are in no set.
 
     Parameters
     ----------

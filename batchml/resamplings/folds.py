@@ -68,7 +68,8 @@ class CV(Resampling):
         return int(self._params["folds"] * repeats)
 
     def _repetition_of(self, i: int, bound: Any) -> tuple[int, int]:  # noqa: ARG002
-        return divmod(i, self._params["folds"])
+        folds = int(self._params["folds"])
+        return i // folds, i % folds
 
     def _draw(self, bound: Any, seed: int, repetition: int) -> NDArray[np.int32]:  # noqa: ARG002
         return assign_folds(bound.units, self._params["folds"], seed)

@@ -54,7 +54,7 @@ class Splitter(Resampling):
 
     def n_iterations(self, task: Task) -> int:
         """Return what the splitter says."""
-        return int(self._ask(task, lambda splitter, X, y, groups: splitter.get_n_splits(X, y, groups)))
+        return int(self._ask(task, lambda splitter, *data: splitter.get_n_splits(*data)))
 
     def _fixed_iters(self) -> int:
         try:

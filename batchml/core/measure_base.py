@@ -1,0 +1,373 @@
+"""Measures: from predictions to numbers, and from the numbers of iterations to one."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from batchml.core.catalog import resolve, resolve_name
+from batchml.core.digest import digest
+from batchml.core.show import Shown, listing
+from batchml.errors import ConfigError, SpecError, UnknownKeyError, nearest
+
+if TYPE_CHECKING:
+    from batchml.core.measure_facts import Facts
+    from batchml.core.prediction_base import Prediction
+    from batchml.core.trust import Trust
+
+__all__ = ["Measure"]
+
+_FORMAT = 1
+_AVERAGES = ("macro", "micro", "macro_weighted")
+_SETS = ("train", "test")
+_FIELDS = ("average", "predict_sets")
+
+
+class Measure(Shown):
+    """A number that says how good predictions are.
+
+    Attributes
+    ----------
+    key
+        What the catalogue calls it.
+    id
+        The name of its column in results; by default the key.
+    facts
+        Task type, predict type, range, direction.
+    average
+        How the values of iterations become one: ``macro`` (their mean), ``micro`` (one value of all predictions
+        together), ``macro_weighted`` (their mean, weighted by rows).
+    predict_sets
+        The sets whose predictions are scored, together: ``test`` (default), ``train``.
+    aggregator
+        Instead of an average: a function of the values.
+    """
+
+    facts: Facts
+    #: Prefixes of a spec that other classes read.
+    readers: ClassVar[Mapping[str, str]] = {
+        "scorer": "measures.foreign:MeasureScorer",
+        "function": "measures.foreign:MeasureFunction",
+    }
+
+    def __init__(
+        self,
+        key: str,
+        facts: Facts,
+        *,
+        id: str | None = None,  # noqa: A002  # the word of the field
+        average: str = "macro",
+        predict_sets: Sequence[str] | str = ("test",),
+        aggregator: Callable[[Sequence[float]], float] | None = None,
+        **params: Any,
+    ) -> None:
+        self.key = key
+        self.facts = facts
+        self.id = id or key
+        self.average = average
+        self.predict_sets = predict_sets
+        self.aggregator = aggregator
+        for name in params:
+            if name not in facts.params:
+                known = [*facts.params, "id", "average", "predict_sets", "aggregator"]
+                hint = nearest(name, known)
+                raise UnknownKeyError(f"measure {key!r} has no parameter {name!r}{hint}; it has {', '.join(known)}")
+        self._params = {**facts.params, **params}
+        self._kernel: Callable[..., Any] | None = None
+        self._warned = False
+
+    @property
+    def average(self) -> str:
+        """How the values of iterations become one: macro, micro or macro_weighted."""
+        return self._average
+
+    @average.setter
+    def average(self, word: str) -> None:
+        if word not in _AVERAGES:
+            raise ConfigError(f"average is macro, micro or macro_weighted, not {word!r}{nearest(word, _AVERAGES)}")
+        self._average = word
+
+    @property
+    def predict_sets(self) -> tuple[str, ...]:
+        """The sets whose predictions are scored, together."""
+        return self._predict_sets
+
+    @predict_sets.setter
+    def predict_sets(self, words: Sequence[str] | str) -> None:
+        named = (words,) if isinstance(words, str) else tuple(words)
+        for word in named:
+            if word not in _SETS:
+                raise ConfigError(f"predict_sets are train and test, not {word!r}{nearest(word, _SETS)}")
+        self._predict_sets = named
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters, defaults included."""
+        return dict(self._params)
+
+    @property
+    def task_type(self) -> str | None:
+        """``classif``, ``regr``, or None for both."""
+        return self.facts.task_type
+
+    @property
+    def predict_type(self) -> str | None:
+        """What it needs: response, prob, se, quantiles; None for measures without predictions."""
+        return self.facts.predict_type
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest value."""
+        return self.facts.range
+
+    @property
+    def minimize(self) -> bool | None:
+        """Whether less is better; None: neither."""
+        return self.facts.minimize
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Among weights, requires_learner, requires_no_prediction."""
+        words = ["weights"] if self.facts.weights else []
+        if self.facts.needs is not None:
+            words += ["requires_learner", "requires_no_prediction"]
+        return tuple(words)
+
+    @property
+    def task_properties(self) -> tuple[str, ...]:
+        """``twoclass`` for measures that need a positive class."""
+        return ("twoclass",) if self.facts.twoclass else ()
+
+    # identity
+
+    def spec(self) -> dict[str, Any]:
+        """Return the measure as plain data; see `from_spec`. The id is a label and not part of it."""
+        spec: dict[str, Any] = {"format": _FORMAT, "key": self.key}
+        spec |= self._own_spec()
+        if self.average != "macro":
+            spec["average"] = self.average
+        if self.predict_sets != ("test",):
+            spec["predict_sets"] = list(self.predict_sets)
+        if self.aggregator is not None:
+            from batchml.core.spec import encode
+
+            spec["aggregator"] = encode(self.aggregator, where=f"measure {self.id!r}: aggregator")
+        return spec
+
+    def _own_spec(self) -> dict[str, Any]:
+        from batchml.core.spec import encode
+
+        changed = {
+            name: encode(value, where=f"measure {self.id!r}: {name}")
+            for name, value in self._params.items()
+            if not _same(value, self.facts.params[name])
+        }
+        return {"params": changed} if changed else {}
+
+    @property
+    def digest(self) -> str:
+        """The digest of `spec`."""
+        return digest(self.spec())
+
+    @staticmethod
+    def from_spec(spec: Mapping[str, Any], trust: Trust | None = None, *, id: str | None = None) -> Measure:  # noqa: A002
+        """Return the measure that `spec` wrote down.
+
+        Raises
+        ------
+        SpecError
+            A format of a newer version.
+        TrustError
+            It names a function that nobody trusted.
+        """
+        from batchml.core.spec import decode
+        from batchml.core.trust import Trust as Trusted
+
+        if spec.get("format") != _FORMAT:
+            raise SpecError(f"a measure in format {spec.get('format')!r} needs a newer version of batchml")
+        trust = trust or Trusted.default()
+        fields = {name: spec[name] for name in _FIELDS if name in spec}
+        if "aggregator" in spec:
+            fields["aggregator"] = decode(spec["aggregator"], trust=trust)
+        key = spec["key"]
+        if key in Measure.readers:
+            made: Measure = resolve_name(Measure.readers[key]).from_own_spec(spec, trust, id=id, **fields)
+            return made
+        params = {name: decode(value, trust=trust) for name, value in spec.get("params", {}).items()}
+        found: Measure = resolve("measure", key)(key=key, id=id, **fields, **params)
+        return found
+
+    def clone(self) -> Self:
+        """Return a copy."""
+        twin = copy.copy(self)
+        twin._params = dict(self._params)  # noqa: SLF001
+        return twin
+
+    # scoring
+
+    def score(
+        self,
+        prediction: Prediction | Mapping[str, Prediction] | None = None,
+        *,
+        timings: Mapping[str, float] | None = None,
+        learner: Any = None,
+        task: Any = None,
+    ) -> float:
+        """Return the value for one iteration; NaN where it is not defined.
+
+        Parameters
+        ----------
+        prediction
+            The prediction, or one for each predict set.
+        timings
+            Seconds of ``train`` and ``predict``.
+        learner
+            Trained; for measures that ask the model.
+        task
+            For measures that ask the task.
+
+        Raises
+        ------
+        ConfigError
+            The measure is for another task type.
+        """
+        if self.facts.needs is not None:
+            return self._score_without_prediction(timings, learner, task)
+        one = self._chosen(prediction)
+        if one is None:
+            return math.nan
+        if self.facts.task_type not in {None, one.task_type}:
+            raise ConfigError(
+                f"measure {self.id!r} is for {self.facts.task_type} tasks, the prediction is {one.task_type}"
+            )
+        obstacle = self._obstacle(one)
+        if obstacle:
+            self._warn(obstacle)
+            return math.nan
+        if len(one) == 0 or one.n_missing or one.truth_missing:
+            return math.nan
+        return float(self._run(one, one.weights if self.facts.weights else None, **self._params))
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        if self._kernel is None:
+            self._kernel = resolve_name(self.facts.kernel)
+        return self._kernel(*args, **kwargs)
+
+    def _chosen(self, prediction: Any) -> Any:
+        if prediction is None:
+            return None
+        if not isinstance(prediction, Mapping):
+            return prediction
+        parts = [prediction[name] for name in self.predict_sets if name in prediction]
+        if len(parts) < len(self.predict_sets):
+            lacking = next(name for name in self.predict_sets if name not in prediction)
+            self._warn(f"there is no prediction of the set {lacking!r}: set learner.predict_sets")
+            return None
+        return parts[0] if len(parts) == 1 else parts[0].combine(parts)
+
+    def _obstacle(self, prediction: Prediction) -> str:
+        wanted = self.facts.predict_type
+        has = prediction.predict_type
+        if wanted in {"prob", "se", "quantiles"} and has != wanted:
+            return f"it needs the predict type {wanted!r}, the prediction has {has!r}"
+        if self.facts.twoclass and len(getattr(prediction, "classes", ())) != 2:
+            return f"it needs two classes, the prediction has {len(getattr(prediction, 'classes', ()))}"
+        return ""
+
+    def _score_without_prediction(self, timings: Mapping[str, float] | None, learner: Any, task: Any) -> float:
+        given = timings if self.facts.needs == "timings" else learner
+        if given is None:
+            if self.facts.needs == "learner":
+                self._warn("it needs the trained learner: use store_models=True")
+            return math.nan
+        value = self._run(timings=timings, learner=learner, task=task, **self._params)
+        return math.nan if value is None else float(value)
+
+    def _warn(self, reason: str) -> None:
+        """Say it once, not once for each iteration."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"measure {self.id!r} is NaN: {reason}", UserWarning, stacklevel=4)
+
+    def aggregate(
+        self,
+        values: Sequence[float],
+        *,
+        n: Sequence[float] | None = None,
+        predictions: Callable[[], Sequence[Any]] | Sequence[Any] | None = None,
+    ) -> float:
+        """Return one value for several iterations; a NaN among them makes it NaN.
+
+        Parameters
+        ----------
+        values
+            The value of each iteration.
+        n
+            The rows (or summed weights) of each iteration, for ``macro_weighted``.
+        predictions
+            The predictions of the iterations, or a function that returns them, for ``micro``.
+        """
+        if self.aggregator is not None:
+            return float(self.aggregator(list(values)))
+        if not len(values):
+            return math.nan
+        if self.average == "micro" and self.facts.needs is None:
+            return self._micro(predictions)
+        if self.average == "macro_weighted":
+            if n is None:
+                raise ConfigError(
+                    f"measure {self.id!r} is macro_weighted: aggregate() needs the rows of each iteration"
+                )
+            total = math.fsum(n)
+            return math.fsum(v * w for v, w in zip(values, n, strict=True)) / total if total else math.nan
+        return mean(values)
+
+    def _micro(self, predictions: Any) -> float:
+        if predictions is None:
+            raise ConfigError(f"measure {self.id!r} is averaged micro: aggregate() needs the predictions")
+        parts = [self._chosen(one) for one in (predictions() if callable(predictions) else predictions)]
+        if not parts or any(one is None for one in parts):
+            return math.nan
+        return self.score(parts[0].combine(parts))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kernel": None}
+
+    def __repr__(self) -> str:
+        low, high = self.range
+        direction = {True: "minimize", False: "maximize", None: "neither"}[self.minimize]
+        lines = [
+            f"<Measure:{self.id}>",
+            f"* Task type: {self.task_type or 'any'}",
+            f"* Predict type: {self.predict_type or '-'}",
+            f"* Range: [{low:g}, {high:g}], {direction}",
+            f"* Average: {self.average if self.aggregator is None else _name(self.aggregator)}",
+            f"* Predict sets: {', '.join(self.predict_sets)}",
+            f"* Properties: {listing((*self.properties, *self.task_properties)) or '-'}",
+        ]
+        if self._params:
+            lines.append("* Parameters: " + ", ".join(f"{name}={value!r}" for name, value in self._params.items()))
+        return "\n".join(lines)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN with a NaN among the values, an infinity stays one."""
+    try:
+        return statistics.fmean(values)
+    except (OverflowError, ValueError):  # both infinities among them
+        return math.nan
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return bool(a is b or (type(a) is type(b) and a == b))
+    except (TypeError, ValueError):
+        return False
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
