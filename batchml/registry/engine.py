@@ -181,10 +181,10 @@ def _settle(connection: sqlite3.Connection, place: Place, access: Access) -> Non
         connection.execute(f"PRAGMA synchronous = {'FULL' if place.shared else place.synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages, 16 MB: each checkpoint waits for the disk
-    _add_root(connection)
+    add_root(connection)
 
 
-def _add_root(connection: sqlite3.Connection) -> None:
+def add_root(connection: sqlite3.Connection) -> None:
     """Give SQLite the square root that the views use, where it was built without."""
     try:
         connection.execute("SELECT sqrt(4.0)")

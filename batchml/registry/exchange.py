@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import exc
 
 from batchml.core.attempt import Assignment, Exchange, Order, Outcome
-from batchml.errors import RegistryError
+from batchml.errors import PoisonedError, WorkerStoppedError
 from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
 from batchml.registry.close import close_outcomes, release
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["PoisonedError", "exchange", "open_attempts"]
-
-
-class PoisonedError(ValueError):
-    """The database refuses an outcome for what it holds; nothing of the batch was committed."""
+__all__ = ["PoisonedError", "deliver_late", "exchange", "open_attempts"]
 
 
 def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released: Sequence[int], want: int) -> Exchange:
@@ -34,19 +30,16 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
     ------
     PoisonedError
         An outcome cannot be stored; nothing was committed. Deliver it alone to find it.
+    WorkerStoppedError
+        The worker is unknown or has said that it stopped.
     RegistryError
-        The database failed or the worker is unknown or has stopped; it may or may not have been committed.
+        The database failed; the transaction may or may not have been committed.
     """
     outcomes = [_store_model(store, outcome) for outcome in outcomes]
     with store.write() as connection:
         now = boot_seconds()
         order = _beat(connection, worker_id, now)
-        try:
-            lost = close_outcomes(connection, worker_id, outcomes)
-        except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
-            raise PoisonedError(f"the database refused an outcome: {error.orig}") from None
-        except (UnicodeError, OverflowError, ValueError, TypeError) as error:
-            raise PoisonedError(f"an outcome cannot be stored: {error}") from None
+        lost = _close(connection, worker_id, outcomes)
         release(connection, worker_id, released)
         revision = connection.execute(queries.revision()).scalar_one()
         post = _post(store, connection, worker_id, now)
@@ -62,6 +55,19 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
     )
 
 
+def deliver_late(store: Store, worker_id: int, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+    """Deliver what a worker that is gone left on its disk, without a beat; return the attempts that were refused.
+
+    Raises
+    ------
+    PoisonedError, RegistryError
+        As in `exchange`.
+    """
+    outcomes = [_store_model(store, outcome) for outcome in outcomes]
+    with store.write() as connection:
+        return _close(connection, worker_id, outcomes)
+
+
 def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
     """Return the attempts of a worker that the registry holds open."""
     with store.read() as connection:
@@ -69,10 +75,20 @@ def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
         return read_open(store, connection, worker_id, revision)
 
 
+def _close(connection: Connection, worker_id: int, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+    """Close attempts; what the database refuses is told from a database that fails."""
+    try:
+        return close_outcomes(connection, worker_id, outcomes)
+    except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
+        raise PoisonedError(f"the database refused an outcome: {error.orig}") from None
+    except (UnicodeError, OverflowError, ValueError, TypeError) as error:
+        raise PoisonedError(f"an outcome cannot be stored: {error}") from None
+
+
 def _beat(connection: Connection, worker_id: int, now_s: float) -> Order:
     wanted = connection.execute(queries.beat(), {"worker": worker_id, "beat": now_s}).scalar()
     if wanted is None:
-        raise RegistryError(f"worker {worker_id} is unknown here or has said that it stopped; start another")
+        raise WorkerStoppedError(f"worker {worker_id} is unknown here or has said that it stopped; start another")
     return Order(wanted)
 
 

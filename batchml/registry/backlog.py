@@ -1,0 +1,123 @@
+"""What waits, what runs, and whether anybody is there to bring it to an end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, func, literal_column, select
+
+from batchml.registry.dialects import among, utc_now
+from batchml.registry.processes import Process, is_gone
+from batchml.registry.tables import job, resource, submission, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batchml.registry.store import Store
+
+__all__ = ["Backlog", "read_backlog"]
+
+_STARTING_S = 30.0
+"""A submission younger than this may have workers that have not said hello yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Jobs that wait for workers or are with them.
+
+    Attributes
+    ----------
+    queued, running
+        Numbers of jobs.
+    slots
+        Iterations that the workers alive run at once.
+    stalled
+        Why some of the jobs will never end as things are; None if they will, or there are none.
+    """
+
+    queued: int
+    running: int
+    slots: int
+    stalled: str | None = None
+
+
+def read_backlog(store: Store) -> Backlog:
+    """Return what waits or runs, and why it may never end.
+
+    Queued jobs need a live worker of their resource class, or a submission so young that one may still be starting;
+    running jobs a worker whose process is not known to be gone.
+    """
+    with store.read() as connection:
+        counts = _counts(connection)
+        workers = _workers(connection)
+        young = _young_classes(connection)
+        dead = [row.id for row in workers if _is_dead(row)]
+        alive = [row for row in workers if row.id not in dead]
+        classes = {row.resource_id for row in alive if row.wanted == "go_on"} | young
+        queued = {key: number for (key, state), number in counts.items() if state == "queued"}
+        orphans = {key: number for key, number in queued.items() if key not in classes}
+        total = sum(counts.values())
+        stalled = _reason(connection, orphans, dead) if total and (orphans or (dead and not alive)) else None
+    waiting = sum(queued.values())
+    return Backlog(queued=waiting, running=total - waiting, slots=sum(row.slots for row in alive), stalled=stalled)
+
+
+def _counts(connection: Connection) -> dict[tuple[int, str], int]:
+    # The state first: its index answers without reading the jobs that have ended.
+    waiting = (
+        select(job.c.resource_id, job.c.state, func.count().label("number"))
+        .where(job.c.state.in_(("queued", "running")))
+        .group_by(job.c.resource_id, job.c.state)
+    )
+    return {(row.resource_id, row.state): row.number for row in connection.execute(waiting)}
+
+
+def _workers(connection: Connection) -> Sequence[Any]:
+    live = select(worker, submission.c.resource_id).join_from(worker, submission).where(worker.c.stopped_at.is_(None))
+    return connection.execute(live).all()
+
+
+def _is_dead(row: Any) -> bool:
+    process = Process(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
+    return is_gone(process) is True
+
+
+def _young_classes(connection: Connection) -> set[int]:
+    """Return the resource classes of submissions whose first worker may still be on its way."""
+    greeted = select(literal_column("1")).where(worker.c.submission_id == submission.c.id).exists()
+    newest = (
+        select(submission.c.resource_id, submission.c.created_at, utc_now().label("now"))
+        .where(~greeted)
+        .order_by(submission.c.id.desc())
+        .limit(20)
+    )
+    rows = connection.execute(newest).all()
+    return {row.resource_id for row in rows if _seconds(row.created_at, row.now) < _STARTING_S}
+
+
+def _seconds(start: Any, end: Any) -> float:
+    """Return the time between two moments of the database: text on SQLite."""
+    first, last = (dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment for moment in (start, end))
+    return float((last - first).total_seconds())
+
+
+def _reason(connection: Connection, orphans: Mapping[int, int], dead: Sequence[int]) -> str:
+    parts = []
+    if dead:
+        names = ", ".join(str(each) for each in dead[:5]) + (", ..." if len(dead) > 5 else "")
+        parts.append(f"worker {names} died" if len(dead) == 1 else f"workers {names} died")
+    if orphans:
+        bodies = connection.execute(
+            select(resource.c.body).where(among(resource.c.id)), {"ids": list(orphans)}
+        ).scalars()
+        needs = " or ".join(sorted(_words(body) for body in bodies))
+        number = sum(orphans.values())
+        parts.append(f"{number} queued {'job has' if number == 1 else 'jobs have'} no worker alive or pending{needs}")
+    return ", and ".join(parts)
+
+
+def _words(resources: Mapping[str, Any]) -> str:
+    """Return e.g. `` for memory_mb=8192``, nothing for jobs that need nothing special."""
+    return " for " + ", ".join(f"{key}={value}" for key, value in sorted(resources.items())) if resources else ""

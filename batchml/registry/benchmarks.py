@@ -1,0 +1,255 @@
+"""Benchmarks: named designs whose cells are members; adding is idempotent and completes an interrupted add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from batchml.registry import queries
+from batchml.registry.cells import Survey, survey
+from batchml.registry.chunks import chunked
+from batchml.registry.dialects import among, among_words, insert_new, run_many, utc_now
+from batchml.registry.moves import reset
+from batchml.registry.plan import Comparison, Plan, compare
+from batchml.registry.specs import put_specs
+from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job
+
+if TYPE_CHECKING:
+    from batchml.core.trust import Trust
+    from batchml.experiment.design import BenchmarkDesign
+    from batchml.registry.store import Store
+
+__all__ = ["add", "plan"]
+
+_PIECE = 1000  # jobs of one experiment that are written together
+
+Piece = tuple[int, int, int]  # experiment, first iteration, iteration after the last
+
+
+def plan(store: Store, design: BenchmarkDesign, name: str | None = None, *, trust: Trust | None = None) -> Plan:
+    """Say what `add` would do with a design; change nothing.
+
+    Raises
+    ------
+    ConfigError
+        The design cannot run: a learner that cannot take its task, an object that cannot be described.
+    """
+    surveyed = survey(design, name=name, root_seed=store.root_seed, trust=trust)
+    with store.read() as connection:
+        return compare(connection, surveyed).plan
+
+
+def add(store: Store, design: BenchmarkDesign, name: str | None = None, *, trust: Trust | None = None) -> list[int]:
+    """Make a design the current one of its benchmark and return the ids of new jobs.
+
+    Jobs are written in short transactions and show when the last of them has made their cells members; a killed add is
+    completed by adding again.
+
+    Raises
+    ------
+    ConfigError
+        The design cannot run; nothing was changed.
+    ArtifactError
+        Task data could not be stored; nothing was changed.
+    """
+    surveyed = survey(design, name=name, root_seed=store.root_seed, trust=trust)
+    with store.read() as connection:
+        before = compare(connection, surveyed)
+    _store_data(store, surveyed)
+    with store.write() as connection:
+        rows = {kind: put_specs(connection, kind, bodies) for kind, bodies in surveyed.bodies.items()}
+    experiments = _put_experiments(store, surveyed, rows)
+    new = _put_jobs(store, surveyed, experiments)
+    if before.again:
+        reset(store, before.again)
+    with store.write() as connection:
+        _make_current(connection, surveyed, rows, experiments)
+    _withdraw(store, before)
+    return new
+
+
+def _store_data(store: Store, surveyed: Survey) -> None:
+    from batchml.data.artifacts import write_table
+
+    for name, task in surveyed.tasks.items():
+        if surveyed.bodies["task"][name].get("data", {}).get("kind") == "artifact":
+            write_table(store.artifacts, task.backend)
+
+
+def _put_experiments(store: Store, surveyed: Survey, rows: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Enter the experiments that are not there and return the rows of all by digest."""
+    found = select(experiment.c.digest, experiment.c.id).where(among_words(experiment.c.digest))
+    names = {"words": [cell.experiment for cell in surveyed.cells]}
+    with store.read() as connection:
+        known = {row.digest: row.id for row in connection.execute(found, names)}
+    fresh = [_experiment(cell, surveyed.seed, rows) for cell in surveyed.cells if cell.experiment not in known]
+    if not fresh:
+        return known
+
+    def act(connection: Connection, part: Sequence[dict[str, Any]]) -> None:
+        connection.execute(insert_new(connection.dialect, experiment), list(part))
+
+    chunked(store, fresh, act, first=500)
+    with store.read() as connection:
+        return {row.digest: row.id for row in connection.execute(found, names)}
+
+
+def _experiment(cell: Any, seed: int, rows: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    task, learner, resampling, params = cell.labels
+    return {
+        "digest": cell.experiment,
+        "cell_digest": cell.cell,
+        "seed": seed,
+        "task_id": rows["task"][cell.task],
+        "model_id": rows["model"][cell.model],
+        "policy_id": rows["policy"][cell.policy],
+        "resampling_id": rows["resampling"][cell.resampling],
+        "source_id": None if cell.source is None else rows["source"][cell.source],
+        "n_iterations": cell.n_iterations,
+        "task": task,
+        "learner": learner,
+        "resampling": resampling,
+        "params": params,
+    }
+
+
+def _put_jobs(store: Store, surveyed: Survey, experiments: Mapping[str, int]) -> list[int]:
+    """Write the jobs that are missing and return their ids."""
+    wanted = {experiments[cell.experiment]: cell.n_iterations for cell in surveyed.cells}
+    held = select(experiment.c.id, experiment.c.n_jobs).where(among(experiment.c.id))
+    with store.read() as connection:
+        counts = {row.id: row.n_jobs for row in connection.execute(held, {"ids": list(wanted)})}
+    short = [(key, counts[key], size) for key, size in wanted.items() if counts[key] < size]
+    pieces = [piece for one in short for piece in _pieces(*one)]
+    return [job_id for ids in chunked(store, pieces, _put_pieces, first=20) for job_id in ids]
+
+
+def _pieces(experiment_id: int, first: int, size: int) -> Iterator[Piece]:
+    for start in range(first, size, _PIECE):
+        yield experiment_id, start, min(start + _PIECE, size)
+
+
+_INSERT_JOBS: dict[str, Any] = {}
+
+
+def _put_pieces(connection: Connection, pieces: Sequence[Piece]) -> list[int]:
+    keys = sorted({piece[0] for piece in pieces})
+    held = select(experiment.c.id, experiment.c.n_jobs).where(among(experiment.c.id)).with_for_update()
+    counts = {row.id: row.n_jobs for row in connection.execute(held, {"ids": keys})}
+    last = connection.execute(select(func.coalesce(func.max(job.c.id), 0))).scalar_one()
+    rows = [(key, i) for key, start, end in pieces for i in range(max(start, counts[key]), end)]
+    statement = _INSERT_JOBS.setdefault(
+        connection.dialect.name,
+        insert_new(connection.dialect, job).values(
+            experiment_id=bindparam("experiment_id"), iteration=bindparam("iteration")
+        ),
+    )
+    run_many(connection, statement, ("experiment_id", "iteration"), rows)
+    ends: dict[int, int] = {}
+    for key, _, end in pieces:
+        ends[key] = max(end, counts[key], ends.get(key, 0))
+    grow = update(experiment).where(experiment.c.id == bindparam("key")).values(n_jobs=bindparam("size"))
+    connection.execute(grow, [{"key": key, "size": size} for key, size in ends.items()])
+    fresh = select(job.c.id).where(job.c.id > last, among(job.c.experiment_id)).order_by(job.c.id)
+    return list(connection.execute(fresh, {"ids": keys}).scalars())
+
+
+def _make_current(
+    connection: Connection,
+    surveyed: Survey,
+    rows: Mapping[str, Mapping[str, int]],
+    experiments: Mapping[str, int],
+) -> None:
+    """Replace the members and measures of the benchmark; from here on the jobs show."""
+    values = {"name": surveyed.name, "modules": list(surveyed.modules), "paths": list(surveyed.paths)}
+    connection.execute(insert_new(connection.dialect, benchmark), values)
+    key = connection.execute(select(benchmark.c.id).where(benchmark.c.name == surveyed.name)).scalar_one()
+    changes = 0
+    about = {name: values[name] for name in ("modules", "paths")}
+    held = connection.execute(select(benchmark.c.modules, benchmark.c.paths).where(benchmark.c.id == key)).one()
+    changes += (held.modules, held.paths) != (about["modules"], about["paths"])
+    members = [_member(key, position, cell, rows, experiments) for position, cell in enumerate(surveyed.cells)]
+    changes += _replace(connection, benchmark_experiment, key, members)
+    measures = [
+        {"benchmark_id": key, "measure_id": rows["measure"][digest], "position": position, "name": name}
+        for position, (name, digest) in enumerate(surveyed.measures)
+    ]
+    changes += _replace(connection, benchmark_measure, key, measures)
+    changes += _update_experiments(connection, surveyed, rows, experiments)
+    if changes:
+        touched = update(benchmark).where(benchmark.c.id == key)
+        connection.execute(touched.values(**about, changed_at=utc_now()))
+        connection.execute(queries.raise_revision())
+
+
+def _member(
+    key: int, position: int, cell: Any, rows: Mapping[str, Mapping[str, int]], experiments: Mapping[str, int]
+) -> dict[str, Any]:
+    task, learner, resampling, params = cell.labels
+    return {
+        "benchmark_id": key,
+        "experiment_id": experiments[cell.experiment],
+        "position": position,
+        "n_iterations": cell.n_iterations,
+        "resampling_id": rows["resampling"][cell.resampling],
+        "task": task,
+        "learner": learner,
+        "resampling": resampling,
+        "params": params,
+    }
+
+
+def _replace(connection: Connection, table: Any, key: int, wanted: list[dict[str, Any]]) -> bool:
+    """Make the rows of a benchmark those that are wanted; say whether they were others."""
+    held = connection.execute(select(table).where(table.c.benchmark_id == key).order_by(table.c.position)).mappings()
+    if [dict(row) for row in held] == wanted:
+        return False
+    connection.execute(delete(table).where(table.c.benchmark_id == key))
+    if wanted:
+        connection.execute(insert(table), wanted)
+    return True
+
+
+_CURRENT = ("policy_id", "source_id", "task", "learner", "resampling", "params")
+
+
+def _update_experiments(
+    connection: Connection,
+    surveyed: Survey,
+    rows: Mapping[str, Mapping[str, int]],
+    experiments: Mapping[str, int],
+) -> int:
+    """Give experiments the policy, sources and labels of this design, and the longer resampling; return how many changed."""
+    found = select(experiment).where(among(experiment.c.id))
+    held = {row.id: row for row in connection.execute(found, {"ids": list(experiments.values())})}
+    changed = []
+    for cell in surveyed.cells:
+        row = held[experiments[cell.experiment]]
+        new = _experiment(cell, surveyed.seed, rows)
+        longer = cell.n_iterations > row.n_iterations
+        if longer or any(getattr(row, name) != new[name] for name in _CURRENT):
+            kept = new if longer else {"resampling_id": row.resampling_id, "n_iterations": row.n_iterations}
+            values = {name: new[name] for name in _CURRENT}
+            values |= {name: kept[name] for name in ("resampling_id", "n_iterations")}
+            changed.append({"key": row.id, **{f"new_{name}": value for name, value in values.items()}})
+    if changed:
+        names = (*_CURRENT, "resampling_id", "n_iterations")
+        change = update(experiment).where(experiment.c.id == bindparam("key"))
+        connection.execute(change.values({name: bindparam(f"new_{name}") for name in names}), changed)
+    return len(changed)
+
+
+def _withdraw(store: Store, before: Comparison) -> None:
+    """Take queued jobs of cells that have left, and are in no other benchmark, out of the queue."""
+    if not before.left:
+        return
+    member = select(benchmark_experiment.c.experiment_id).where(
+        benchmark_experiment.c.experiment_id == job.c.experiment_id
+    )
+    queued = select(job.c.id).where(job.c.state == "queued", among(job.c.experiment_id), ~member.exists())
+    back = update(job).where(among(job.c.id), job.c.state == "queued").values(state="defined")
+    with store.read() as connection:
+        ids = list(connection.execute(queued, {"ids": list(before.left)}).scalars())
+    chunked(store, ids, lambda connection, part: connection.execute(back, {"ids": list(part)}) and None)

@@ -1,0 +1,208 @@
+"""Reconciling: which workers are dead, by proof or by presumption, and what becomes of the jobs they held."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from batchml.core.attempt import Ending
+from batchml.errors import UnknownKeyError
+from batchml.registry.claim import LEASE_S
+from batchml.registry.dialects import among
+from batchml.registry.processes import Process, boot_seconds, is_gone
+from batchml.registry.tables import attempt, job, worker
+from batchml.registry.workers import end_worker
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from batchml.registry.store import Store
+
+__all__ = ["Evidence", "Reconciliation", "Verdict", "judge", "reconcile"]
+
+_NOBODY_TO_ASK = 10  # leases without a beat after which a worker that nobody can ask about is presumed dead
+
+
+class Verdict(enum.StrEnum):
+    """What is known about a worker that has not said it ended."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    SILENT = "silent"
+
+
+Evidence = Callable[[Any], Verdict | None]
+"""What a scheduler says about a worker's row; None if it was not asked or does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What was found, and done unless it was a dry run.
+
+    Attributes
+    ----------
+    dead
+        Worker id to the reason why it is taken for dead.
+    alive, silent
+        Workers that live, and those that have missed their lease without a proof that they are dead.
+    requeued, failed
+        Jobs of dead workers that wait again, and that ended as errors since they killed their worker twice alone.
+    queued, running, errors
+        Jobs after that.
+    """
+
+    dry_run: bool
+    dead: Mapping[int, str] = field(default_factory=dict)
+    alive: tuple[int, ...] = ()
+    silent: tuple[int, ...] = ()
+    requeued: int = 0
+    failed: int = 0
+    queued: int = 0
+    running: int = 0
+    errors: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        names = ("dry_run", "requeued", "failed", "queued", "running", "errors")
+        return {
+            "dead": {str(key): reason for key, reason in self.dead.items()},
+            "alive": list(self.alive),
+            "silent": list(self.silent),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def __str__(self) -> str:
+        """Return a few lines for people."""
+        would = "would be " if self.dry_run else ""
+        lines = [f"worker {key} is dead: {reason}" for key, reason in self.dead.items()]
+        if not self.dead:
+            lines.append("no dead worker was found")
+        if self.requeued:
+            lines.append(f"{self.requeued} of their jobs {would}queued again")
+        if self.failed:
+            lines.append(f"{self.failed} jobs {would}given up: they killed their worker twice while running alone")
+        lines += [
+            f"worker {key} is silent, but nothing proves it dead; if you know that it is: --assume-dead {key}"
+            for key in self.silent
+        ]
+        if self.alive:
+            lines.append(f"{len(self.alive)} workers are alive")
+        lines.append(f"{self.queued} jobs queued, {self.running} running, {self.errors} failed")
+        return "\n".join(lines)
+
+
+def judge(row: Any, now_s: float, *, evidence: Evidence | None = None, gone: Callable[[Process], bool | None] = is_gone) -> tuple[Verdict, str]:
+    """Say whether a worker is dead, and by what.
+
+    A proof needs no lease: the process is seen to be gone, its host has booted since, or its scheduler says so. A process seen alive is
+    never presumed dead, however long it has been stopped.
+
+    Parameters
+    ----------
+    row
+        Of the table `worker`.
+    now_s
+        By the clock that beats are written with.
+    """
+    process = Process(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
+    ended = gone(process)
+    if ended:
+        return Verdict.DEAD, f"process {row.pid} on {row.host} is gone"
+    told = evidence(row) if evidence is not None else None
+    if told is Verdict.DEAD:
+        return Verdict.DEAD, f"its scheduler reports that {row.scheduler_id} has ended"
+    silence = now_s - row.beat_s
+    if ended is None and told is None and silence > _NOBODY_TO_ASK * LEASE_S:
+        return Verdict.DEAD, f"no beat for {silence:.0f} s and nobody to ask"
+    if silence > LEASE_S:
+        return Verdict.SILENT, f"no beat for {silence:.0f} s"
+    return Verdict.ALIVE, ""
+
+
+def reconcile(
+    store: Store, *, dry_run: bool = False, assume_dead: Sequence[int] = (), evidence: Evidence | None = None
+) -> Reconciliation:
+    """Close what dead workers held, and say what was found. Doing it twice does no more.
+
+    Parameters
+    ----------
+    dry_run
+        Change nothing.
+    assume_dead
+        Workers that the user knows to be dead.
+    evidence
+        A scheduler's word on a worker.
+
+    Raises
+    ------
+    UnknownKeyError
+        `assume_dead` names a worker that there is none of.
+    """
+    with store.read() as connection:
+        rows = connection.execute(select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)).all()
+        _refuse_unknown(connection, assume_dead, store)
+    now = boot_seconds()
+    dead: dict[int, str] = {}
+    seen: dict[Verdict, list[int]] = {Verdict.ALIVE: [], Verdict.SILENT: []}
+    for row in rows:
+        verdict, reason = judge(row, now, evidence=evidence)
+        if row.id in assume_dead:
+            verdict, reason = Verdict.DEAD, "you say so"
+        if verdict is Verdict.DEAD:
+            dead[row.id] = reason
+        else:
+            seen[verdict].append(row.id)
+    moved = _would_move(store, dead) if dry_run else _bury(store, dead)
+    with store.read() as connection:
+        counts = _counts(connection)
+    return Reconciliation(
+        dry_run=dry_run,
+        dead=dead,
+        alive=tuple(seen[Verdict.ALIVE]),
+        silent=tuple(seen[Verdict.SILENT]),
+        requeued=moved["queued"],
+        failed=moved["error"],
+        queued=counts["queued"],
+        running=counts["running"],
+        errors=counts["error"],
+    )
+
+
+def _refuse_unknown(connection: Connection, ids: Collection[int], store: Store) -> None:
+    known = set(connection.execute(select(worker.c.id).where(among(worker.c.id)), {"ids": list(ids)}).scalars())
+    unknown = sorted(set(ids) - known)
+    if unknown:
+        raise UnknownKeyError(f"there is no worker {unknown[0]} in {store.place}; `batchml status` lists them")
+
+
+def _bury(store: Store, dead: Mapping[int, str]) -> Counter[str]:
+    moved: Counter[str] = Counter()
+    for worker_id, reason in dead.items():
+        # One worker a transaction: it holds a batch, no more.
+        with store.write() as connection:
+            alive = select(worker.c.id).where(worker.c.id == worker_id, worker.c.stopped_at.is_(None))
+            if connection.execute(alive).first() is None:
+                continue
+            rows = end_worker(connection, worker_id, "lost", reason, Ending.LOST)
+            states = select(job.c.state).where(among(job.c.id))
+            moved.update(connection.execute(states, {"ids": [row.job_id for row in rows]}).scalars())
+    return moved
+
+
+def _would_move(store: Store, dead: Mapping[int, str]) -> Counter[str]:
+    held = select(job.c.lost_alone, attempt.c.alone).join_from(attempt, job, job.c.id == attempt.c.job_id).where(
+        among(attempt.c.worker_id), attempt.c.ended_at.is_(None)
+    )
+    with store.read() as connection:
+        rows = connection.execute(held, {"ids": list(dead)}).all()
+    return Counter("error" if row.lost_alone + row.alone >= 2 else "queued" for row in rows)
+
+
+def _counts(connection: Connection) -> Counter[str]:
+    counted = select(job.c.state, func.count()).where(job.c.state.in_(["queued", "running", "error"])).group_by(job.c.state)
+    return Counter({state: int(n) for state, n in connection.execute(counted)})
