@@ -18,6 +18,7 @@
     |   |-- SchemaError                     newer or older than this code
     |   |-- ReadOnlyError (PermissionError)
     |   |-- BusyError                       another host or process holds it
+    |   |-- WorkerStoppedError              the registry has written this worker off
     |   |-- PoisonedError (ValueError)      the database refuses what an outcome holds
     |   `-- ArtifactError                   task data or a model is missing or damaged
     |-- DataUnavailableError (ConnectionError)   a source that could not be reached, for now
@@ -52,6 +53,7 @@ __all__ = [
     "StageTimeoutError",
     "TrustError",
     "UnknownKeyError",
+    "WorkerStoppedError",
     "nearest",
 ]
 
@@ -118,6 +120,10 @@ class ReadOnlyError(RegistryError, PermissionError):
 
 class BusyError(RegistryError):
     """Another host or process holds the registry."""
+
+
+class WorkerStoppedError(RegistryError):
+    """The registry does not know this worker, or has written that it stopped: it gets no more work and no more hearing."""
 
 
 class PoisonedError(RegistryError, ValueError):

@@ -71,6 +71,16 @@ class MemoryHarness:
         self.registry.lose(channel.worker)
 
 
+def claim(channel: Channel, count: int) -> list[Assignment]:
+    """Claim until `count` assignments came: a registry may give less than wanted, but not nothing while it has some."""
+    held: list[Assignment] = []
+    while len(held) < count:
+        new = channel.exchange((), (), count - len(held)).assignments
+        assert 0 < len(new) <= count - len(held), "no more than was wanted, and something while jobs wait"
+        held.extend(new)
+    return held
+
+
 class ChannelContract:
     """Inherit, implement `make`, and pytest runs the suite over your channel."""
 
@@ -81,35 +91,35 @@ class ChannelContract:
     def test_a_claim_gives_at_most_what_was_wanted(self) -> None:
         """Jobs come in order, each once, with what is needed to run them."""
         channel = self.make(5).connect()
-        first = channel.exchange((), (), 2)
-        second = channel.exchange((), (), 9)
-        assert [a.iteration for a in first.assignments] == [0, 1]
-        assert [a.iteration for a in second.assignments] == [2, 3, 4]
-        assert (first.waiting, second.waiting) == (3, 0)
-        assert len({a.attempt_id for a in (*first.assignments, *second.assignments)}) == 5
-        assert first.assignments[0].experiment.digest
-        assert not any(a.alone for a in first.assignments)
+        held = claim(channel, 5)
+        assert [a.iteration for a in held] == [0, 1, 2, 3, 4]
+        assert len({a.attempt_id for a in held}) == len({a.job_id for a in held}) == 5
+        assert held[0].experiment.digest
+        assert not any(a.alone for a in held)
+        empty = channel.exchange((), (), 3)
+        assert empty.assignments == ()
+        assert empty.waiting == 0
 
     def test_a_beat_without_wishes_changes_nothing(self) -> None:
         """Neither outcomes, nor released, nor want."""
         harness = self.make(2)
         answer = harness.connect().exchange((), (), 0)
         assert not answer.assignments
-        assert answer.waiting == 2
+        assert answer.waiting > 0
         assert set(harness.states().values()) == {"queued"}
 
     def test_no_job_goes_to_two_workers(self) -> None:
         """Two workers share a queue."""
         harness = self.make(10)
         one, two = harness.connect(), harness.connect()
-        jobs = [a.job_id for _ in range(3) for c in (one, two) for a in c.exchange((), (), 2).assignments]
+        jobs = [a.job_id for _ in range(20) for c in (one, two) for a in c.exchange((), (), 2).assignments]
         assert sorted(jobs) == sorted(harness.states())
 
     def test_a_delivered_outcome_ends_its_job(self) -> None:
         """Deliver and claim in one call."""
         harness = self.make(3)
         channel = harness.connect()
-        first, second = channel.exchange((), (), 2).assignments
+        first, second = claim(channel, 2)
         failed = harness.outcome(second, Ending.LEARNER_ERROR)
         answer = channel.exchange([harness.outcome(first), failed], (), 1)
         assert answer.lost == ()
@@ -121,7 +131,7 @@ class ChannelContract:
         """The answer to the first delivery may have been lost on its way."""
         harness = self.make(1)
         channel = harness.connect()
-        (assignment,) = channel.exchange((), (), 1).assignments
+        (assignment,) = claim(channel, 1)
         outcome = harness.outcome(assignment)
         assert channel.exchange([outcome], (), 0).lost == ()
         assert channel.exchange([outcome], (), 0).lost == ()
@@ -131,7 +141,7 @@ class ChannelContract:
         """The first word counts."""
         harness = self.make(1)
         channel = harness.connect()
-        (assignment,) = channel.exchange((), (), 1).assignments
+        (assignment,) = claim(channel, 1)
         channel.exchange([harness.outcome(assignment)], (), 0)
         answer = channel.exchange([harness.outcome(assignment, Ending.LEARNER_ERROR)], (), 0)
         assert answer.lost == (assignment.attempt_id,)
@@ -141,7 +151,7 @@ class ChannelContract:
         """It was never started, so nothing is suspect about it."""
         harness = self.make(1)
         one, two = harness.connect(), harness.connect()
-        (assignment,) = one.exchange((), (), 1).assignments
+        (assignment,) = claim(one, 1)
         assert one.exchange((), [assignment.attempt_id], 0).waiting == 1
         (again,) = two.exchange((), (), 1).assignments
         assert again.job_id == assignment.job_id
@@ -153,7 +163,7 @@ class ChannelContract:
         """So a worker finds out what an exchange without an answer did."""
         harness = self.make(4)
         channel = harness.connect()
-        claimed = channel.exchange((), (), 4).assignments
+        claimed = claim(channel, 4)
         channel.exchange([harness.outcome(claimed[0])], [claimed[1].attempt_id], 0)
         still = sorted(channel.open_attempts(), key=lambda a: a.attempt_id)
         assert [a.attempt_id for a in still] == sorted(a.attempt_id for a in claimed[2:])
@@ -165,7 +175,7 @@ class ChannelContract:
         """Whatever the worker then reports about it changes nothing."""
         harness = self.make(2)
         channel = harness.connect()
-        assignment, _ = channel.exchange((), (), 2).assignments
+        assignment, _ = claim(channel, 2)
         harness.cancel(assignment.job_id)
         assert channel.exchange((), (), 0).cancel == (assignment.attempt_id,)
         channel.exchange([harness.outcome(assignment, Ending.CANCELLED)], (), 0)
@@ -175,7 +185,7 @@ class ChannelContract:
         """Its worker had to leave."""
         harness = self.make(1)
         channel = harness.connect()
-        (assignment,) = channel.exchange((), (), 1).assignments
+        (assignment,) = claim(channel, 1)
         answer = channel.exchange([harness.outcome(assignment, Ending.PREEMPTED)], (), 0)
         assert answer.waiting == 1
         assert harness.states()[assignment.job_id] == "queued"
@@ -184,7 +194,7 @@ class ChannelContract:
         """It comes alone, to a worker that holds nothing else."""
         harness = self.make(1)
         dead = harness.connect()
-        (lost,) = dead.exchange((), (), 1).assignments
+        (lost,) = claim(dead, 1)
         harness.lose(dead)
         (assignment,) = harness.connect().exchange((), (), 2).assignments
         assert assignment.job_id == lost.job_id
@@ -194,7 +204,7 @@ class ChannelContract:
         """Else one death would be charged to all of them."""
         harness = self.make(3)
         dead = harness.connect()
-        assert len(dead.exchange((), (), 3).assignments) == 3
+        claim(dead, 3)
         harness.lose(dead)
         channel = harness.connect()
         (first,) = channel.exchange((), (), 3).assignments
@@ -207,7 +217,7 @@ class ChannelContract:
         """The worker splits it until the guilty outcome stands alone."""
         harness = self.make(2)
         channel = harness.connect()
-        good, bad = channel.exchange((), (), 2).assignments
+        good, bad = claim(channel, 2)
         poison = replace(harness.outcome(bad), threads=2**80)
         try:
             channel.exchange([harness.outcome(good), poison], (), 0)

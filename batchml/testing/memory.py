@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -74,9 +75,12 @@ class MemoryRegistry:
         How many jobs are queued at the start; ids count from 1.
     experiments
         The jobs are dealt to so many experiments, one after the other.
+    live_slots
+        Slots of all workers together: near the end of the queue a claim gives at most half of each one's share.
     """
 
-    def __init__(self, jobs: int = 0, *, experiments: int = 1) -> None:
+    def __init__(self, jobs: int = 0, *, experiments: int = 1, live_slots: int = 2) -> None:
+        self._live_slots = live_slots
         self.jobs: dict[int, _Job] = {}
         self.attempts: dict[int, _Attempt] = {}
         self.outcomes: dict[int, Outcome] = {}
@@ -103,7 +107,7 @@ class MemoryRegistry:
         """Open attempts. A suspect is given alone, to a worker that has nothing open."""
         if want and self._suspects and not self._held(worker) and (want == 1 or not self._queue):
             return [self._open_attempt(self._suspects.popleft(), worker, alone=True)]
-        count = min(want, len(self._queue))
+        count = min(want, math.ceil(len(self._queue) / (2 * self._live_slots)))
         return [self._open_attempt(self._queue.popleft(), worker, alone=False) for _ in range(count)]
 
     def close(self, outcome: Outcome) -> bool:

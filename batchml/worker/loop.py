@@ -100,7 +100,7 @@ class Loop:
         self._ask_open = False
         self._order = Order.GO_ON
         self._deadline = math.inf
-        self._waiting: int | None = None
+        self._short = False
         self._idle_since: float | None = None
         self._kept: set[int] = set()
         self._finished = self._refused = 0
@@ -250,10 +250,9 @@ class Loop:
         target = self._pace.target(slots)
         if target is None:
             return max(free, 0)
-        if self._waiting is not None:
-            # Near the end of the queue the rest is shared out, else one worker sits on it while others have nothing.
-            target = min(target, slots + math.ceil(self._waiting / (2 * slots)))
-        if free <= 0 and held > target // 2:
+        # Near the end of the queue the registry shares out the rest: asking again and again would undo that.
+        enough = min(target // 2, 2 * slots - 1) if self._short else target // 2
+        if free <= 0 and held > enough:
             return 0
         return max(target - held, free, 0)
 
@@ -297,7 +296,8 @@ class Loop:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
-        self._waiting = exchange.waiting
+        if asked:
+            self._short = len(exchange.assignments) < asked
         self._heed(exchange.order)
         if self._order is not Order.GO_ON:
             self._hand.release()
@@ -353,7 +353,9 @@ class Loop:
         fresh = [outcome for outcome in self._hand.undelivered if outcome.attempt_id not in self._kept]
         if fresh:
             self._keep.write(fresh)
-        self._courier.close(reason, 0.5 if self._owes() else 2.0)
+        if not self._hand.undelivered:
+            # Otherwise no goodbye: taken for lost, not for stopped, the attempts still accept their late results.
+            self._courier.close(reason, 2.0)
         return reason
 
     def _deliver_rest(self) -> None:

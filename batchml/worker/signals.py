@@ -80,6 +80,8 @@ class StopSignals:
         """Take over the stopping signals; from the main thread only."""
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in _STOPPING:
+            if number is not signal.SIGTERM and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # started by nohup, or in the background of a script
             self._before[number] = signal.signal(number, self._note)
 
     def restore(self) -> None:

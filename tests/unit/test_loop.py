@@ -19,7 +19,7 @@ class Bench:
 
     def __init__(self, jobs, *, seconds=0.001, slots=2, latency=0.0, experiments=1, ending=Ending.DONE, **rhythm):
         length = seconds if callable(seconds) else lambda _: seconds
-        self.registry = MemoryRegistry(jobs, experiments=experiments)
+        self.registry = MemoryRegistry(jobs, experiments=experiments, live_slots=slots)
         self.pool = FakePool(slots, seconds=length, ending=ending if callable(ending) else lambda _: ending)
         self.channel = MemoryChannel(self.registry)
         self.courier = PromptCourier(self.channel, clock=self.pool.clock, latency=latency)

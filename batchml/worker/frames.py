@@ -1,0 +1,86 @@
+"""Outcomes as frames of an append-only file: a length, a checksum, a JSON header, and the bytes it speaks of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.core.conditions import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["decode_outcome", "encode_outcome", "read_frames", "write_frame"]
+
+_HEAD = struct.Struct("<II")  # length and CRC-32 of the frame
+_SIZE = struct.Struct("<I")
+_LARGEST = 2**31
+
+
+def write_frame(file: BinaryIO, payload: bytes) -> None:
+    """Append a frame in one write, so that only the last frame of a file can be torn."""
+    file.write(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+
+
+def read_frames(file: BinaryIO) -> Iterator[bytes]:
+    """Return the frames of a file, up to its end or to the first that is damaged."""
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        length, checksum = _HEAD.unpack(head)
+        if length > _LARGEST:
+            return
+        payload = file.read(length)
+        if len(payload) < length or zlib.crc32(payload) != checksum:
+            return
+        yield payload
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """Return an outcome as bytes."""
+    data: dict[str, Any] = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
+    data["ending"] = outcome.ending.value
+    data["conditions"] = [condition.as_json() for condition in outcome.conditions]
+    blobs: list[bytes] = []
+    if outcome.result is not None:
+        data["result"] = _pack_result(outcome.result, blobs)
+    # Scores may be nan or infinite: Python's JSON writes and reads them.
+    header = json.dumps(data, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return b"".join([_SIZE.pack(len(header)), header, *blobs])
+
+
+def decode_outcome(payload: bytes) -> Outcome:
+    """Return the outcome that `encode_outcome` wrote."""
+    (size,) = _SIZE.unpack_from(payload)
+    start = _SIZE.size + size
+    data = json.loads(payload[_SIZE.size : start])
+    data["ending"] = Ending(data["ending"])
+    data["conditions"] = tuple(Condition(**condition) for condition in data["conditions"])
+    data["dirty"] = tuple(data["dirty"])
+    if data["result"] is not None:
+        data["result"] = _unpack_result(data["result"], memoryview(payload)[start:])
+    return Outcome(**data)
+
+
+def _pack_result(result: JobResult, blobs: list[bytes]) -> dict[str, Any]:
+    data: dict[str, Any] = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    data["predictions"] = [[name, len(blob)] for name, blob in result.predictions.items()]
+    blobs.extend(result.predictions.values())
+    if result.model is not None:
+        data["model"] = len(result.model)
+        blobs.append(result.model)
+    return data
+
+
+def _unpack_result(data: dict[str, Any], rest: memoryview) -> JobResult:
+    predictions = {}
+    for name, size in data["predictions"]:
+        predictions[name] = bytes(rest[:size])
+        rest = rest[size:]
+    data["predictions"] = predictions
+    data["scores"] = tuple((int(key), value) for key, value in data["scores"])
+    if data["model"] is not None:
+        data["model"] = bytes(rest[: data["model"]])
+    return JobResult(**data)

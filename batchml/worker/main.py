@@ -1,0 +1,159 @@
+"""A worker from its start to its end: what `batchml worker` does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchml.errors import ArtifactError
+from batchml.worker.loop import Loop
+from batchml.worker.settings import Settings
+from batchml.worker.signals import StopSignals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchml.registry.store import Store
+    from batchml.worker.loop import Report
+    from batchml.worker.slots import SandboxPool
+
+__all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "run_worker"]
+
+REGISTRY = "BATCHML_REGISTRY"
+ARTIFACTS = "BATCHML_WORKER_ARTIFACTS"
+"""Set by executors: the folder with the data of tasks, known before the database is asked."""
+LIFELINE = "BATCHML_LIFELINE"
+"""Set by executors: standard input is a pipe that ends with the process that started the worker."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(
+    url: str,
+    *,
+    submission: int,
+    slots: int | None = None,
+    paths: Iterable[str] = (),
+    trust: Iterable[str] = (),
+    settings: Settings | None = None,
+) -> int:
+    """Claim and run the jobs of a submission until none is left or somebody says stop; return the exit status.
+
+    To be called from the main thread of a process of its own: it takes over signals, environment and standard input.
+
+    Parameters
+    ----------
+    url
+        The registry.
+    submission
+        Whose resource class may be claimed.
+    slots
+        Iterations at once; None for the CPUs that this process may use.
+    paths
+        Folders of the user's own modules.
+    trust
+        Module prefixes that specs may name besides the default ones.
+
+    Raises
+    ------
+    ArtifactError
+        The data of tasks cannot be read here; nothing was claimed.
+    """
+    hint = os.environ.pop(ARTIFACTS, None)
+    os.environ.pop(REGISTRY, None)  # user code in the slots has no business with a password
+    slots = slots or len(os.sched_getaffinity(0))
+    settings = settings or Settings()
+    stop = _listen()
+    with contextlib.ExitStack() as stack:
+        # First of all the slots: their imports take longer than everything else here, and run beside it.
+        pool = None
+        if hint:
+            pool = _start_pool(hint, slots, paths, trust)
+            stack.callback(pool.close)
+        from batchml.registry.store import Store
+
+        _speak()
+        store = Store.open(url)
+        stack.callback(store.close)
+        _check_artifacts(store)
+        if pool is None:
+            pool = _start_pool(str(store.artifact_path), slots, paths, trust)
+            stack.callback(pool.close)
+        report = _serve(store, submission, pool, settings, stop)
+    _log.info(
+        "left (%s): %d outcomes, %d refused, %d undelivered",
+        report.reason,
+        report.finished,
+        report.refused,
+        report.undelivered,
+    )
+    return 0
+
+
+def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings, stop: StopSignals) -> Report:
+    from batchml.registry.workers import register_worker
+    from batchml.worker.courier import ThreadCourier
+    from batchml.worker.direct import DirectChannel
+    from batchml.worker.undelivered import LocalKeep, ingest
+
+    ingest(store)
+    worker_id = register_worker(store, submission, slots=pool.slots)
+    _log.info("worker %d, submission %d, %d slots", worker_id, submission, pool.slots)
+    # The channel thread computes too, and the slots wait for the main thread: it shall get the interpreter soon.
+    sys.setswitchinterval(0.0005)
+    loop = Loop(
+        pool,
+        ThreadCourier(DirectChannel(store, worker_id)),
+        settings,
+        stop=stop,
+        keep=LocalKeep(store.uuid, worker_id),
+        clock=_boot_clock,
+    )
+    return loop.run()
+
+
+def _boot_clock() -> float:
+    """Seconds since boot, time asleep included: a machine that slept has missed its beats."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _start_pool(artifacts: str, slots: int, paths: Iterable[str], trust: Iterable[str]) -> SandboxPool:
+    from batchml.core.trust import Trust
+    from batchml.worker.slots import SandboxPool
+
+    return SandboxPool(slots, artifacts, Trust.default().with_modules(tuple(trust)), tuple(paths))
+
+
+def _check_artifacts(store: Store) -> None:
+    """A worker that cannot read the data of tasks would only burn the tries of its jobs."""
+    folder = Path(store.artifact_path)
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        raise ArtifactError(
+            f"the artifacts of {store.place} are in {folder}, which cannot be read on this machine; "
+            "nothing was claimed: mount it here, or create the registry with artifacts=<a folder that all machines see>"
+        )
+
+
+def _listen() -> StopSignals:
+    """Listen to signals and, if there is one, to the lifeline on standard input."""
+    lifeline = None
+    if os.environ.pop(LIFELINE, None):
+        lifeline = os.dup(0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+    stop = StopSignals(lifeline)
+    stop.install()
+    # Never given back: a second Ctrl-C while the interpreter shuts down would end in a traceback.
+    return stop
+
+
+def _speak() -> None:
+    """Write what the worker has to say to standard error, which its executor keeps."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("batchml").setLevel(logging.INFO)
