@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
@@ -30,8 +31,20 @@ KEPT_TASKS = 4
 _HARD = 0.3
 """Seconds that a stage has after its limit to stop by itself (Python code does) before its process is killed."""
 
+_HIGH = 200
+
 _START = 120.0
 """Seconds that a partner may take to be there: the template may still be importing on a busy machine."""
+
+
+def _raised(fd: int) -> int:
+    """Move a descriptor out of the range in which user code's own appear, so that those which it leaks are told apart."""
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # few descriptors are allowed here
+        return fd
+    os.close(fd)
+    return high
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +118,8 @@ class PartnerClient:
     # -- life of the process -------------------------------------------------------------------------------------
 
     def _start(self) -> Link:
-        self._link, its = pair()
+        mine, its = pair()
+        self._link = Link.from_fd(_raised(mine.detach()))
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             self._keeper.send({"t": "partner"}, fds=[its.fileno(), writer])
@@ -117,7 +131,7 @@ class PartnerClient:
             os.close(writer)
         if self._sink is not None:
             self._sink.close()
-        self._sink = Sink(reader)
+        self._sink = Sink(_raised(reader))
         link, answer = self._link, self._await(_START)
         if not (isinstance(answer, Frame) and answer.header.get("t") == "ready"):
             self._drop()

@@ -163,6 +163,13 @@ class Family:
             time.sleep(0.002)
         self._forget()
 
+    def abandon(self) -> None:
+        """Close the descriptors that came with a fork; the family belongs to another process."""
+        self.link.close()
+        os.close(self.pidfd)
+        assert self._process is not None
+        self._process.returncode = 0  # not ours to wait for
+
     def _forget(self) -> None:
         self.link.close()
         with contextlib.suppress(OSError):

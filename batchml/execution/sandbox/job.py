@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.attempt import Ending, Experiment
 from batchml.core.text import clean, safe_str
 from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, StageTimeoutError
+from batchml.execution.sandbox.pickles import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from batchml.core.conditions import Condition
     from batchml.core.learner import Learner
     from batchml.core.measure import Measure
     from batchml.core.resampling import Resampling
     from batchml.core.task import Task
+    from batchml.execution.iteration import IterationResult
     from batchml.execution.sandbox.protocol import Link
 
 __all__ = ["JobRunner", "build_task", "ending_of", "failure"]
@@ -37,7 +40,6 @@ class _Built:
     learner: Learner
     resampling: Resampling
     measures: tuple[tuple[int, Measure], ...]
-    threads: int
     store_model: bool
 
 
@@ -108,7 +110,6 @@ class JobRunner:
             Learner.from_specs(experiment.learner, experiment.policy, id=None, trust=trust),
             self._resampling(experiment, task, trust),
             tuple((row, Measure.from_spec(spec, trust=trust)) for row, spec in experiment.measures),
-            int(experiment.policy.get("threads") or 1),
             bool(experiment.policy.get("store_models")),
         )
         self._built[key] = built
@@ -151,8 +152,8 @@ class JobRunner:
         from batchml.execution.call import IterationFailed
         from batchml.execution.limits import announced
 
-        experiment = built.experiment
-        self._partner.cpu_s = self._partner.peak_mb = 0.0
+        experiment, partner = built.experiment, self._partner
+        partner.cpu_s = partner.peak_mb = 0.0
         try:
             with announced(self._announce):
                 result = execution.run(
@@ -162,45 +163,59 @@ class JobRunner:
                     iteration,
                     job_seed=derive(experiment.seed, "job", experiment.digest, iteration),
                     measures=[measure for _, measure in built.measures],
-                    threads=built.threads,
                     store_model=built.store_model,
-                    partner=self._partner,
+                    partner=partner,
+                    record=True,
                 )
-            report, blobs = self._report(built, result)
+            report, blobs = _report(built, result)
         except IterationFailed as failed:
             report, blobs = failure(failed.cause, failed.stage), []
             report["conditions"] = [condition.as_json() for condition in failed.conditions]
-            report |= {f"{stage}_s": seconds for stage, seconds in failed.timings.items()}
+            report |= _timings(failed.timings)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises ends this job, not the slot
             report, blobs = failure(error, "job"), []
-        report |= {
-            "threads": built.threads,
-            "partner": {"cpu_s": self._partner.cpu_s, "peak_mb": self._partner.peak_mb},
-        }
+        report["threads"] = built.learner.threads
+        report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
         return report, blobs
 
-    def _report(self, built: _Built, result: Any) -> tuple[dict[str, Any], list[bytes]]:
-        names, blobs = [], []
-        for name, prediction in result.predictions.items():
-            names.append(name)
-            blobs.append(prediction.to_arrow())
-        conditions = [condition.as_json() for condition in result.conditions]
-        return {
-            "ending": Ending.DONE,
-            "predictions": names,
-            "completeness": result.completeness,
-            "scores": _scores(built, result.scores),
-            "n": result.n,
-            "n_missing": result.n_missing,
-            "n_imputed": result.n_imputed,
-            "conditions": conditions,
-            **{f"{stage}_s": seconds for stage, seconds in result.timings.items()},
-            "model": False,
-        }, blobs
+
+def _report(built: _Built, result: IterationResult) -> tuple[dict[str, Any], list[bytes]]:
+    conditions = list(result.conditions)
+    blobs = [prediction.to_arrow() for prediction in result.predictions.values()]
+    model = None if result.model is None else _pickled(result.model, conditions)
+    if model is not None:
+        blobs.append(model)
+    return {
+        "ending": Ending.DONE,
+        "predictions": list(result.predictions),
+        "completeness": result.completeness,
+        "scores": [[row, result.scores.get(measure.id)] for row, measure in built.measures],
+        "n": result.n,
+        "n_missing": result.n_missing,
+        "n_imputed": result.n_imputed,
+        "conditions": [condition.as_json() for condition in conditions],
+        "model": model is not None,
+        **_timings(result.timings),
+    }, blobs
 
 
-def _scores(built: _Built, scores: Mapping[str, float | None]) -> list[list[Any]]:
-    return [[row, scores.get(measure.id)] for row, measure in built.measures]
+def _pickled(model: Any, conditions: list[Condition]) -> bytes | None:
+    """Return the pickle of a model; one that has none costs the model, not the job."""
+    from batchml.execution.capture import error_condition
+    from batchml.execution.sandbox.client import KeptModel
+
+    if isinstance(model, KeptModel):
+        return model.data
+    try:
+        return dumps(model)
+    except BaseException as error:  # noqa: BLE001 - user objects may raise anything while they are pickled
+        cause = TypeError(f"the model cannot be stored: {type(error).__name__}: {safe_str(error, 500)}")
+        conditions.append(error_condition("train", cause))
+        return None
+
+
+def _timings(timings: Mapping[str, float]) -> dict[str, float]:
+    return {("fit_s" if stage == "train" else f"{stage}_s"): seconds for stage, seconds in timings.items()}
 
 
 def build_task(spec: Mapping[str, Any], artifacts: str) -> Task:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.core.text import safe_str
 from batchml.execution.sandbox import hygiene, proc
 from batchml.execution.sandbox.child import Meter, close_unknown_fds, ignore_stop_signals, limit_memory, open_log
 from batchml.execution.sandbox.client import KEPT_TASKS
@@ -120,7 +121,9 @@ class _Partner:
                 blobs.append(dumps(reply.value))
                 self._model = (token, reply.value) if stage == "train" else self._model
             except BaseException as error:  # noqa: BLE001 - user objects may raise anything while they are pickled
-                cause = TypeError(f"what the {stage} stage returned cannot be sent out of its process: {error!r:.500}")
+                cause = TypeError(
+                    f"what the {stage} stage returned cannot leave its process: {type(error).__name__}: {safe_str(error, 500)}"
+                )
                 header["failure"] = "error"
                 conditions.append(error_condition(stage, cause).as_json())  # type: ignore[arg-type]
         header["conditions"] = conditions
