@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from batchml.core import learner_policy as policies
-from batchml.core.digest import digest
-from batchml.errors import ConfigError, NotTrainedError, nearest
-from batchml.params import Domain, ParamSet
-from batchml.params.domain import NO_DEFAULT
+from batchml.core.learner_settings import LearnerSettings, same
+from batchml.errors import ConfigError, NotTrainedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from batchml.core.conditions import Condition
-    from batchml.core.learner_state import LearnerState
     from batchml.core.prediction import Prediction
     from batchml.core.task import Task
     from batchml.core.trust import Trust
@@ -27,10 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Learner", "as_learner", "same"]
 
-_FORMAT = 1
 
-
-class Learner:
+class Learner(LearnerSettings):
     """The base of all learners. A subclass says what it can do in class attributes and fills two hooks.
 
     The hooks must not change the learner: one learner serves many iterations, some of them in other processes.
@@ -63,29 +55,6 @@ class Learner:
         What training left; None before.
     """
 
-    key: str | None = None
-    task_type: str = "classif"
-    predict_types: tuple[str, ...] = ("response",)
-    feature_types: tuple[str, ...] = ("logical", "integer", "numeric")
-    properties: frozenset[str] = frozenset()
-    packages: tuple[str, ...] = ("batchml",)
-    #: The parameters and what is known of them.
-    parameters: ClassVar[Mapping[str, Domain]] = {}
-
-    def __init__(self, *, id: str | None = None, predict_type: str = "response", **params: Any) -> None:  # noqa: A002
-        self.param_set = ParamSet(self._domains(), owner=f"learner '{id or self._default_id()}'")
-        self.id: str = id or self._default_id()
-        self.state: LearnerState | None = None
-        self.threads = 1
-        self._predict_sets: tuple[str, ...] = ("test",)
-        self._encapsulate = {"train": "none", "predict": "none"}
-        self._timeout: dict[str, float | None] = {"train": None, "predict": None}
-        self._fallback: Learner | None = None
-        self.when: Callable[[Condition, str], bool] | None = None
-        self.predict_type = predict_type
-        for name, value in params.items():
-            self.param_set.values[name] = value
-
     # What subclasses fill ------------------------------------------------------------------------------------------
 
     def _fit(self, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> Any:
@@ -97,27 +66,9 @@ class Learner:
     def _check(self, task: Task) -> None:
         """Refuse what only the subclass knows about; called last by `check`."""
 
-    def _domains(self) -> Mapping[str, Domain]:
-        return self.parameters
-
     def facts(self) -> list[tuple[str, str]]:
         """Return further lines for `repr`, as pairs of name and text."""
         return []
-
-    def _default_id(self) -> str:
-        return self.key or type(self).__name__
-
-    def _identity(self) -> dict[str, Any]:
-        """Return what names this learner's class and parameters in `model_spec`."""
-        from batchml.core.spec import canonical_path, encode
-
-        named = {"key": self.key} if self.key is not None else {"class": canonical_path(type(self))}
-        values = {
-            name: encode(value, where=f"learner '{self.id}', parameter {name}")
-            for name, value in self.param_set.values.items()
-            if not same(value, self.param_set.defaults.get(name, NO_DEFAULT))
-        }
-        return {**named, "params": values}
 
     def _importance(self, model: Any) -> pd.Series[float]:  # noqa: ARG002 - a hook
         raise self._lacks("importance")
@@ -127,99 +78,6 @@ class Learner:
 
     def _oob_error(self, model: Any) -> float:  # noqa: ARG002 - a hook
         raise self._lacks("oob_error")
-
-    # Settings ------------------------------------------------------------------------------------------------------
-
-    @property
-    def predict_type(self) -> str:
-        """What is predicted; may be changed after training where the model allows it."""
-        return self._predict_type
-
-    @predict_type.setter
-    def predict_type(self, value: str) -> None:
-        if value not in self.predict_types:
-            offered = ", ".join(self.predict_types)
-            msg = (
-                f"learner '{self.id}' cannot predict {value!r}{nearest(value, self.predict_types)}; it offers {offered}"
-            )
-            raise ConfigError(msg)
-        self._predict_type = value
-
-    @property
-    def predict_sets(self) -> tuple[str, ...]:
-        """Which rows a resampling predicts: some of ``train`` and ``test``."""
-        return self._predict_sets
-
-    @predict_sets.setter
-    def predict_sets(self, value: str | Iterable[str]) -> None:
-        self._predict_sets = policies.check_predict_sets(value, self.id)
-
-    @property
-    def encapsulate(self) -> dict[str, str]:
-        """How errors are kept in, per stage: ``none``, ``capture`` (in this process) or ``process``."""
-        return dict(self._encapsulate)
-
-    @encapsulate.setter
-    def encapsulate(self, value: str | Mapping[str, str]) -> None:
-        self._encapsulate = policies.check_encapsulate(value, self._encapsulate, self.id)
-
-    @property
-    def timeout(self) -> dict[str, float | None]:
-        """The time limit of each stage in seconds, None for no limit."""
-        return dict(self._timeout)
-
-    @timeout.setter
-    def timeout(self, value: float | str | Mapping[str, float | str | None] | None) -> None:
-        self._timeout = policies.check_timeout(value, self._timeout, self.id)
-
-    @property
-    def fallback(self) -> Learner | None:
-        """The learner that stands in where this one fails; setting it switches encapsulation on."""
-        return self._fallback
-
-    @fallback.setter
-    def fallback(self, value: Any) -> None:
-        self._fallback = None if value is None else policies.check_fallback(self, as_learner(value))
-        if self._fallback is not None:
-            self._encapsulate = {k: "capture" if m == "none" else m for k, m in self._encapsulate.items()}
-
-    def fallback_for_stages(self) -> Learner | None:
-        """Return the fallback as it is run: with this learner's predict type."""
-        if self._fallback is None or self._fallback.predict_type == self.predict_type:
-            return self._fallback
-        fallback = self._fallback.clone()
-        fallback.predict_type = self.predict_type
-        return fallback
-
-    def with_threads(self, threads: int) -> Learner:
-        """Return this learner, or a shallow copy of it that uses another number of threads."""
-        if threads == self.threads:
-            return self
-        other = copy.copy(self)
-        other.threads = threads
-        return other
-
-    def clone(self) -> Learner:
-        """Return an untrained copy with the same parameters and settings."""
-        other = copy.copy(self)
-        other.state = None
-        other.param_set = self.param_set.clone()
-        return other
-
-    # Identity ------------------------------------------------------------------------------------------------------
-
-    def model_spec(self) -> dict[str, Any]:
-        """Return the model as plain data: class, parameters, preprocessing, predict type; it feeds seeds."""
-        return {"format": _FORMAT, "type": self.task_type, **self._identity(), "predict_type": self.predict_type}
-
-    def policy_spec(self, *, store_models: bool = False) -> dict[str, Any]:
-        """Return as plain data how the model is run, only what differs from the defaults."""
-        return policies.policy_spec(self, store_models=store_models)
-
-    @property
-    def hash(self) -> str:
-        """The digest of `model_spec`."""
-        return digest(self.model_spec())
 
     @staticmethod
     def from_specs(
@@ -396,13 +254,3 @@ def as_learner(value: Any, *, id: str | None = None, preprocess: str | None = No
     from batchml.core.learner_spec import coerce_learner
 
     return coerce_learner(value, id=id, preprocess=preprocess)
-
-
-def same(value: Any, other: Any) -> bool:
-    """Tell whether two values of a parameter are the same, also where ``==`` gives an array or raises."""
-    if value is other:
-        return True
-    try:
-        return type(value) is type(other) and bool(value == other)
-    except (TypeError, ValueError):
-        return False

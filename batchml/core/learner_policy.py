@@ -12,6 +12,7 @@ from batchml.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from batchml.core.learner import Learner
+    from batchml.core.learner_settings import LearnerSettings
     from batchml.core.trust import Trust
 
 __all__ = [
@@ -92,7 +93,7 @@ def check_predict_sets(value: str | Iterable[str], where: str) -> tuple[str, ...
     return tuple(name for name in _SETS if name in given)
 
 
-def check_fallback(learner: Learner, fallback: Learner) -> Learner:
+def check_fallback(learner: LearnerSettings, fallback: Learner) -> Learner:
     """Return an untrained copy of a learner that can stand in for another.
 
     Raises
@@ -119,7 +120,7 @@ def check_fallback(learner: Learner, fallback: Learner) -> Learner:
     return fallback.clone()
 
 
-def policy_spec(learner: Learner, *, store_models: bool) -> dict[str, Any]:
+def policy_spec(learner: LearnerSettings, *, store_models: bool) -> dict[str, Any]:
     """Return the policy as plain data, only what differs from the defaults."""
     from batchml.core.spec import encode
 

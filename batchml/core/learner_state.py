@@ -136,7 +136,8 @@ def _nothing_predicted(task: Task, rows: NDArray[np.int64], predict_type: str) -
 def _unwrapped(stage: str, *args: Any, **kwargs: Any) -> Any:
     failed: type[Exception] = resolve_name("execution.stages:IterationFailed")
     try:
-        return resolve_name(f"execution.stages:{stage}")(*args, **kwargs)
+        with resolve_name("execution.execute:kept_random_state")():
+            return resolve_name(f"execution.stages:{stage}")(*args, **kwargs)
     except failed as carrier:
         # The user's own traceback, not the carrier's.
         cause: BaseException = carrier.cause  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from batchml.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Resources", "available_cores", "parse_duration", "parse_memory"]
+__all__ = ["Resources", "available_cores", "parse_duration", "parse_memory", "set_threads"]
 
 _UNITS_S = {
     "ms": 0.001,
@@ -208,6 +208,29 @@ def available_cores() -> int:
     if quota is not None:
         found.append(max(1, math.ceil(quota)))
     return min(found)
+
+
+def set_threads(learner: Any, n: Any = None) -> Any:
+    """Let a learner, or each of several, use `n` threads (None: `available_cores`); return what was given.
+
+    Results may then differ in their last digits from those with one thread, and between machines.
+
+    Raises
+    ------
+    ConfigError
+        `n` is no positive whole number.
+    """
+    threads = available_cores() if n is None else n
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        msg = f"n must be a whole number of at least 1, not {n!r}"
+        raise ConfigError(msg)
+    for one in learner if isinstance(learner, (list, tuple)) else [learner]:
+        one.threads = threads
+        for name, domain in one.param_set.domains.items():
+            # n_jobs follows from the learner's threads; a value here would say it twice.
+            if "threads" in domain.tags and name != "n_jobs":
+                one.param_set.values[name] = threads
+    return learner
 
 
 def _affinity() -> int:

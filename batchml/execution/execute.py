@@ -102,13 +102,12 @@ def run_stage(
         # Without what it learned before: the model travels by itself.
         return partner.run(replace(call, learner=call.learner.clone()), timeout)
     captured = method == "capture"
-    with kept_random_state() if not record else contextlib.nullcontext():
-        return execute(call, timeout=timeout, record=record or captured, output=captured, interrupts=record)
+    return execute(call, timeout=timeout, record=record or captured, output=captured, interrupts=record)
 
 
 @contextlib.contextmanager
 def kept_random_state() -> Iterator[None]:
-    """Give a session its global random numbers back: a stage is seeded from its job alone."""
+    """Give a session its global random numbers back after the body: stages are seeded from their job alone."""
     from numpy import random as numpy_random
 
     state, numpy_state = random.getstate(), numpy_random.get_state()  # noqa: NPY002 - the state learners draw from

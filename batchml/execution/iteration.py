@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from batchml.execution import stages
 from batchml.execution.call import IterationFailed
 from batchml.execution.capture import Recorder, error_condition, recording
+from batchml.execution.execute import kept_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,17 +105,18 @@ def run(
     """
     threads = learner.threads if threads is None else threads
     try:
-        return _run(
-            task,
-            learner.with_threads(threads),
-            resampling,
-            iteration,
-            job_seed=job_seed,
-            measures=measures,
-            store_model=store_model,
-            partner=partner,
-            record=record,
-        )
+        with contextlib.nullcontext() if record else kept_random_state():
+            return _run(
+                task,
+                learner.with_threads(threads),
+                resampling,
+                iteration,
+                job_seed=job_seed,
+                measures=measures,
+                store_model=store_model,
+                partner=partner,
+                record=record,
+            )
     except IterationFailed as failed:
         if record:
             raise

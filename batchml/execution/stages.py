@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,7 +20,7 @@ from batchml.execution.call import (
     died_reply,
     timeout_reply,
 )
-from batchml.execution.execute import execute, kept_random_state, run_stage
+from batchml.execution.execute import execute, run_stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -211,8 +210,7 @@ def _escapes(learner: Learner, stage: StageName, method: str, failure: Failure) 
 def _fallback_stage(call: StageCall, learner: Learner, *, record: bool) -> StageReply:
     """Run a stage of the fallback, in this process; its conditions say that they are the fallback's."""
     captured = record or learner.encapsulate[call.stage] != "none"
-    with contextlib.nullcontext() if record else kept_random_state():
-        reply = execute(call, record=captured, output=captured, interrupts=record)
+    reply = execute(call, record=captured, output=captured, interrupts=record)
     name = f"fallback learner '{call.learner.id}'"
     conditions = tuple(replace(c, message=f"{name}: {c.message}") for c in reply.conditions)
     return replace(reply, conditions=conditions)

@@ -84,7 +84,7 @@ class ClassifFeatureless(_Featureless):
     def _predict(
         self,
         model: Mapping[str, Any],
-        task: TaskClassif,  # type: ignore[override]
+        task: TaskClassif,  # type: ignore[override]  # noqa: ARG002 - looks at nothing
         row_ids: NDArray[np.int64],
         *,
         seed: int,
