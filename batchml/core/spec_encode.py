@@ -93,6 +93,8 @@ class Encoder:
             self.refuse(path, advice)
         if isinstance(value, (*_FUNCTIONS, type)):
             return self.named(value, path)
+        if isinstance(value, np.ndarray):
+            self.refuse(path, f"is a {type(value).__name__}; give a plain numpy array")
         if isinstance(value, (np.generic, np.dtype)):
             return self._numpy(value, path)
         special = special_object(self, value, path)

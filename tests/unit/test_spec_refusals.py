@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import decimal
 import enum
 import functools
 import io
+import operator
 import pathlib
 import random
 import sys
@@ -79,6 +81,9 @@ REFUSED = [
     (pd.Timestamp("2020-01-01"), "pandas Timestamp", "text"),
     (pd.CategoricalDtype(), "pandas CategoricalDtype", "'category'"),
     (Memory(None), "joblib Memory", "None"),
+    (np.ma.masked_array([1, 2], [True, False]), "MaskedArray", "plain numpy array"),
+    (operator.attrgetter("a"), "attrgetter", ""),
+    (decimal.Decimal(1), "Decimal", "numbers"),
     (pathlib.Path("x"), "path", "another machine"),
     (scipy.sparse.csr_matrix((2, 2)), "sparse", "dense"),
     (Bunch(a=1), "Bunch", "give a dict"),
