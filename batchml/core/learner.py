@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from batchml.core.learner_state import Trained
     from batchml.core.prediction import Prediction
     from batchml.core.task import Task
     from batchml.core.trust import Trust
-    from batchml.execution.stages import Trained
 
 __all__ = ["Learner", "as_learner", "same"]
 

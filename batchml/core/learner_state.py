@@ -22,11 +22,30 @@ if TYPE_CHECKING:
     from batchml.core.learner import Learner
     from batchml.core.prediction import Prediction
     from batchml.core.task import Task
-    from batchml.execution.stages import Trained
 
-__all__ = ["LearnerState", "Schema", "newdata_task", "predict_in_session", "train_in_session"]
+__all__ = ["LearnerState", "Schema", "Trained", "newdata_task", "predict_in_session", "train_in_session"]
 
 _logger = logging.getLogger("batchml.learner")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What the stage train leaves: one or two models and what was recorded.
+
+    Attributes
+    ----------
+    ok
+        False if the learner failed and the failure was encapsulated; then `model` is None.
+    fallback_ok
+        True if there is a fallback and it was trained.
+    """
+
+    ok: bool
+    model: Any = None
+    fallback_ok: bool = False
+    fallback_model: Any = None
+    conditions: tuple[Condition, ...] = ()
+    elapsed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from batchml.core.conditions import Condition
+from batchml.core.learner_state import Trained
 from batchml.core.seed import derive
 from batchml.errors import LearnerError
 from batchml.execution.call import (
@@ -44,26 +45,6 @@ __all__ = [
     "timeout_reply",
     "train",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """What the stage train leaves: one or two models and what was recorded.
-
-    Attributes
-    ----------
-    ok
-        False if the learner failed and the failure was encapsulated; then `model` is None.
-    fallback_ok
-        True if there is a fallback and it was trained.
-    """
-
-    ok: bool
-    model: Any = None
-    fallback_ok: bool = False
-    fallback_model: Any = None
-    conditions: tuple[Condition, ...] = ()
-    elapsed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,7 @@ class LearnerSklearn(Learner):
     def clone(self) -> Self:
         """Return an untrained copy with the same parameters and settings."""
         other = super().clone()
-        other._kept = ()
+        other._kept = ()  # noqa: SLF001 - of this class
         return other
 
     # Training --------------------------------------------------------------------------------------------------------
