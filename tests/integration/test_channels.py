@@ -2,9 +2,84 @@
 
 from __future__ import annotations
 
+import pytest
+
+from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.registry.store import Store
 from batchml.testing import ChannelContract, MemoryHarness
+from batchml.worker.direct import DirectChannel
 
 
 class TestMemoryChannel(ChannelContract):
     def make(self, jobs):
         return MemoryHarness(jobs)
+
+
+class DirectHarness:
+    """A SQLite registry with the iterations of one experiment."""
+
+    def __init__(self, folder, jobs):
+        import batchml as bm
+        from batchml.registry.benchmarks import add
+        from batchml.registry.submissions import submit
+
+        self.url = f"sqlite:///{folder}/study.db"
+        self.store = Store.create(self.url, seed=1)
+        design = bm.benchmark_grid("iris", "classif.featureless", bm.rsmp("subsampling", repeats=jobs))
+        add(self.store, design, "b")
+        self.submission, n = submit(self.store)
+        assert n == jobs
+        self._stores = [self.store]
+
+    def connect(self):
+        from batchml.registry.workers import register_worker
+
+        store = Store.open(self.url)
+        self._stores.append(store)
+        return DirectChannel(store, register_worker(store, self.submission, slots=2))
+
+    def outcome(self, assignment, ending=Ending.DONE):
+        scores = tuple((key, 0.5) for key, _ in assignment.experiment.measures)
+        done = JobResult(completeness="full", predictions={"test": b"arrow"}, scores=scores, n=10)
+        return Outcome(
+            attempt_id=assignment.attempt_id,
+            job_id=assignment.job_id,
+            ending=ending,
+            wall_s=0.01,
+            message=None if ending is Ending.DONE else str(ending),
+            result=done if ending is Ending.DONE else None,
+        )
+
+    def states(self):
+        from batchml.registry.jobs import find
+
+        frame = find(self.store)
+        return dict(zip(frame["job_id"].tolist(), frame["state"].tolist(), strict=True))
+
+    def cancel(self, job_id):
+        from batchml.registry.moves import cancel
+
+        cancel(self.store, [job_id], running=True)
+
+    def lose(self, channel):
+        from batchml.registry.rescue import reconcile
+
+        reconcile(self.store, assume_dead=[channel.worker_id])
+
+    def close(self):
+        for store in self._stores:
+            store.close()
+
+
+class TestDirectChannelOnSQLite(ChannelContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path
+        self.harness = None
+        yield
+        if self.harness is not None:
+            self.harness.close()
+
+    def make(self, jobs):
+        self.harness = DirectHarness(self.folder, jobs)
+        return self.harness
