@@ -1,4 +1,6 @@
-"""Alembic's environment: runs the migrations in the transaction of a given connection, with all views out of the way."""
+"""Alembic's environment: runs the migrations in the transaction of a given connection, with all views out of the
+way.
+"""
 
 from __future__ import annotations
 

@@ -6,18 +6,18 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from batchml.registry.dialects import among, utc_now
 from batchml.registry.processes import Process, is_gone
-from batchml.registry.tables import job, resource, submission, worker
+from batchml.registry.tables import benchmark, benchmark_experiment, job, resource, submission, worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from batchml.registry.store import Store
 
-__all__ = ["Backlog", "read_backlog"]
+__all__ = ["Backlog", "modules_of_waiting", "orphaned", "read_backlog", "submission_jobs"]
 
 _STARTING_S = 30.0
 """A submission younger than this may have workers that have not said hello yet."""
@@ -66,7 +66,7 @@ def read_backlog(store: Store) -> Backlog:
 
 def _counts(connection: Connection) -> dict[tuple[int, str], int]:
     # The state first: its index answers without reading the jobs that have ended.
-    waiting = (
+    waiting: Any = (
         select(job.c.resource_id, job.c.state, func.count().label("number"))
         .where(job.c.state.in_(("queued", "running")))
         .group_by(job.c.resource_id, job.c.state)
@@ -121,3 +121,46 @@ def _reason(connection: Connection, orphans: Mapping[int, int], dead: Sequence[i
 def _words(resources: Mapping[str, Any]) -> str:
     """Return e.g. `` for memory_mb=8192``, nothing for jobs that need nothing special."""
     return " for " + ", ".join(f"{key}={value}" for key, value in sorted(resources.items())) if resources else ""
+
+
+def submission_jobs(store: Store, submission_id: int, states: Sequence[str]) -> list[int]:
+    """Return the ids of a submission's jobs that are in one of the states."""
+    found = (
+        select(job.c.id)
+        .where(job.c.state.in_(list(states)), job.c.submission_id == bindparam("which"))
+        .order_by(job.c.id)
+    )
+    with store.read() as connection:
+        return list(connection.execute(found, {"which": submission_id}).scalars())
+
+
+def modules_of_waiting(store: Store) -> dict[str, list[str]]:
+    """Return the users' own modules by benchmark, of benchmarks with jobs that wait for workers."""
+    waiting: Any = (
+        select(literal_column("1"))
+        .select_from(benchmark_experiment.join(job, job.c.experiment_id == benchmark_experiment.c.experiment_id))
+        .where(benchmark_experiment.c.benchmark_id == benchmark.c.id, job.c.state == "queued")
+    )
+    found = select(benchmark.c.name, benchmark.c.modules).where(waiting.exists()).order_by(benchmark.c.id)
+    with store.read() as connection:
+        return {row.name: row.modules for row in connection.execute(found) if row.modules}
+
+
+def orphaned(store: Store) -> list[Any]:
+    """Return one row for each resource class with queued jobs and no live worker: its newest submission.
+
+    Rows have `id`, `executor`, `settings` of that submission and `body`, the resources.
+    """
+    with store.read() as connection:
+        alive = {row.resource_id for row in _workers(connection) if row.wanted == "go_on" and not _is_dead(row)}
+        classes = {key for key, state in _counts(connection) if state == "queued"} - alive
+        newest = (
+            select(func.max(submission.c.id)).where(among(submission.c.resource_id)).group_by(submission.c.resource_id)
+        )
+        query = (
+            select(submission.c.id, submission.c.executor, submission.c.settings, resource.c.body)
+            .join_from(submission, resource)
+            .where(submission.c.id.in_(newest))
+            .order_by(submission.c.id)
+        )
+        return list(connection.execute(query, {"ids": list(classes)}))

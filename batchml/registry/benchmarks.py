@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -17,6 +16,8 @@ from batchml.registry.specs import put_specs
 from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from batchml.core.trust import Trust
     from batchml.experiment.design import BenchmarkDesign
     from batchml.registry.store import Store
@@ -221,7 +222,9 @@ def _update_experiments(
     rows: Mapping[str, Mapping[str, int]],
     experiments: Mapping[str, int],
 ) -> int:
-    """Give experiments the policy, sources and labels of this design, and the longer resampling; return how many changed."""
+    """Give experiments the policy, sources and labels of this design, and the longer resampling; return how many
+    changed.
+    """
     found = select(experiment).where(among(experiment.c.id))
     held = {row.id: row for row in connection.execute(found, {"ids": list(experiments.values())})}
     changed = []
@@ -252,4 +255,8 @@ def _withdraw(store: Store, before: Comparison) -> None:
     back = update(job).where(among(job.c.id), job.c.state == "queued").values(state="defined")
     with store.read() as connection:
         ids = list(connection.execute(queued, {"ids": list(before.left)}).scalars())
-    chunked(store, ids, lambda connection, part: connection.execute(back, {"ids": list(part)}) and None)
+
+    def act(connection: Connection, part: Sequence[int]) -> None:
+        connection.execute(back, {"ids": list(part)})
+
+    chunked(store, ids, act)

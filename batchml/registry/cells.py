@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ from batchml.core.digest import digest
 from batchml.errors import DesignError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchml.core.learner import Learner
     from batchml.core.measure import Measure
     from batchml.core.resampling import Resampling
@@ -112,14 +113,16 @@ def _refuse_twins(rows: tuple[CellRow, ...]) -> None:
         if other is not row:
             how = "the same model under different policies" if other.policy != row.policy else "the same computation"
             raise DesignError(
-                f"learners '{other.labels[1]}' and '{row.labels[1]}' are {how} on task '{row.labels[0]}' with resampling "
-                f"'{row.labels[2]}': keep one of them in this design"
+                f"learners '{other.labels[1]}' and '{row.labels[1]}' are {how} on task '{row.labels[0]}' "
+                f"with resampling '{row.labels[2]}': keep one of them in this design"
             )
 
 
 @dataclass(slots=True)
 class _Scribe:
-    """Describes each object of a design once, however many cells share it; the design keeps them alive, so `id` names them."""
+    """Describes each object of a design once, however many cells share it; the design keeps them alive, so `id` names
+    them.
+    """
 
     design: BenchmarkDesign
     trust: Trust | None

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from sqlalchemy import Connection
 
 from batchml.core.attempt import Assignment
 from batchml.registry import queries
@@ -17,6 +14,10 @@ from batchml.registry.experiments import cached_experiments
 from batchml.registry.processes import boot_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
     from batchml.registry.store import Store
 
 __all__ = ["Claimed", "Post", "claim", "read_open"]
@@ -48,14 +49,19 @@ class Claimed:
 def claim(store: Store, connection: Connection, post: Post, want: int, revision: int) -> Claimed:
     """Open attempts for up to `want` queued jobs of the worker's resource class.
 
-    Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished job gives at most one job
-    a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing else.
+    Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished job
+    gives at most one job a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing
+    else.
     """
     held = connection.execute(queries.open_attempts(), {"worker": post.worker_id}).all()
-    live = connection.execute(queries.live_slots(), {"resource": post.resource_id, "since": post.now_s - LEASE_S}).scalar_one()
+    live = connection.execute(
+        queries.live_slots(), {"resource": post.resource_id, "since": post.now_s - LEASE_S}
+    ).scalar_one()
     live = max(int(live), post.slots)
     bound = 2 * live * max(want, 1)
-    waiting = int(connection.execute(queries.count_waiting(), {"resource": post.resource_id, "bound": bound}).scalar_one())
+    waiting = int(
+        connection.execute(queries.count_waiting(), {"resource": post.resource_id, "bound": bound}).scalar_one()
+    )
     if want <= 0 or waiting == 0 or any(row.alone for row in held):
         return Claimed(assignments=(), waiting=waiting, next_s=0.0)
     share = min(want, math.ceil(waiting / (2 * live)))
@@ -69,7 +75,9 @@ def claim(store: Store, connection: Connection, post: Post, want: int, revision:
         due = connection.execute(queries.next_due(), {"resource": post.resource_id}).scalar()
         return Claimed(assignments=(), waiting=waiting, next_s=max(0.0, float(due)) if due is not None else 0.0)
     return Claimed(
-        assignments=_open(store, connection, post, chosen, revision, alone=alone), waiting=waiting - len(chosen), next_s=0.0
+        assignments=_open(store, connection, post, chosen, revision, alone=alone),
+        waiting=waiting - len(chosen),
+        next_s=0.0,
     )
 
 

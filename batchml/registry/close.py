@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
 from batchml.core.conditions import fingerprint
 from batchml.registry import queries
 from batchml.registry.dialects import run_many
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
 
 __all__ = ["FAILURES", "Fate", "close_outcomes", "fate", "release"]
 
@@ -82,11 +84,14 @@ def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect:
     return Fate(state="error", charged=1)
 
 
-def close_outcomes(connection: Connection, worker_id: int, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+def close_outcomes(
+    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, str] | None = None
+) -> tuple[int, ...]:
     """Close attempts, store what they bring, move their jobs; return the attempts that were refused.
 
-    An outcome that is there already (its reply was lost) is accepted again. A result of an attempt taken for lost is accepted if nobody
-    has reset or cancelled its job and no other result is there; a successor's open attempt is then superseded.
+    `models` names the stored models by attempt. An outcome that is there already (its reply was lost) is accepted
+    again. A result of an attempt taken for lost is accepted if nobody has reset or cancelled its job and no other
+    result is there; a successor's open attempt is then superseded.
     """
     if not outcomes:
         return ()
@@ -117,7 +122,7 @@ def close_outcomes(connection: Connection, worker_id: int, outcomes: Sequence[Ou
             )
     if late:
         _supersede(connection, [known[o.attempt_id].job_id for o in late])
-    _write(connection, [*accepted, *late], known)
+    _write(connection, [*accepted, *late], known, models or {})
     recalled = [key for key in answered if known[key].recalled]
     if recalled:
         connection.execute(queries.forget_recall(), {"ids": recalled})
@@ -142,18 +147,22 @@ def _supersede(connection: Connection, jobs: Sequence[int]) -> None:
         connection.execute(queries.close_plainly(), values)
 
 
-def _write(connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any]) -> None:
+def _write(
+    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, str]
+) -> None:
     if not outcomes:
         return
     closed = run_many(connection, queries.close_attempt(), queries.CLOSE_NAMES, [_closing(o) for o in outcomes])
     assert closed in {len(outcomes), -1}, (closed, len(outcomes))
     done = [o for o in outcomes if o.ending is Ending.DONE]
-    _store_results(connection, done, known)
+    _store_results(connection, done, known, models)
     if done:
         connection.execute(queries.finish_jobs(), {"ids": [known[o.attempt_id].job_id for o in done]})
     moves = [_move(o.ending, known[o.attempt_id]) for o in outcomes if o.ending is not Ending.DONE]
     run_many(connection, queries.move_job(), queries.MOVE_NAMES, moves)
-    run_many(connection, queries.add_condition(), queries.CONDITION_NAMES, [row for o in outcomes for row in _conditions(o)])
+    run_many(
+        connection, queries.add_condition(), queries.CONDITION_NAMES, [row for o in outcomes for row in _conditions(o)]
+    )
     run_many(connection, queries.add_log(), queries.LOG_NAMES, [(o.attempt_id, o.log) for o in outcomes if o.log])
 
 
@@ -217,15 +226,27 @@ def _conditions(outcome: Outcome) -> Iterable[tuple[Any, ...]]:
         )
 
 
-def _store_results(connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any]) -> None:
-    results, scores, predictions = [], [], []
+def _store_results(
+    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, str]
+) -> None:
+    results: list[tuple[Any, ...]] = []
+    scores: list[tuple[Any, ...]] = []
+    predictions: list[tuple[Any, ...]] = []
     for outcome in outcomes:
         found = outcome.result
         if found is None:
             raise ValueError(f"attempt {outcome.attempt_id} says that it is done but brings no result")
         job_id = known[outcome.attempt_id].job_id
         results.append(
-            (job_id, outcome.attempt_id, found.completeness, found.n, found.n_missing, found.n_imputed, None)
+            (
+                job_id,
+                outcome.attempt_id,
+                found.completeness,
+                found.n,
+                found.n_missing,
+                found.n_imputed,
+                models.get(outcome.attempt_id),
+            )
         )
         scores.extend((job_id, measure, *_score(value)) for measure, value in found.scores if value is not None)
         predictions.extend((job_id, name, data) for name, data in found.predictions.items())
@@ -254,7 +275,9 @@ def release(connection: Connection, worker_id: int, attempts: Sequence[int]) -> 
         connection.execute(queries.forget_recall(), {"ids": recalled})
 
 
-def close_rows(connection: Connection, rows: Sequence[Any], ending: Ending, note: str | None = None, *, recall: bool = False) -> None:
+def close_rows(
+    connection: Connection, rows: Sequence[Any], ending: Ending, note: str | None = None, *, recall: bool = False
+) -> None:
     """Close open attempts (rows of `queries.delivered`) with one ending for all, and move their jobs."""
     if not rows:
         return

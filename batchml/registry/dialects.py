@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
@@ -27,9 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 __all__ = ["Id", "Json", "Time", "among", "among_words", "epoch_now", "insert_new", "run_many", "utc_now"]
 
@@ -84,7 +86,7 @@ class _Listing(TypeDecorator[Sequence[Any]]):
     impl = Text
     cache_ok = True
 
-    def __init__(self, element: type[BigInteger] | type[Text]) -> None:
+    def __init__(self, element: type[BigInteger | Text]) -> None:
         super().__init__()
         self.element = element
 
@@ -108,7 +110,7 @@ class _among(FunctionElement[bool]):  # noqa: N801 - reads as the SQL operator i
 @compiles(_among, "sqlite")
 def _among_sqlite(element: _among, compiler: SQLCompiler, **options: Any) -> str:
     column, listing = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({column} IN (SELECT value FROM json_each({listing})))"
+    return f"({column} IN (SELECT value FROM json_each({listing})))"  # noqa: S608 - compiled parts, no values
 
 
 @compiles(_among, "postgresql")
@@ -147,8 +149,9 @@ def run_many(
 ) -> int:
     """Run a statement once per row of plain values and return the number of rows it touched.
 
-    For the few statements that run once per job: the values go to the driver as they are, without a dictionary and a type conversion each.
-    `statement` must be the same object at each call (it is compiled once) and name its parameters in the order of `names`.
+    For the few statements that run once per job: the values go to the driver as they are, without a dictionary and a
+    type conversion each. `statement` must be the same object at each call (it is compiled once) and name its
+    parameters in the order of `names`.
     """
     if not rows:
         return 0

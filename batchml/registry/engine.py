@@ -7,14 +7,16 @@ import math
 import os
 import sqlite3
 import urllib.parse
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, exc, make_url
 
 from batchml.errors import BatchmlError, BusyError, ConfigError, NotARegistryError, ReadOnlyError, RegistryError
 from batchml.registry.mounts import file_system, is_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Place", "connect", "parse_url", "translated"]
 
@@ -124,7 +126,9 @@ def connect(place: Place, access: Access) -> Engine:
 
 
 def _begin(connection: Connection) -> None:
-    """Open the transaction ourselves: the driver would open it late and unlocked, and a reader could not become a writer."""
+    """Open the transaction ourselves: the driver would open it late and unlocked, and a reader could not become a
+    writer.
+    """
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITE) else "BEGIN")
 
 
@@ -144,7 +148,8 @@ def _sqlite_creator(place: Place, access: Access) -> Callable[[], sqlite3.Connec
             _settle(connection, place, access)
         except sqlite3.OperationalError:
             connection.close()
-            # Without the right to make SQLite's -shm file a reader may take the file as it is, if nobody has it open (no -wal file).
+            # Without the right to make SQLite's -shm file a reader may take the file as it is, if nobody has it open
+            # (no -wal file).
             if access != "read" or _beside(place.path, "-wal").exists():
                 raise
             connection = _sqlite_connect(f"file:{quoted}?mode=ro&immutable=1")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import hashlib
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
 from batchml.core.attempt import Assignment, Exchange, Order, Outcome
-from batchml.errors import PoisonedError, WorkerStoppedError
+from batchml.errors import ArtifactError, PoisonedError, WorkerStoppedError
 from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
 from batchml.registry.close import close_outcomes, release
 from batchml.registry.processes import boot_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from sqlalchemy import Connection
 
     from batchml.registry.store import Store
@@ -35,11 +37,11 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
     RegistryError
         The database failed; the transaction may or may not have been committed.
     """
-    outcomes = [_store_model(store, outcome) for outcome in outcomes]
+    models = _store_models(store, outcomes)
     with store.write() as connection:
         now = boot_seconds()
         order = _beat(connection, worker_id, now)
-        lost = _close(connection, worker_id, outcomes)
+        lost = _close(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
         revision = connection.execute(queries.revision()).scalar_one()
         post = _post(store, connection, worker_id, now)
@@ -63,9 +65,9 @@ def deliver_late(store: Store, worker_id: int, outcomes: Sequence[Outcome]) -> t
     PoisonedError, RegistryError
         As in `exchange`.
     """
-    outcomes = [_store_model(store, outcome) for outcome in outcomes]
+    models = _store_models(store, outcomes)
     with store.write() as connection:
-        return _close(connection, worker_id, outcomes)
+        return _close(connection, worker_id, outcomes, models)
 
 
 def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
@@ -75,10 +77,12 @@ def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
         return read_open(store, connection, worker_id, revision)
 
 
-def _close(connection: Connection, worker_id: int, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+def _close(
+    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, str]
+) -> tuple[int, ...]:
     """Close attempts; what the database refuses is told from a database that fails."""
     try:
-        return close_outcomes(connection, worker_id, outcomes)
+        return close_outcomes(connection, worker_id, outcomes, models)
     except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
         raise PoisonedError(f"the database refused an outcome: {error.orig}") from None
     except (UnicodeError, OverflowError, ValueError, TypeError) as error:
@@ -100,5 +104,21 @@ def _post(store: Store, connection: Connection, worker_id: int, now_s: float) ->
     return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s)
 
 
-def _store_model(store: Store, outcome: Outcome) -> Outcome:
-    return outcome
+def _store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, str]:
+    """Put models beside the registry, before the transaction that names them; return their digests by attempt."""
+    found = {outcome.attempt_id: outcome.result.model for outcome in outcomes if outcome.result is not None}
+    models = {attempt_id: data for attempt_id, data in found.items() if data is not None}
+    return {attempt_id: _store_model(store, attempt_id, data) for attempt_id, data in models.items()}
+
+
+def _store_model(store: Store, attempt_id: int, data: bytes) -> str:
+    name = hashlib.sha256(data).hexdigest()
+
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    try:
+        store.artifacts.put("model", name, write)
+    except ArtifactError as error:
+        raise PoisonedError(f"the model of attempt {attempt_id} cannot be stored: {error}") from None
+    return name

@@ -1,8 +1,9 @@
-"""Experiments (cells with their root seed): rows that designs share, and the payload from which any process can rebuild them."""
+"""Experiments (cells with their root seed): rows that designs share, and the payload from which any process can
+rebuild them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
@@ -13,6 +14,8 @@ from batchml.registry.specs import spec_bodies
 from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from batchml.registry.store import Store
 
 __all__ = ["cached_experiments", "load_experiments"]
@@ -44,7 +47,9 @@ def load_experiments(connection: Connection, ids: Iterable[int]) -> dict[int, Ex
     needed = {key for row in rows for key in (row.task_id, row.model_id, row.policy_id, row.resampling_id)}
     needed.update(key for keys in asked.values() for key in keys)
     bodies = spec_bodies(connection, needed)
-    return {row.id: _experiment(row, bodies, tuple(asked.get(row.id, ())), tuple(modules.get(row.id, ()))) for row in rows}
+    return {
+        row.id: _experiment(row, bodies, tuple(asked.get(row.id, ())), tuple(modules.get(row.id, ()))) for row in rows
+    }
 
 
 def _experiment(row: Any, bodies: dict[int, Any], measures: tuple[int, ...], modules: tuple[str, ...]) -> Experiment:
@@ -61,7 +66,9 @@ def _experiment(row: Any, bodies: dict[int, Any], measures: tuple[int, ...], mod
     )
 
 
-def cached_experiments(store: Store, connection: Connection, revision: int, ids: Iterable[int]) -> dict[int, Experiment]:
+def cached_experiments(
+    store: Store, connection: Connection, revision: int, ids: Iterable[int]
+) -> dict[int, Experiment]:
     """Return experiments by row, read again only when a design has changed."""
     wanted = set(ids)
     held_revision, held = store.memo.get("experiments", (None, {}))

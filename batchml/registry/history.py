@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, bindparam, column, func, select, table
 
 from batchml.errors import ConfigError, UnknownKeyError
-from batchml.registry.claim import LEASE_S
 from batchml.registry.dialects import among, epoch_now
 from batchml.registry.frames import read_frame
 from batchml.registry.tables import attempt, benchmark_experiment, condition, job, log, resource, submission, worker
@@ -26,7 +25,20 @@ _ERRORS = table(
     *(
         column(name)
         for name in (
-            "job_id attempt_id benchmark task learner resampling iteration outcome stage level message fingerprint".split()
+            [
+                "job_id",
+                "attempt_id",
+                "benchmark",
+                "task",
+                "learner",
+                "resampling",
+                "iteration",
+                "outcome",
+                "stage",
+                "level",
+                "message",
+                "fingerprint",
+            ]
         )
     ),
 )
@@ -49,7 +61,9 @@ def attempts(store: Store, job_id: int) -> pd.DataFrame:
     UnknownKeyError
         There is no such job.
     """
-    names = "started_at ended_at outcome signal error_type message alone fit_s predict_s wall_s cpu_s peak_mb threads dirty"
+    names = (
+        "started_at ended_at outcome signal error_type message alone fit_s predict_s wall_s cpu_s peak_mb threads dirty"
+    )
     statement = (
         select(
             attempt.c.id.label("attempt_id"),
@@ -81,7 +95,9 @@ def log_of(store: Store, job_id: int) -> str:
         .where(attempt.c.job_id == bindparam("which"))
         .order_by(attempt.c.id)
     )
-    happened = select(condition).where(among(condition.c.attempt_id)).order_by(condition.c.attempt_id, condition.c.number)
+    happened = (
+        select(condition).where(among(condition.c.attempt_id)).order_by(condition.c.attempt_id, condition.c.number)
+    )
     with store.read() as connection:
         _job(connection, job_id, store)
         rows = connection.execute(made, {"which": job_id}).all()
@@ -134,7 +150,9 @@ def grep_logs(store: Store, pattern: str, *, ignore_case: bool = False) -> pd.Da
 
 
 def _texts(store: Store) -> Any:
-    """Yield job, attempt and text of all that was printed and reported, a page at a time: long reads keep the log of writes long."""
+    """Yield job, attempt and text of all that was printed and reported, a page at a time: long reads keep the log of
+    writes long.
+    """
     for source, body in ((log, log.c.body), (condition, condition.c.message)):
         order = (source.c.attempt_id,) if source is log else (source.c.attempt_id, source.c.number)
         last = -1
@@ -169,7 +187,8 @@ def why(store: Store, job_id: int) -> str:
     with store.read() as connection:
         row = _job(connection, job_id, store)
         member = select(benchmark_experiment.c.experiment_id).where(
-            benchmark_experiment.c.experiment_id == row.experiment_id, benchmark_experiment.c.n_iterations > row.iteration
+            benchmark_experiment.c.experiment_id == row.experiment_id,
+            benchmark_experiment.c.n_iterations > row.iteration,
         )
         outside = "" if connection.execute(member.limit(1)).first() else " (its cell is in no current benchmark)"
         return f"job {job_id} is {row.state}{outside}: {_reason(connection, row)}"
@@ -193,7 +212,7 @@ def _reason(connection: Connection, row: Any) -> str:
     what = f"attempt {last.id} on {last.host} ended as {last.outcome}"
     remedy = {
         "config_error": "mend the cause, then retry",
-        "learner_error": "the method failed on this split: a fallback learner would impute it, retry runs it again as it is",
+        "learner_error": "the method failed on this split: a fallback learner would impute it",
         "infrastructure": "it was retried by itself in vain: mend the cause, then retry",
         "lost": "it has killed its worker twice while running alone",
     }.get(last.outcome, "raise its limits, or retry")
@@ -217,7 +236,7 @@ def _waiting(connection: Connection, row: Any, last: Any) -> str:
             return f"it is held back for {rest:.0f} s after {last.outcome if last else 'a failure'}{_said(last)}"
     if row.suspect:
         return "its last worker died while it held it, so it waits for a worker that runs nothing else"
-    return f"it waits for its turn at {workers} live worker{'s' if workers != 1 else ''} (lease {LEASE_S:g} s) with {words}"
+    return f"it waits for its turn; {workers} live worker{'' if workers == 1 else 's'} for {words}"
 
 
 def _said(last: Any) -> str:

@@ -73,7 +73,9 @@ def find(
             values[name] = [numbers] if isinstance(numbers, int) else [int(number) for number in numbers]
     tags = _words("tag", tag)
     if tags is not None:
-        statement = statement.where(jobs_view.c.job_id.in_(select(job_tag.c.job_id).where(among_words(job_tag.c.tag, "tag"))))
+        statement = statement.where(
+            jobs_view.c.job_id.in_(select(job_tag.c.job_id).where(among_words(job_tag.c.tag, "tag")))
+        )
         values["tag"] = tags
     with store.read() as connection:
         _refuse_unknown(connection, {**wanted, "tag": tags})
@@ -109,18 +111,22 @@ def _refuse_unknown(connection: Connection, wanted: dict[str, list[str] | None])
         for word in words:
             if word not in known:
                 some = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-                raise UnknownKeyError(f"there is no {name} {word!r}{nearest(word, known)} here; there is {some or 'none'}")
+                raise UnknownKeyError(
+                    f"there is no {name} {word!r}{nearest(word, known)} here; there is {some or 'none'}"
+                )
 
 
 def _counts() -> Select[Any]:
     """Count the jobs of members by benchmark and state.
 
-    Where a benchmark asks for all iterations that an experiment has, an index of states has the counts; only where it asks for fewer are
-    iterations looked at.
+    Where a benchmark asks for all iterations that an experiment has, an index of states has the counts; only where it
+    asks for fewer are iterations looked at.
     """
     member, cell = benchmark_experiment.c, experiment.c
     of_cell = (
-        select(job.c.state, job.c.experiment_id, func.count().label("n")).group_by(job.c.state, job.c.experiment_id).subquery()
+        select(job.c.state, job.c.experiment_id, func.count().label("n"))
+        .group_by(job.c.state, job.c.experiment_id)
+        .subquery()
     )
     whole = (
         select(member.benchmark_id, of_cell.c.state, of_cell.c.n)
@@ -167,9 +173,13 @@ def status(store: Store, benchmark: str | None = None) -> pd.DataFrame:
 def tally(store: Store) -> dict[str, int]:
     """Count the jobs of all current benchmarks by state, each job once."""
     member = benchmark_experiment.c
-    longest = select(member.experiment_id, func.max(member.n_iterations).label("n")).group_by(member.experiment_id).subquery()
+    longest = (
+        select(member.experiment_id, func.max(member.n_iterations).label("n")).group_by(member.experiment_id).subquery()
+    )
     of_cell = (
-        select(job.c.state, job.c.experiment_id, func.count().label("n")).group_by(job.c.state, job.c.experiment_id).subquery()
+        select(job.c.state, job.c.experiment_id, func.count().label("n"))
+        .group_by(job.c.state, job.c.experiment_id)
+        .subquery()
     )
     whole = (
         select(of_cell.c.state, of_cell.c.n)

@@ -1,8 +1,8 @@
 """Turns for writers of a SQLite file.
 
-SQLite's own busy handler polls without order, so that one of four writers can have one turn in 17 000. Here each writer first takes the
-*turn* and, holding it, waits for the *lock*; then gives the turn back. Who has just written has to queue for the turn again, behind whoever
-holds it: nobody can write twice past a waiting writer.
+SQLite's own busy handler polls without order, so that one of four writers can have one turn in 17 000. Here each
+writer first takes the *turn* and, holding it, waits for the *lock*; then gives the turn back. Who has just written has
+to queue for the turn again, behind whoever holds it: nobody can write twice past a waiting writer.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchml.errors import BusyError, ReadOnlyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["FairLock"]
 
@@ -26,7 +29,8 @@ _LONGEST_NAP_S = 0.002
 class FairLock:
     """An exclusive lock between processes, and between the threads of this one, in which no waiter starves.
 
-    The kernel releases it with the process. `flock` belongs to the open file, so children made by fork would share it: they must not write.
+    The kernel releases it with the process. `flock` belongs to the open file, so children made by fork would share it:
+    they must not write.
 
     Parameters
     ----------
@@ -47,8 +51,9 @@ class FairLock:
             try:
                 turn, lock = (os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666) for path in self._paths)
             except OSError as error:
+                folder = self._paths[0].parent
                 raise ReadOnlyError(
-                    f"cannot write to {self._paths[0].parent}: {error.strerror}; open the registry with readonly=True to look at it"
+                    f"cannot write to {folder}: {error.strerror}; open the registry with readonly=True to look at it"
                 ) from None
             self._files = (turn, lock)
         return self._files

@@ -1,20 +1,23 @@
-"""What users do with jobs: retry, reset, cancel, remove, tag. Each move is one guarded statement on any number of jobs."""
+"""What users do with jobs: retry, reset, cancel, remove, tag. Each move is one guarded statement on any number of
+jobs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, null, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, RegistryError, UnknownKeyError
 from batchml.registry import queries
 from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, insert_new
-from batchml.registry.tables import attempt, experiment, job, job_tag, log, result
+from batchml.registry.tables import experiment, job, job_tag, result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from batchml.registry.store import Store
 
 __all__ = ["cancel", "known_jobs", "remove", "reset", "retry", "tag", "untag"]
@@ -45,14 +48,18 @@ def _moved(store: Store, jobs: Sequence[int], act: Callable[[Connection, Sequenc
 
 
 def retry(store: Store, jobs: Sequence[int]) -> int:
-    """Queue failed and cancelled jobs again, with a clean slate; return how many. A job never submitted becomes `defined`."""
+    """Queue failed and cancelled jobs again, with a clean slate; return how many. A job never submitted becomes
+    `defined`.
+    """
     state = case((job.c.resource_id.is_(None), "defined"), else_="queued")
     again = update(job).where(among(job.c.id), job.c.state.in_(["error", "cancelled"])).values(state=state, **_CLEAN)
     return _moved(store, jobs, lambda connection, part: connection.execute(again, {"ids": list(part)}).rowcount)
 
 
 def reset(store: Store, jobs: Sequence[int]) -> int:
-    """Drop results and make jobs `defined` again; attempts stay as history, running ones are cancelled. Return how many."""
+    """Drop results and make jobs `defined` again; attempts stay as history, running ones are cancelled. Return how
+    many.
+    """
     back = (
         update(job)
         .where(among(job.c.id), job.c.state != "defined")
@@ -104,11 +111,15 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
     with store.read() as connection:
         number = connection.execute(busy, {"ids": ids}).scalar_one()
     if number:
-        raise RegistryError(f"{number} of these jobs are running; cancel them first (`batchml cancel --running`), or wait")
+        raise RegistryError(
+            f"{number} of these jobs are running; cancel them first (`batchml cancel --running`), or wait"
+        )
 
     def act(connection: Connection, part: Sequence[int]) -> int:
         values = {"ids": list(part)}
-        first = select(job.c.experiment_id, func.min(job.c.iteration)).where(among(job.c.id)).group_by(job.c.experiment_id)
+        first = (
+            select(job.c.experiment_id, func.min(job.c.iteration)).where(among(job.c.id)).group_by(job.c.experiment_id)
+        )
         gaps = [{"key": key, "size": size} for key, size in connection.execute(first, values)]
         if gaps:
             # The next add fills experiments up from here.

@@ -6,10 +6,13 @@ import contextlib
 import json
 import os
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchml.errors import BusyError, ReadOnlyError
 from batchml.registry.processes import Process, here, is_gone
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["claim_host", "free_host", "owner_path"]
 
@@ -47,8 +50,8 @@ def claim_host(path: Path, me: Process | None = None) -> None:
             same_boot = holder.host == me.host and holder.boot_id == me.boot_id
             if not same_boot and not is_gone(holder):
                 raise BusyError(
-                    f"{path} is on a network file system and held by host {holder.host} (process {holder.pid}); work there, or, if that host "
-                    "is down for good, `batchml db unlock`"
+                    f"{path} is on a network file system and held by host {holder.host} (process {holder.pid}); "
+                    "work there, or, if that host is down for good, `batchml db unlock`"
                 )
             if same_boot and not is_gone(holder):
                 return

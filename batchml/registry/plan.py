@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from batchml.registry.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from batchml.registry.cells import CellRow, Survey
 
 __all__ = ["Comparison", "Plan", "compare"]
@@ -98,7 +99,9 @@ class Plan:
         lines += [f"  {number} again: they {reason}" for reason, number in self.again.items()]
         if self.leaving:
             words = _count(self.leaving, "cell")
-            lines.append(f"  {words} not in this design any more: out of the benchmark, but stored and reused when back")
+            lines.append(
+                f"  {words} not in this design any more: out of the benchmark, but stored and reused when back"
+            )
         if self.measures_added and self.reused:
             lines.append(f"  {self.reused} finished without {', '.join(self.measures_added)}: score them by rescore")
         if self.measures_dropped:
@@ -131,9 +134,7 @@ class Comparison:
 def compare(connection: Connection, design: Survey) -> Comparison:
     """Compare a design with what the registry holds."""
     wanted = {row.experiment: row for row in design.cells}
-    found = connection.execute(
-        select(experiment).where(among_words(experiment.c.digest)), {"words": list(wanted)}
-    )
+    found = connection.execute(select(experiment).where(among_words(experiment.c.digest)), {"words": list(wanted)})
     known = {row.digest: row for row in found}
     states = _states(connection, [(known[name].id, row.n_iterations) for name, row in wanted.items() if name in known])
     reasons = _run_again(connection, design, known)

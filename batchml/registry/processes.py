@@ -56,7 +56,7 @@ def host_name() -> str:
 
 def _pid_ns() -> str:
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

@@ -6,8 +6,10 @@ Each is built once (`cache`), so that SQLAlchemy finds its compiled form again; 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Double,
     Executable,
     Select,
@@ -38,12 +40,12 @@ from batchml.registry.tables import (
     worker,
 )
 
-QUEUED = literal_column("'queued'")  # a bound value would keep SQLite from using the partial index
+QUEUED: ColumnElement[str] = literal_column("'queued'")  # a bound value would keep SQLite from using the partial index
 LONGEST_BACK_OFF_S = 3600.0
 
 
 @cache
-def revision() -> Select[tuple[int]]:
+def revision() -> Select[int]:
     """The number that every change of designs raises."""
     return select(registry.c.revision)
 
@@ -54,7 +56,8 @@ def raise_revision() -> Executable:
     return update(registry).values(revision=registry.c.revision + 1)
 
 
-# Beat ------------------------------------------------------------------------------------------------------------------
+# Beat
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -74,28 +77,37 @@ def beat() -> Executable:
 
 
 @cache
-def post() -> Select[tuple[int, int]]:
+def post() -> Select[int, int]:
     """The resource class and the slots of `worker`."""
-    return select(submission.c.resource_id, worker.c.slots).join_from(worker, submission).where(worker.c.id == bindparam("worker"))
+    return (
+        select(submission.c.resource_id, worker.c.slots)
+        .join_from(worker, submission)
+        .where(worker.c.id == bindparam("worker"))
+    )
 
 
 @cache
-def recalled() -> Select[tuple[int]]:
+def recalled() -> Select[int]:
     """Attempts of `worker` that somebody else has closed, for it to end."""
-    return select(attempt.c.id).where(attempt.c.worker_id == bindparam("worker"), attempt.c.recalled == literal_column("1"))
+    return select(attempt.c.id).where(
+        attempt.c.worker_id == bindparam("worker"), attempt.c.recalled == literal_column("1")
+    )
 
 
 @cache
-def open_attempts() -> Select[tuple[int, int]]:
+def open_attempts() -> Select[int, int]:
     """Open attempts of `worker`, with whether they run alone."""
-    return select(attempt.c.id, attempt.c.alone).where(attempt.c.worker_id == bindparam("worker"), attempt.c.ended_at.is_(None))
+    return select(attempt.c.id, attempt.c.alone).where(
+        attempt.c.worker_id == bindparam("worker"), attempt.c.ended_at.is_(None)
+    )
 
 
-# Close -----------------------------------------------------------------------------------------------------------------
+# Close
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @cache
-def delivered() -> Select[tuple[object, ...]]:
+def delivered() -> Select[Any]:
     """What is known of the attempts `ids` and their jobs, rows locked in the order of ids."""
     return (
         select(
@@ -142,7 +154,7 @@ CLOSE_NAMES = (
 @cache
 def close_attempt() -> Executable:
     """Close one open attempt with what its worker measured; parameters `CLOSE_NAMES`."""
-    values = {name: bindparam(name) for name in CLOSE_NAMES[:-1]}
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in CLOSE_NAMES[:-1]}
     # A late result closes an attempt again that had been closed as lost.
     open_or_lost = or_(attempt.c.ended_at.is_(None), attempt.c.outcome == literal_column("'lost'"))
     return (
@@ -182,9 +194,7 @@ def forget_recall() -> Executable:
 def finish_jobs() -> Executable:
     """Set the jobs `ids` done."""
     return (
-        update(job)
-        .where(among(job.c.id))
-        .values(state="done", suspect=0, hiccups=0, lost_alone=0, not_before=null())
+        update(job).where(among(job.c.id)).values(state="done", suspect=0, hiccups=0, lost_alone=0, not_before=null())
     )
 
 
@@ -194,7 +204,7 @@ MOVE_NAMES = ("state", "attempts", "charged", "hiccups", "lost_alone", "suspect"
 @cache
 def move_job() -> Executable:
     """Move one running job; parameters `MOVE_NAMES`, of which the first three after the state are added."""
-    delay = bindparam("delay", type_=Double())
+    delay: ColumnElement[float] = bindparam("delay", type_=Double())
     return (
         update(job)
         .ordered_values(
@@ -211,7 +221,7 @@ def move_job() -> Executable:
 
 
 @cache
-def successors() -> Select[tuple[int, int]]:
+def successors() -> Select[int, int]:
     """Open attempts of the jobs `ids`."""
     return select(attempt.c.id, attempt.c.job_id).where(among(attempt.c.job_id), attempt.c.ended_at.is_(None))
 
@@ -253,11 +263,12 @@ def add_log() -> Executable:
     return insert(log).values({name: bindparam(name) for name in LOG_NAMES})
 
 
-# Claim -----------------------------------------------------------------------------------------------------------------
+# Claim
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @cache
-def live_slots() -> Select[tuple[int]]:
+def live_slots() -> Select[int]:
     """Slots of the workers of resource class `resource` that have beaten since `since`."""
     return (
         select(func.coalesce(func.sum(worker.c.slots), 0))
@@ -272,14 +283,18 @@ def live_slots() -> Select[tuple[int]]:
 
 
 @cache
-def count_waiting() -> Select[tuple[int]]:
+def count_waiting() -> Select[int]:
     """Queued jobs of class `resource`, counted up to `bound`."""
-    few = select(literal(1)).where(job.c.resource_id == bindparam("resource"), job.c.state == QUEUED).limit(bindparam("bound"))
+    few = (
+        select(literal(1))
+        .where(job.c.resource_id == bindparam("resource"), job.c.state == QUEUED)
+        .limit(bindparam("bound"))
+    )
     return select(func.count()).select_from(few.subquery())
 
 
 @cache
-def next_due() -> Select[tuple[float | None]]:
+def next_due() -> Select[float | None]:
     """Seconds until the first job of class `resource` that is held back may be claimed, NULL if none is."""
     return select(func.min(job.c.not_before) - epoch_now()).where(
         job.c.resource_id == bindparam("resource"), job.c.state == QUEUED, job.c.not_before > epoch_now()
@@ -287,7 +302,7 @@ def next_due() -> Select[tuple[float | None]]:
 
 
 @cache
-def claimable(suspect: int) -> Select[tuple[int, int]]:
+def claimable(suspect: int) -> Select[int, int]:
     """Up to `want` jobs of class `resource` that may run now, most urgent first; suspects or the others."""
     # A clock set back must not hold a job for years.
     due = or_(
@@ -312,7 +327,8 @@ def claimable(suspect: int) -> Select[tuple[int, int]]:
 @cache
 def start_jobs() -> Executable:
     """Set the jobs `ids` running."""
-    # They were read in this transaction, so nothing more is asked: with "state = 'queued'" SQLite scans the queue instead.
+    # They were read in this transaction, so nothing more is asked: with "state = 'queued'" SQLite scans the queue
+    # instead.
     return update(job).where(among(job.c.id)).values(state="running", attempts=job.c.attempts + 1)
 
 
@@ -337,7 +353,7 @@ def open_attempts_for() -> Executable:
 
 
 @cache
-def assigned() -> Select[tuple[int, int, int, int, int]]:
+def assigned() -> Select[int, int, int, int, int]:
     """What an assignment names, for the open attempts of `worker`."""
     return (
         select(attempt.c.id, job.c.id, job.c.iteration, job.c.experiment_id, attempt.c.alone)
@@ -348,8 +364,10 @@ def assigned() -> Select[tuple[int, int, int, int, int]]:
 
 
 @cache
-def wall_times() -> Select[tuple[int, float]]:
-    """Wall times of finished jobs of the experiments `ids`, from their first iterations: those are claimed first, and few."""
+def wall_times() -> Select[int, float]:
+    """Wall times of finished jobs of the experiments `ids`, from their first iterations: those are claimed first, and
+    few.
+    """
     return (
         select(job.c.experiment_id, attempt.c.wall_s)
         .join_from(job, result, result.c.job_id == job.c.id)

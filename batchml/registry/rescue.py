@@ -96,11 +96,13 @@ class Reconciliation:
         return "\n".join(lines)
 
 
-def judge(row: Any, now_s: float, *, evidence: Evidence | None = None, gone: Callable[[Process], bool | None] = is_gone) -> tuple[Verdict, str]:
+def judge(
+    row: Any, now_s: float, *, evidence: Evidence | None = None, gone: Callable[[Process], bool | None] = is_gone
+) -> tuple[Verdict, str]:
     """Say whether a worker is dead, and by what.
 
-    A proof needs no lease: the process is seen to be gone, its host has booted since, or its scheduler says so. A process seen alive is
-    never presumed dead, however long it has been stopped.
+    A proof needs no lease: the process is seen to be gone, its host has booted since, or its scheduler says so. A
+    process seen alive is never presumed dead, however long it has been stopped.
 
     Parameters
     ----------
@@ -195,8 +197,10 @@ def _bury(store: Store, dead: Mapping[int, str]) -> Counter[str]:
 
 
 def _would_move(store: Store, dead: Mapping[int, str]) -> Counter[str]:
-    held = select(job.c.lost_alone, attempt.c.alone).join_from(attempt, job, job.c.id == attempt.c.job_id).where(
-        among(attempt.c.worker_id), attempt.c.ended_at.is_(None)
+    held = (
+        select(job.c.lost_alone, attempt.c.alone)
+        .join_from(attempt, job, job.c.id == attempt.c.job_id)
+        .where(among(attempt.c.worker_id), attempt.c.ended_at.is_(None))
     )
     with store.read() as connection:
         rows = connection.execute(held, {"ids": list(dead)}).all()
@@ -204,5 +208,7 @@ def _would_move(store: Store, dead: Mapping[int, str]) -> Counter[str]:
 
 
 def _counts(connection: Connection) -> Counter[str]:
-    counted = select(job.c.state, func.count()).where(job.c.state.in_(["queued", "running", "error"])).group_by(job.c.state)
+    counted = (
+        select(job.c.state, func.count()).where(job.c.state.in_(["queued", "running", "error"])).group_by(job.c.state)
+    )
     return Counter({state: int(n) for state, n in connection.execute(counted)})

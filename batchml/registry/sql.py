@@ -91,8 +91,8 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _authorize(action: int, first: str | None, second: str | None, *_rest: Any) -> int:
-    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _FORBIDDEN_FUNCTIONS:
+def _authorize(action: int, _table: str | None, name: str | None, *_rest: Any) -> int:
+    if action == sqlite3.SQLITE_FUNCTION and (name or "").lower() in _FORBIDDEN_FUNCTIONS:
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
 
@@ -100,11 +100,15 @@ def _authorize(action: int, first: str | None, second: str | None, *_rest: Any) 
 def _meaning(error: sqlite3.DatabaseError, timeout_s: float) -> Exception:
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_INTERRUPT or "interrupted" in str(error):
-        return RegistryError(f"the query took longer than {timeout_s:g} s and was ended; ask for less, or index a copy of the file")
+        return RegistryError(
+            f"the query took longer than {timeout_s:g} s and was ended; ask for less, or index a copy of the file"
+        )
     if code == sqlite3.SQLITE_AUTH:
         return ConfigError(f"the query may only read: {error}")
     if code == sqlite3.SQLITE_ERROR:
-        return ConfigError(f"the query cannot be run: {error}; `batchml sql` reads the views documented in docs/reference/sql.md")
+        return ConfigError(
+            f"the query cannot be run: {error}; `batchml sql` reads the views documented in docs/reference/sql.md"
+        )
     return error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +18,8 @@ from batchml.registry.owner import claim_host, free_host
 from batchml.registry.schema import check_schema, create_schema, upgrade_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from batchml.data.artifacts import ArtifactFolder
 
 __all__ = ["Store", "upgrade"]
@@ -49,7 +50,7 @@ class Store:
             row = connection.execute(select(tables.registry)).one_or_none()
         if row is None:
             raise NotARegistryError(
-                f"{place} has batchml's tables but no content; its creation was interrupted: remove it and create it again"
+                f"{place} has batchml's tables but no content: its creation was cut off; remove it and create it again"
             )
         self.uuid: str = row.uuid
         self.root_seed: int = row.root_seed
@@ -73,7 +74,8 @@ class Store:
         seed
             The root seed, 0 to 2**63 - 1; None draws one.
         artifacts
-            Folder for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts`` beside a SQLite file.
+            Folder for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts`` beside a SQLite
+            file.
         mountinfo
             Stands for ``/proc/self/mountinfo``.
 
@@ -210,13 +212,10 @@ def upgrade(url: str, *, mountinfo: str | None = None) -> tuple[str, str]:
         lock = FairLock(place.path).held()
     engine = connect(place, "write")
     try:
-        with translated(place), lock:
-            # Batch migrations copy tables: with foreign keys on, dropping the old copy would empty its children.
-            with engine.connect() as connection:
-                before = _upgrade(place, connection)
+        with translated(place), lock, engine.connect() as connection:
+            return _upgrade(place, connection)
     finally:
         engine.dispose()
-    return before
 
 
 def _upgrade(place: Place, connection: Connection) -> tuple[str, str]:
@@ -227,6 +226,7 @@ def _upgrade(place: Place, connection: Connection) -> tuple[str, str]:
         check_schema(connection, str(place))
     connection.rollback()
     if place.path is not None:
+        # Batch migrations copy tables: with foreign keys on, dropping the old copy would empty its children.
         raw = connection.connection.dbapi_connection
         assert raw is not None
         raw.cursor().execute("PRAGMA foreign_keys = OFF")
@@ -240,7 +240,7 @@ def _checked_seed(seed: int | None) -> int:
 
     if seed is None:
         return draw_root()
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if type(seed) is not int or not 0 <= seed < 2**63:
         raise ConfigError(f"a root seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
     return seed
 
@@ -251,7 +251,7 @@ def _artifact_place(artifacts: str | os.PathLike[str] | None) -> str | None:
         return None
     if "://" in given:
         raise ConfigError(
-            f"artifacts live in a folder for now, not at {given.partition('://')[0]}://...; name a path that all workers see"
+            f"artifacts live in a folder for now, not at {given.partition('://')[0]}://...; name a path all workers see"
         )
     return str(Path(given).expanduser().absolute())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -14,12 +13,16 @@ from batchml.registry.dialects import among, insert_new
 from batchml.registry.tables import benchmark_experiment, job, resource, submission
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from batchml.registry.store import Store
 
 __all__ = ["add_submission", "last_submission", "submit"]
 
 
-def add_submission(connection: Connection, resources: Mapping[str, Any], executor: str, settings: Mapping[str, Any]) -> int:
+def add_submission(
+    connection: Connection, resources: Mapping[str, Any], executor: str, settings: Mapping[str, Any]
+) -> int:
     """Enter a submission; equal resources are one class."""
     name = digest(dict(resources))
     connection.execute(insert_new(connection.dialect, resource), {"digest": name, "body": dict(resources)})
@@ -44,7 +47,8 @@ def submit(
     jobs
         Ids; None stands for all defined jobs of current benchmarks.
     resources
-        What one iteration needs (cpus, memory, ...), as plain data: workers of this submission claim jobs of equal resources.
+        What one iteration needs (cpus, memory, ...), as plain data: workers of this submission claim jobs of equal
+        resources.
     executor, settings
         Who starts the workers and with what, kept for `resume`.
     """
@@ -92,7 +96,9 @@ def defined_jobs(connection: Connection, jobs: Sequence[int] | None, store: Stor
 
 
 def last_submission(store: Store) -> Any | None:
-    """Return the row of the newest submission with its resources (`id`, `executor`, `settings`, `body`), None if there is none."""
+    """Return the row of the newest submission with its resources (`id`, `executor`, `settings`, `body`), None if there
+    is none.
+    """
     newest = (
         select(submission.c.id, submission.c.executor, submission.c.settings, resource.c.body)
         .join_from(submission, resource)

@@ -139,7 +139,8 @@ experiment = Table(
     _id("resampling_id", "spec.id"),
     _id("source_id", "spec.id", nullable=True),
     Column("n_iterations", Integer, CheckConstraint("n_iterations > 0", name="some_iterations"), nullable=False),
-    # Iterations 0 .. n_jobs - 1 have their row in `job`: written with them, so that an interrupted add is completed by the next.
+    # Iterations 0 .. n_jobs - 1 have their row in `job`: written with them, so that an interrupted add is completed by
+    # the next.
     Column("n_jobs", Integer, CheckConstraint("n_jobs >= 0", name="n_jobs_counts"), nullable=False, server_default="0"),
     Column("task", Text, nullable=False),
     Column("learner", Text, nullable=False),

@@ -44,7 +44,7 @@ FROM benchmark b
     JOIN benchmark_experiment m ON m.benchmark_id = b.id
     JOIN job j ON j.experiment_id = m.experiment_id AND j.iteration < m.n_iterations
     {_LAST_ATTEMPT}
-"""
+"""  # noqa: S608 - parts of this module
 
 # Members under each of their benchmarks, the rest under the labels of the last design that named them.
 _ALL_JOBS = f"""
@@ -58,8 +58,9 @@ SELECT {_JOB_COLUMNS.format(benchmark="CAST(NULL AS TEXT)", labels="e")}
 FROM experiment e
     JOIN job j ON j.experiment_id = e.id
     {_LAST_ATTEMPT}
-WHERE NOT EXISTS (SELECT 1 FROM benchmark_experiment m WHERE m.experiment_id = j.experiment_id AND j.iteration < m.n_iterations)
-"""
+WHERE NOT EXISTS (SELECT 1 FROM benchmark_experiment m WHERE m.experiment_id = j.experiment_id AND j.iteration <
+m.n_iterations)
+"""  # noqa: S608 - parts of this module
 
 _SCORES = """
 SELECT
@@ -234,10 +235,27 @@ _VIEWS = {
 NAMES = tuple(_VIEWS)
 """The names of all views, in the order of their creation."""
 
-_JOB_NAMES = (
-    "job_id benchmark experiment_id task learner resampling params iteration state outcome prediction attempts host "
-    "fit_s predict_s wall_s peak_mb started_at ended_at"
-).split()
+_JOB_NAMES = [
+    "job_id",
+    "benchmark",
+    "experiment_id",
+    "task",
+    "learner",
+    "resampling",
+    "params",
+    "iteration",
+    "state",
+    "outcome",
+    "prediction",
+    "attempts",
+    "host",
+    "fit_s",
+    "predict_s",
+    "wall_s",
+    "peak_mb",
+    "started_at",
+    "ended_at",
+]
 
 jobs = table("jobs", *(column(name) for name in _JOB_NAMES))
 """The view of that name, for statements."""
@@ -253,6 +271,8 @@ def create_views(connection: Connection) -> None:
 
 
 def drop_views(connection: Connection) -> None:
-    """Drop all views, also those of other versions: batch migrations of SQLite fail while one names a table they rebuild."""
+    """Drop all views, also those of other versions: batch migrations of SQLite fail while one names a table they
+    rebuild.
+    """
     for name in reversed(NAMES):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -16,6 +15,8 @@ from batchml.registry.processes import Process, boot_seconds, here
 from batchml.registry.tables import attempt, submission, worker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchml.registry.store import Store
 
 __all__ = ["live_workers", "register_worker", "stop_worker", "stop_workers"]
@@ -41,8 +42,8 @@ def register_worker(
     process
         Who it is; default this process.
     scheduler_id, incarnation
-        The scheduler's name for its allocation and how often that was requeued: a new incarnation closes its predecessors' attempts as
-        `preempted`.
+        The scheduler's name for its allocation and how often that was requeued: a new incarnation closes its
+        predecessors' attempts as `preempted`.
     """
     me = process or here()
     with store.write() as connection:
@@ -102,10 +103,12 @@ def stop_workers(store: Store, workers: Sequence[int] | None = None, *, now: boo
         chosen = update(worker).where(worker.c.stopped_at.is_(None))
         values: dict[str, Any] = {"order": "stop" if now else "drain"}
         if workers is not None:
-            known = set(connection.execute(select(worker.c.id).where(among(worker.c.id)), {"ids": list(workers)}).scalars())
+            known = set(
+                connection.execute(select(worker.c.id).where(among(worker.c.id)), {"ids": list(workers)}).scalars()
+            )
             unknown = sorted(set(workers) - known)
             if unknown:
-                raise UnknownKeyError(f"there is no worker {unknown[0]} in {store.place}; `batchml sql 'select * from workers'` lists them")
+                raise UnknownKeyError(f"there is no worker {unknown[0]} in {store.place}; `batchml status` lists them")
             chosen = chosen.where(among(worker.c.id))
             values["ids"] = list(workers)
         told = connection.execute(

@@ -17,7 +17,10 @@ from batchml.registry.workers import register_worker
 def fill(store, cells=2, iterations=3):
     """Enter a benchmark of synthetic specs; return the rows of its measures."""
     with store.write() as connection:
-        rows = {kind: put_specs(connection, kind, {kind: {"a": 1}})[kind] for kind in ("task", "model", "policy", "resampling")}
+        rows = {
+            kind: put_specs(connection, kind, {kind: {"a": 1}})[kind]
+            for kind in ("task", "model", "policy", "resampling")
+        }
         measures = put_specs(connection, "measure", {"acc": {"key": "acc"}, "ce": {"key": "ce"}})
         connection.execute(tables.benchmark.insert(), {"id": 1, "name": "b", "modules": ["mine"], "paths": []})
         for position, name in enumerate(measures):
@@ -27,7 +30,9 @@ def fill(store, cells=2, iterations=3):
         for cell in range(1, cells + 1):
             identity = {"digest": f"e{cell}", "cell_digest": f"c{cell}", "seed": 7, "n_jobs": iterations}
             specs = {"task_id": rows["task"], "model_id": rows["model"], "policy_id": rows["policy"]}
-            connection.execute(tables.experiment.insert(), {"id": cell, "learner": f"l{cell}", **identity, **specs, **labels})
+            connection.execute(
+                tables.experiment.insert(), {"id": cell, "learner": f"l{cell}", **identity, **specs, **labels}
+            )
             member = {"benchmark_id": 1, "experiment_id": cell, "position": cell, "learner": f"l{cell}", **labels}
             connection.execute(tables.benchmark_experiment.insert(), member)
             jobs = [{"experiment_id": cell, "iteration": i} for i in range(iterations)]
@@ -44,7 +49,14 @@ def store(tmp_path):
 def done(assignment, value=0.5):
     scores = tuple((key, value) for key, _ in assignment.experiment.measures)
     result = JobResult(completeness="full", predictions={"test": b"arrow"}, scores=scores, n=10)
-    return Outcome(attempt_id=assignment.attempt_id, job_id=assignment.job_id, ending=Ending.DONE, wall_s=0.1, log="hi", result=result)
+    return Outcome(
+        attempt_id=assignment.attempt_id,
+        job_id=assignment.job_id,
+        ending=Ending.DONE,
+        wall_s=0.1,
+        log="hi",
+        result=result,
+    )
 
 
 def states(store):
