@@ -100,16 +100,17 @@ def recording(recorder: Recorder, *, output: bool) -> Iterator[None]:
     """
     handler = _LogHandler(recorder)
     root = logging.getLogger()
-    level = root.level
+    level, handlers = root.level, root.handlers
     with warnings.catch_warnings(), _printing(recorder) if output else contextlib.nullcontext():
         _catch(recorder)
-        root.addHandler(handler)
+        # With the output, what is logged is kept from where it usually goes, too.
+        root.handlers = [handler] if output else [*handlers, handler]
         if output and level > logging.INFO:
             root.setLevel(logging.INFO)
         try:
             yield
         finally:
-            root.removeHandler(handler)
+            root.handlers = handlers
             if root.level != level:
                 root.setLevel(level)
 

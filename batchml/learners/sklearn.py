@@ -165,7 +165,13 @@ class LearnerSklearn(Learner):
         return self._template(task).load()
 
     def _template(self, task: Task) -> Template:
-        state = (self.preprocess, self.threads, {name: id(value) for name, value in self.param_set.values.items()})
+        prob = self.predict_type == "prob" and self._calibrated
+        state = (
+            self.preprocess,
+            self.threads,
+            prob,
+            {name: id(value) for name, value in self.param_set.values.items()},
+        )
         if not self._kept or self._kept[0] is not task or self._kept[1] != state:
             estimator = self.estimator
             limit_threads(estimator, self.threads)
@@ -193,6 +199,8 @@ class LearnerSklearn(Learner):
     def _predict(self, model: Any, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # noqa: ARG002
         features = task.features(row_ids, array=not self._template(task).names)
         if self.predict_type == "prob":
+            if not hasattr(model, "predict_proba"):
+                raise ConfigError(f"learner '{self.id}' was trained without probabilities: train it again with them")
             return {"prob": _probabilities(model, features, task.classes)}  # type: ignore[attr-defined]
         if self.predict_type == "se":
             response, se = model.predict(features, return_std=True)
