@@ -75,7 +75,7 @@ def read_result(folder: Path, *, trust: Trust | None = None) -> ResultTable:
         jobs=jobs.assign(source=0, key=jobs["cell"])[list(JOB_COLUMNS)],
         sources=(FolderSource(folder, cells, trust),),
         scores={key: scores[name].to_numpy(dtype=np.float64) for name, key in head["scores"].items()},
-        measures=tuple(Measure.from_spec(spec, trust=trust) for spec in head["measures"]),
+        measures=tuple(Measure.from_spec(spec, trust, id=name) for name, spec in head["measures"]),
         seed=head["seed"],
     )
 
@@ -101,7 +101,7 @@ def _write_parts(table: ResultTable, folder: Path) -> None:
     head = {
         "format": _FORMAT,
         "seed": table.seed,
-        "measures": [measure.spec() for measure in table.measures],
+        "measures": [(measure.id, measure.spec()) for measure in table.measures],
         "scores": {name: key for key, name in named.items()},
     }
     (folder / _HEAD).write_text(json.dumps(head, indent=1), encoding="utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 
 from batchml.core.digest import digest
 from batchml.core.seed import derive
+from batchml.errors import ConfigError
 from batchml.experiment.scoring import measure_key
 from batchml.experiment.source import MemorySource
 from batchml.experiment.table import CELL_COLUMNS, JOB_COLUMNS, ResultTable
@@ -127,12 +128,23 @@ def _results(jobs: Sequence[_Job]) -> Iterator[IterationResult]:
     import joblib
     from joblib.parallel import get_active_backend
 
-    _, workers = get_active_backend(prefer="processes")
+    backend, workers = get_active_backend(prefer="processes")
     if workers == 1 or len(jobs) < 2:
         yield from map(_run, jobs)
         return
-    parallel = joblib.Parallel(prefer="processes", return_as="generator")
-    yield from parallel(joblib.delayed(_run)(job) for job in jobs)
+    if getattr(backend, "uses_threads", False):
+        _refuse_capture(jobs)
+    yield from joblib.Parallel(prefer="processes")(joblib.delayed(_run)(job) for job in jobs)
+
+
+def _refuse_capture(jobs: Sequence[_Job]) -> None:
+    """Raise if threads would record each other's warnings and output, which belong to the whole process."""
+    for job in jobs:
+        if "capture" in job.learner.encapsulate.values():
+            raise ConfigError(
+                f"learner '{job.learner.id}' is encapsulated by 'capture', which cannot tell threads apart: choose "
+                "joblib's backend 'loky', or encapsulate = 'process'"
+            )
 
 
 def _run(job: _Job) -> IterationResult:

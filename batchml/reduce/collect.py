@@ -143,7 +143,8 @@ def _value(kind: str, value: float | None) -> float:
 def _measures(store: Store, benchmarks: Sequence[int], trust: Trust | None) -> list[tuple[int, Measure]]:
     from batchml.core.measure import Measure
 
-    return [(row, Measure.from_spec(spec, trust=trust)) for row, _, spec in reduction.read_measures(store, benchmarks)]
+    rows = reduction.read_measures(store, benchmarks)
+    return [(row, Measure.from_spec(spec, trust, id=name)) for row, name, spec in rows]
 
 
 def _ids(jobs: Any) -> NDArray[np.int64]:

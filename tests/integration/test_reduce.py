@@ -1,0 +1,237 @@
+"""Reducing a registry: the same as a run in session, with what is missing said aloud."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.core.catalog import lrn, rsmp
+from batchml.core.learner import Learner
+from batchml.core.measure import Measure
+from batchml.core.resampling import Resampling
+from batchml.core.seed import derive
+from batchml.core.task import Task
+from batchml.data.artifacts import open_table
+from batchml.errors import ConfigError, IncompleteError, UnknownKeyError
+from batchml.execution.iteration import IterationFailed, run
+from batchml.experiment.benchmark import benchmark
+from batchml.experiment.grid import benchmark_grid
+from batchml.experiment.result import BenchmarkResult
+from batchml.reduce.collect import reduce
+from batchml.registry.benchmarks import add
+from batchml.registry.exchange import exchange
+from batchml.registry.store import Store
+from batchml.registry.submissions import submit
+from batchml.registry.workers import register_worker
+
+SEED = 11
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.create(f"sqlite:///{tmp_path / 'study.db'}", seed=1) as store:
+        yield store
+
+
+def outcome_of(store, assignment):
+    """Run an assignment here as a slot would, from its specs."""
+    one = assignment.experiment
+    task = Task.from_spec(one.task, lambda data: open_table(store.artifacts, data["digest"]))
+    learner = Learner.from_specs(one.learner, one.policy)
+    resampling = Resampling.from_spec(one.resampling).instantiate(task, seed=one.seed)
+    measures = {key: Measure.from_spec(spec, id=str(key)) for key, spec in one.measures}
+    seed = derive(one.seed, "job", one.digest, assignment.iteration)
+    ids = {"attempt_id": assignment.attempt_id, "job_id": assignment.job_id}
+    try:
+        made = run(
+            task,
+            learner,
+            resampling,
+            assignment.iteration,
+            job_seed=seed,
+            measures=list(measures.values()),
+            record=True,
+        )
+    except IterationFailed as failed:
+        cause = failed.cause
+        words = {"error_type": type(cause).__name__, "message": str(cause), "conditions": failed.conditions}
+        return Outcome(**ids, ending=Ending.LEARNER_ERROR, **words)
+    result = JobResult(
+        completeness=made.completeness,
+        predictions={name: one.to_arrow() for name, one in made.predictions.items()},
+        scores=tuple((key, made.scores[measure.id]) for key, measure in measures.items()),
+        n=made.n,
+        n_missing=made.n_missing,
+        n_imputed=made.n_imputed,
+    )
+    times = {"fit_s": made.timings["train"], "predict_s": made.timings["predict"]}
+    return Outcome(**ids, ending=Ending.DONE, result=result, conditions=made.conditions, **times)
+
+
+def work(store, stop_after=10_000):
+    submission, _ = submit(store)
+    worker = register_worker(store, submission, slots=4)
+    outcomes = []
+    while stop_after > 0:
+        answer = exchange(store, worker, outcomes, [], min(7, stop_after))
+        assert answer.lost == ()
+        outcomes = [outcome_of(store, assignment) for assignment in answer.assignments]
+        stop_after -= len(outcomes)
+        if not outcomes and not answer.waiting:
+            return
+    exchange(store, worker, outcomes, [], 0)
+
+
+def quiet(call, *args, **kwargs):
+    """Call what warns of missing iterations."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return call(*args, **kwargs)
+
+
+def design(learners=None, tasks=("iris", "penguins"), **settings):
+    learners = learners or ["classif.featureless", lrn("classif.random_forest", n_estimators=3), "classif.tree"]
+    return benchmark_grid(
+        list(tasks), learners, rsmp("cv", folds=3), measures=["classif.acc", "classif.bacc"], seed=SEED, **settings
+    )
+
+
+def test_a_registry_and_a_session_agree_to_the_last_bit(store):
+    add(store, design(), "study")
+    work(store)
+    here, there = benchmark(design()), reduce(store)
+    pd.testing.assert_frame_equal(here.score(), there.score(), check_exact=True)
+    pd.testing.assert_frame_equal(here.aggregate(), there.aggregate(), check_exact=True)
+    pd.testing.assert_frame_equal(here.coverage, there.coverage)
+    assert there.seed == SEED
+    for cell in range(6):
+        mine, other = here.resample_result(cell), there.resample_result(cell)
+        assert [p.to_arrow() for p in mine.predictions()] == [p.to_arrow() for p in other.predictions()]
+        assert np.array_equal(mine.resampling.test_set(1), other.resampling.test_set(1))
+        assert mine.learner.model_spec() == other.learner.model_spec()
+
+
+def test_stored_scores_are_read_and_other_measures_computed(store, monkeypatch):
+    add(store, design(), "study")
+    work(store)
+    result = reduce(store)
+    monkeypatch.setattr("batchml.registry.reduction.read_predictions", None)
+    assert result.aggregate().shape == (6, 8)
+    assert result.score(["classif.bacc", "classif.acc"])["classif.acc"].notna().all()
+    monkeypatch.undo()
+    again = benchmark(design())
+    for measure in ("classif.ce", "classif.mcc"):
+        ours, theirs = result.aggregate(measure), again.aggregate(measure)
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_a_reduced_result_outlives_its_store_and_can_be_stored(store, tmp_path):
+    add(store, design(), "study")
+    work(store)
+    result = reduce(store)
+    store.close()
+    result.export(tmp_path / "out")
+    loaded = BenchmarkResult.load(tmp_path / "out")
+    pd.testing.assert_frame_equal(loaded.score("classif.ce"), result.score("classif.ce"), check_exact=True)
+
+
+FLAKY = {"error_train": 0.5}
+
+
+def test_failures_stay_visible(store):
+    flaky = lrn("classif.debug", id="flaky", **FLAKY)
+    add(store, design(["classif.featureless", flaky], tasks=["iris", "wine"]), "study")
+    work(store)
+    result = reduce(store)
+    coverage = result.coverage.set_index(["task", "learner"])
+    failed = int(coverage["error"].sum())
+    assert 0 < failed < 6
+    assert len(result) == 12 - failed
+    with pytest.warns(UserWarning, match=f"{failed} of 12 iterations have no prediction"):
+        table = result.aggregate(conditions=True).set_index(["task", "learner"])
+    result.aggregate()  # warns once
+    assert (table["n"] == 3).all()
+    assert list(table["n_missing"]) == list(coverage["error"])
+    assert list(table["errors"]) == list(coverage["error"])
+    assert list(table["classif.acc"].isna()) == list(coverage["error"] > 0)
+    finished = result.aggregate(finished_only=True).set_index(["task", "learner"])
+    assert list(finished["classif.acc"].isna()) == list(coverage["done"] == 0)
+    errors = result.errors
+    assert len(errors) == failed
+    assert errors["message"].str.contains("Error from classif.debug->train()", regex=False).all()
+    done = {(row.task, row.iteration) for row in quiet(result.score).itertuples() if row.learner == "flaky"}
+    assert done.isdisjoint({(row.task, row.iteration) for row in errors.itertuples()})
+    with pytest.raises(IncompleteError, match=rf"{failed} of 12 jobs have no result \({failed} error\)"):
+        reduce(store, strict=True)
+
+
+def test_fallbacks_make_it_complete_and_are_counted(store):
+    flaky = lrn("classif.debug", id="flaky", **FLAKY)
+    flaky.fallback = "classif.featureless"
+    cells = design(["classif.featureless", flaky], tasks=["iris"])
+    add(store, cells, "study")
+    work(store)
+    result = reduce(store, strict=True)
+    row = result.aggregate(conditions=True).iloc[1]
+    assert row["errors"] == row["n_imputed"] > 0
+    assert np.isfinite(row["classif.acc"])
+    here = benchmark(cells)
+    pd.testing.assert_frame_equal(here.score(), result.score(), check_exact=True)
+    assert list(here.resample_result(1).errors["iteration"]) == list(result.resample_result(1).errors["iteration"])
+
+
+def test_jobs_that_have_not_run_are_missing_too(store):
+    ids = add(store, design(["classif.featureless", "classif.tree"], tasks=["iris"]), "study")
+    result = reduce(store)
+    assert len(result) == 0
+    assert quiet(result.aggregate)["classif.acc"].isna().all()
+    assert list(quiet(result.score).columns)[-2:] == ["classif.acc", "classif.bacc"]
+    work(store, stop_after=4)
+    result = reduce(store)
+    assert result.coverage["missing"].sum() == 2
+    done = quiet(result.score)
+    assert len(done) == 4
+    some = reduce(store, jobs=ids[:4])
+    assert set(some.coverage["defined"]) <= {1, 2, 3}
+    assert some.coverage["defined"].sum() == 4
+    with pytest.raises(UnknownKeyError, match="jobs 999 are not in a current benchmark"):
+        reduce(store, jobs=[ids[0], 999])
+    with pytest.raises(ConfigError, match="job_id"):
+        reduce(store, jobs=pd.DataFrame({"x": [1]}))
+
+
+def test_a_benchmark_is_its_current_design(store):
+    add(store, design(["classif.featureless", "classif.tree"], tasks=["iris"]), "study")
+    work(store)
+    add(store, design(["classif.featureless"], tasks=["iris"]), "study")
+    assert list(reduce(store).learners["id"]) == ["classif.featureless"]
+    add(store, design(["classif.knn"], tasks=["wine"]), "other")
+    assert list(reduce(store, benchmark="study").tasks["id"]) == ["iris"]
+    assert list(reduce(store).tasks["id"]) == ["iris", "wine"]
+    with pytest.raises(UnknownKeyError, match=r"no benchmark is called 'stdy' \(did you mean 'study'\?\)"):
+        reduce(store, benchmark="stdy")
+
+
+def test_an_empty_registry_reduces_to_nothing(store):
+    result = reduce(store)
+    assert (len(result), result.n_resample_results) == (0, 0)
+    assert result.aggregate("classif.acc").empty
+    assert result.score("classif.acc").empty
+    assert result.coverage.empty
+    assert result.errors.empty
+    assert "0 of 0 iterations" in repr(result)
+
+
+def test_variants_keep_their_label(store):
+    grid = design(["classif.tree"], tasks=["iris"], param_values=[[{"max_depth": 1}, {"max_depth": 2}]])
+    add(store, grid, "study")
+    work(store)
+    result = reduce(store)
+    assert list(result.aggregate(params=True)["max_depth"]) == [1, 2]
+    deep = result.resample_result(learner="classif.tree", params={"max_depth": 2})
+    assert deep.learner.param_set.values["max_depth"] == 2
+    pd.testing.assert_frame_equal(benchmark(grid).score(), result.score(), check_exact=True)
