@@ -86,6 +86,12 @@ class LocalKeep:
             self._file.close()
             self._file = None
 
+    def leave(self) -> None:
+        """Leave the file to whoever ingests it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def _open(self) -> BinaryIO:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
