@@ -72,7 +72,7 @@ def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect:
             return Fate(state="error", hiccups=hiccups + 1, lost_alone=lost_alone, suspect=suspect)
         delay = _BACK_OFF_S[hiccups]
         return Fate(state="queued", hiccups=hiccups + 1, lost_alone=lost_alone, suspect=suspect, delay_s=delay)
-    if ending in {Ending.PREEMPTED, Ending.RELEASED}:
+    if ending in {Ending.PREEMPTED, Ending.RELEASED, Ending.SUPERSEDED}:
         # A claim that never started was no try.
         tries = -1 if ending is Ending.RELEASED else 0
         return Fate(state="queued", hiccups=hiccups, lost_alone=lost_alone, suspect=suspect, attempts=tries)
