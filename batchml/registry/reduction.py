@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import Select, and_, case, column, func, select, table
 
 from batchml.errors import UnknownKeyError, nearest
 from batchml.registry import tables as t
@@ -30,6 +30,7 @@ __all__ = [
     "read_predictions",
     "read_scores",
     "read_specs",
+    "read_view",
 ]
 
 Rows = list[tuple[Any, ...]]
@@ -188,6 +189,22 @@ def read_predictions(
         statement = select(p.job_id, p.predict_set, p.data).where(p.job_id.in_(some), p.predict_set.in_(predict_sets))
         for row in _all(store, statement):
             yield row[0], row[1], row[2]
+
+
+def read_view(store: Store, name: str, columns: Sequence[str], *, span: int = 20_000) -> Iterator[Rows]:
+    """Yield the rows of a view that has a column ``job_id``, by job, in pages that each hold `span` job ids at most.
+
+    Between pages no transaction is open, so that a long export holds nobody up.
+    """
+    view = table(name, *(column(one) for one in columns))
+    rest = [view.c[one] for one in ("iteration", "measure") if one in columns]
+    with store.read() as connection:
+        last = connection.execute(select(func.coalesce(func.max(t.job.c.id), 0))).scalar_one()
+    for start in range(0, last, span):
+        page = view.select().where(view.c.job_id > start, view.c.job_id <= start + span)
+        rows = _all(store, page.order_by(view.c.job_id, *rest))
+        if rows:
+            yield rows
 
 
 def read_specs(store: Store, rows: Sequence[int]) -> dict[int, Any]:

@@ -22,8 +22,10 @@ from batchml.experiment.benchmark import benchmark
 from batchml.experiment.grid import benchmark_grid
 from batchml.experiment.result import BenchmarkResult
 from batchml.reduce.collect import reduce
+from batchml.reduce.export import export, predictions
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
+from batchml.registry.sql import sql
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
 from batchml.registry.workers import register_worker
@@ -235,3 +237,48 @@ def test_variants_keep_their_label(store):
     deep = result.resample_result(learner="classif.tree", params={"max_depth": 2})
     assert deep.learner.param_set.values["max_depth"] == 2
     pd.testing.assert_frame_equal(benchmark(grid).score(), result.score(), check_exact=True)
+
+
+def test_export_writes_what_the_views_show(store, tmp_path):
+    flaky = lrn("classif.debug", id="flaky", **FLAKY)
+    add(store, design([lrn("classif.tree", predict_type="prob"), flaky], tasks=["iris"]), "study")
+    work(store)
+    paths = export(store, tmp_path / "new" / "out")
+    assert [path.name for path in paths] == [f"{n}.parquet" for n in ("jobs", "scores", "conditions", "predictions")]
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == sorted(path.name for path in paths)
+    jobs, scores, conditions, rows = (pd.read_parquet(path) for path in paths)
+    assert jobs["started_at"].notna().all()
+    pd.testing.assert_frame_equal(
+        jobs[["job_id", "task", "learner", "iteration", "state"]],
+        sql(store, "SELECT job_id, task, learner, iteration, state FROM jobs ORDER BY job_id"),
+        check_dtype=False,
+    )
+    assert len(scores) == 12
+    assert (scores["kind"] == "missing").sum() == 2 * (jobs["state"] == "error").sum() > 0
+    assert set(conditions["level"]) == {"error"}
+    result = reduce(store)
+    tree = result.resample_result(learner="classif.tree").prediction().to_frame()
+    mine = rows[rows["job_id"].isin(jobs.loc[jobs["learner"] == "classif.tree", "job_id"])]
+    assert mine["row_id"].tolist() == tree["row_id"].tolist()
+    assert mine["response"].tolist() == tree["response"].tolist()
+    assert [dict(p)["setosa"] for p in mine["prob"]] == tree["prob.setosa"].tolist()
+    assert export(store, tmp_path / "new" / "out") == paths
+
+
+def test_predictions_stream_for_some_jobs(store):
+    ids = add(store, benchmark_grid("diabetes", lrn("regr.lm"), rsmp("cv", folds=3), seed=1), "study")
+    work(store)
+    table = predictions(store, ids[:1]).read_all()
+    assert set(table.column("job_id").to_pylist()) == {ids[0]}
+    (first, *_) = reduce(store).resample_result(0).predictions()
+    assert np.array_equal(table.column("response_value").to_numpy(), first.response)
+    assert table.column("truth").null_count == table.num_rows
+    assert predictions(store).read_all().num_rows == 442
+    with pytest.raises(UnknownKeyError):
+        predictions(store, [999])
+
+
+def test_a_folder_that_cannot_be_written_is_named(store, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        export(store, tmp_path / "file")
