@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from batchml.experiment.grid import benchmark_grid
     from batchml.experiment.resample import resample
     from batchml.experiment.result import BenchmarkResult, ResampleResult
-    from batchml.params import ParamSet
+    from batchml.params import (
+        Design,
+        ParamSet,
+        generate_design_grid,
+        generate_design_lhs,
+        generate_design_random,
+        generate_design_sobol,
+        p_dbl,
+        p_fct,
+        p_int,
+        p_lgl,
+        p_uty,
+        ps,
+    )
     from batchml.study import Registry, Submission
 
     __version__: str
@@ -34,6 +47,7 @@ __all__ = [
     "BatchmlError",
     "BenchmarkDesign",
     "BenchmarkResult",
+    "Design",
     "Learner",
     "Local",
     "Measure",
@@ -60,11 +74,21 @@ __all__ = [
     "available_cores",
     "benchmark",
     "benchmark_grid",
+    "generate_design_grid",
+    "generate_design_lhs",
+    "generate_design_random",
+    "generate_design_sobol",
     "lrn",
     "lrns",
     "msr",
     "msrs",
+    "p_dbl",
+    "p_fct",
+    "p_int",
+    "p_lgl",
+    "p_uty",
     "partition",
+    "ps",
     "resample",
     "rsmp",
     "rsmps",
@@ -90,7 +114,20 @@ _HOMES = {
     "experiment.grid": ("benchmark_grid",),
     "experiment.resample": ("resample",),
     "experiment.result": ("BenchmarkResult", "ResampleResult"),
-    "params": ("ParamSet",),
+    "params": (
+        "Design",
+        "ParamSet",
+        "generate_design_grid",
+        "generate_design_lhs",
+        "generate_design_random",
+        "generate_design_sobol",
+        "p_dbl",
+        "p_fct",
+        "p_int",
+        "p_lgl",
+        "p_uty",
+        "ps",
+    ),
     "study": ("Registry", "Submission"),
 }
 _HOME_OF = {name: f"batchml.{module}" for module, names in _HOMES.items() for name in names}
