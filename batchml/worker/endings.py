@@ -56,7 +56,7 @@ def _result(header: Mapping[str, Any], blobs: tuple[bytes, ...]) -> JobResult:
         completeness=header["completeness"],
         predictions=dict(zip(names, blobs, strict=False)),
         scores=tuple((int(row), None if value is None else float(value)) for row, value in header["scores"]),
-        n=header["n"],
+        n=header["n_rows"],
         n_missing=header["n_missing"],
         n_imputed=header["n_imputed"],
         model=blobs[len(names)] if header["model"] else None,

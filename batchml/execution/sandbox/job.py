@@ -83,13 +83,15 @@ class JobRunner:
     def run(self, key: str, iteration: int, ready: Callable[[], None]) -> tuple[dict[str, Any], list[bytes]]:
         """Run one iteration; return the report and its blobs. Raises nothing.
 
-        `ready` is called when everything of ours is loaded and user code comes next.
+        `ready` is called when something of ours was loaded and user code comes next.
         """
         try:
-            built = self._built.get(key) or self._build(key)
-        except BaseException as error:  # noqa: BLE001 - the user's own modules are imported here
+            built = self._built.get(key)
+            if built is None:
+                built = self._build(key)
+                ready()
+        except BaseException as error:
             return failure(error, "setup"), []
-        ready()
         return self._iterate(built, iteration)
 
     # -- building ------------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ class JobRunner:
             report, blobs = failure(failed.cause, failed.stage), []
             report["conditions"] = [condition.as_json() for condition in failed.conditions]
             report |= _timings(failed.timings)
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises ends this job, not the slot
+        except BaseException as error:
             report, blobs = failure(error, "job"), []
         report["threads"] = built.learner.threads
         report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
@@ -190,7 +192,7 @@ def _report(built: _Built, result: IterationResult) -> tuple[dict[str, Any], lis
         "predictions": list(result.predictions),
         "completeness": result.completeness,
         "scores": [[row, result.scores.get(measure.id)] for row, measure in built.measures],
-        "n": result.n,
+        "n_rows": result.n,
         "n_missing": result.n_missing,
         "n_imputed": result.n_imputed,
         "conditions": [condition.as_json() for condition in conditions],
@@ -208,7 +210,7 @@ def _pickled(model: Any, conditions: list[Condition]) -> bytes | None:
         return model.data
     try:
         return dumps(model)
-    except BaseException as error:  # noqa: BLE001 - user objects may raise anything while they are pickled
+    except BaseException as error:
         cause = TypeError(f"the model cannot be stored: {type(error).__name__}: {safe_str(error, 500)}")
         conditions.append(error_condition("train", cause))
         return None
@@ -232,7 +234,7 @@ def failure(error: BaseException, stage: str) -> dict[str, Any]:
     try:
         lines = traceback.format_exception(error)
         trace = clean("".join(lines), _TRACEBACK)
-    except BaseException:  # noqa: BLE001 - hostile objects in a traceback; the error itself counts
+    except BaseException:
         trace = None
     return {
         "ending": ending_of(error, stage),
