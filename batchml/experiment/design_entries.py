@@ -125,9 +125,12 @@ def _read_data(entry: Mapping[str, Any], source: str, where: str, folder: Path) 
     if source == "csv":
         return _read_csv(folder / str(take_text(entry, "csv", where)))
     if source == "openml":
-        from batchml.core import catalog
+        from batchml.data.openml import openml_table
 
-        return catalog.resolve_name("data.openml:fetch")(entry["openml"])
+        number = entry["openml"]
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise DesignError(f"{where}: openml is the number of a data set, not {number!r}")
+        return openml_table(number)
     raise DesignError(f"{where}: {source} is not read from design files yet; give parquet, csv, openml or key")
 
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from batchml.core.measure import Measure
     from batchml.experiment.design import Cell
 
-__all__ = ["check_cells", "measures_for"]
+__all__ = ["check_cells", "check_splits", "measures_for"]
+
+_SEEDLESS = frozenset({"custom", "custom_cv", "insample", "loo"})  # their splits are not drawn
 
 
 def check_cells(cells: Iterable[Cell]) -> None:
@@ -41,6 +43,24 @@ def check_cells(cells: Iterable[Cell]) -> None:
         pairs = "one more pair" if others == 1 else f"{others} more pairs"
         first.args = (f"{first} ({pairs} of task and learner cannot run either)",)
     raise first
+
+
+def check_splits(cells: Iterable[Cell], seed: int) -> None:
+    """Refuse resamplings whose splits a registry could not draw again, because they come from another seed.
+
+    Raises
+    ------
+    DesignError
+        Names the resampling and the remedy.
+    """
+    for cell in cells:
+        bound = cell.resampling
+        if bound.is_instantiated and bound.seed != seed and bound.key not in _SEEDLESS:
+            raise DesignError(
+                f"resampling '{bound.id}' was instantiated on task '{cell.task.id}' with the seed {bound.seed}, but a "
+                f"registry draws splits from the design's seed {seed}: give the design seed={bound.seed}, or pass the "
+                "resampling uninstantiated"
+            )
 
 
 def measures_for(cells: Iterable[Cell], measures: Iterable[Measure]) -> tuple[Measure, ...]:

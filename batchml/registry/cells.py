@@ -84,12 +84,13 @@ def survey(design: BenchmarkDesign, *, name: str | None, root_seed: int, trust: 
     ConfigError
         A learner cannot take its task, or an object cannot be written down.
     """
-    from batchml.experiment.preflight import check_cells, measures_for
+    from batchml.experiment.preflight import check_cells, check_splits, measures_for
 
     if not design.cells:
         raise DesignError("the design has no cells: it needs at least one task, one learner and one resampling")
     check_cells(design.cells)
     seed = root_seed if design.seed is None else design.seed
+    check_splits(design.cells, seed)
     scribe = _Scribe(design, trust)
     rows = tuple(scribe.row(cell, seed) for cell in design.cells)
     _refuse_twins(rows)

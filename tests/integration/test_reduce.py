@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from batchml.core.attempt import Ending, JobResult, Outcome
-from batchml.core.catalog import lrn, rsmp
+from batchml.core.catalog import lrn, rsmp, tsk
 from batchml.core.learner import Learner
 from batchml.core.measure import Measure
 from batchml.core.resampling import Resampling
 from batchml.core.seed import derive
 from batchml.core.task import Task
 from batchml.data.artifacts import open_table
-from batchml.errors import ConfigError, IncompleteError, UnknownKeyError
+from batchml.errors import ConfigError, DesignError, IncompleteError, UnknownKeyError
 from batchml.execution.iteration import IterationFailed, run
 from batchml.experiment.benchmark import benchmark
 from batchml.experiment.grid import benchmark_grid
@@ -216,6 +216,17 @@ def test_a_benchmark_is_its_current_design(store):
     assert list(reduce(store).tasks["id"]) == ["iris", "wine"]
     with pytest.raises(UnknownKeyError, match=r"no benchmark is called 'stdy' \(did you mean 'study'\?\)"):
         reduce(store, benchmark="stdy")
+
+
+def test_splits_of_another_seed_are_refused_by_a_registry(store):
+    task = tsk("iris")
+    bound = rsmp("cv", folds=3).instantiate(task, seed=5)
+    add(store, benchmark_grid(task, "classif.tree", bound), "study")
+    work(store)
+    here = benchmark(benchmark_grid(task, "classif.tree", bound))
+    pd.testing.assert_frame_equal(here.score(), reduce(store).score(), check_exact=True)
+    with pytest.raises(DesignError, match=r"with the seed 5.*design's seed 6"):
+        add(store, benchmark_grid(task, "classif.tree", bound, seed=6), "study")
 
 
 def test_an_empty_registry_reduces_to_nothing(store):
