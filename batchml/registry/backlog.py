@@ -6,8 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, update
 
+from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, utc_now
 from batchml.registry.processes import Process, is_gone
 from batchml.registry.tables import benchmark, benchmark_experiment, job, resource, submission, worker
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["Backlog", "modules_of_waiting", "orphaned", "read_backlog", "submission_jobs"]
+__all__ = ["Backlog", "adopt", "class_waits", "modules_of_waiting", "orphaned", "read_backlog", "submission_jobs"]
 
 _STARTING_S = 30.0
 """A submission younger than this may have workers that have not said hello yet."""
@@ -134,16 +135,27 @@ def submission_jobs(store: Store, submission_id: int, states: Sequence[str]) -> 
         return list(connection.execute(found, {"which": submission_id}).scalars())
 
 
-def modules_of_waiting(store: Store) -> dict[str, list[str]]:
-    """Return the users' own modules by benchmark, of benchmarks with jobs that wait for workers."""
-    waiting: Any = (
+def class_waits(store: Store, submission_id: int) -> bool:
+    """Return whether jobs of a submission's resource class, which its workers serve, are queued or running."""
+    resource_id = select(submission.c.resource_id).where(submission.c.id == bindparam("which")).scalar_subquery()
+    some = select(job.c.id).where(job.c.state.in_(("queued", "running")), job.c.resource_id == resource_id).limit(1)
+    with store.read() as connection:
+        return connection.execute(some, {"which": submission_id}).first() is not None
+
+
+def modules_of_waiting(store: Store, state: str, jobs: Sequence[int] | None = None) -> dict[str, list[str]]:
+    """Return the users' own modules by benchmark, of benchmarks with jobs in a state (among `jobs`, if given)."""
+    waiting: Select[Any] = (
         select(literal_column("1"))
         .select_from(benchmark_experiment.join(job, job.c.experiment_id == benchmark_experiment.c.experiment_id))
-        .where(benchmark_experiment.c.benchmark_id == benchmark.c.id, job.c.state == "queued")
+        .where(benchmark_experiment.c.benchmark_id == benchmark.c.id, job.c.state == state)
     )
+    if jobs is not None:
+        waiting = waiting.where(among(job.c.id))
     found = select(benchmark.c.name, benchmark.c.modules).where(waiting.exists()).order_by(benchmark.c.id)
     with store.read() as connection:
-        return {row.name: row.modules for row in connection.execute(found) if row.modules}
+        rows = connection.execute(found, {} if jobs is None else {"ids": list(jobs)})
+        return {row.name: row.modules for row in rows if row.modules}
 
 
 def orphaned(store: Store) -> list[Any]:
@@ -164,3 +176,20 @@ def orphaned(store: Store) -> list[Any]:
             .order_by(submission.c.id)
         )
         return list(connection.execute(query, {"ids": list(classes)}))
+
+
+def adopt(store: Store, old: int, new: int) -> int:
+    """Give the queued jobs of one submission's resource class to another submission and its class; return how many."""
+    classes = select(submission.c.id, submission.c.resource_id).where(among(submission.c.id))
+    with store.read() as connection:
+        resource_of = {row.id: row.resource_id for row in connection.execute(classes, {"ids": [old, new]})}
+        queued = (
+            select(job.c.id).where(job.c.state == "queued", job.c.resource_id == resource_of[old]).order_by(job.c.id)
+        )
+        ids = list(connection.execute(queued).scalars())
+    move = (
+        update(job)
+        .where(among(job.c.id), job.c.state == "queued")
+        .values(submission_id=new, resource_id=resource_of[new])
+    )
+    return sum(chunked(store, ids, lambda connection, part: connection.execute(move, {"ids": list(part)}).rowcount))

@@ -26,7 +26,7 @@ class Estimate:
     Attributes
     ----------
     jobs_left
-        Jobs that are defined, queued or running.
+        Jobs that are (defined,) queued or running.
     work_s
         Seconds that they will take one after another, None if nothing has been measured yet.
     slots
@@ -45,7 +45,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(store: Store, slots: int | None = None) -> Estimate:
+def estimate(store: Store, slots: int | None = None, *, submitted: bool = False) -> Estimate:
     """Return how long the rest will take.
 
     An iteration is expected to take what those of its cell took on average; without one those of its learner, of its
@@ -55,9 +55,11 @@ def estimate(store: Store, slots: int | None = None) -> Estimate:
     ----------
     slots
         Iterations at once; None for those of the workers alive, or 1.
+    submitted
+        Leave out jobs that are only defined.
     """
     with store.read() as connection:
-        left = _left(connection)
+        left = _left(connection, ("queued", "running") if submitted else ("defined", "queued", "running"))
         measured = _measured(connection)
     at_once = slots or read_backlog(store).slots or 1
     work = _work(left, measured)
@@ -65,7 +67,7 @@ def estimate(store: Store, slots: int | None = None) -> Estimate:
     return Estimate(jobs_left=number, work_s=work, slots=at_once, remaining_s=None if work is None else work / at_once)
 
 
-def _left(connection: Connection) -> list[Any]:
+def _left(connection: Connection, states: tuple[str, ...]) -> list[Any]:
     member = select(benchmark_experiment.c.experiment_id).where(
         benchmark_experiment.c.experiment_id == job.c.experiment_id,
         job.c.iteration < benchmark_experiment.c.n_iterations,
@@ -73,7 +75,7 @@ def _left(connection: Connection) -> list[Any]:
     query = (
         select(experiment.c.id, experiment.c.task_id, experiment.c.model_id, func.count().label("number"))
         .join_from(job, experiment)
-        .where(job.c.state.in_(("defined", "queued", "running")), member.exists())
+        .where(job.c.state.in_(states), member.exists())
         .group_by(experiment.c.id, experiment.c.task_id, experiment.c.model_id)
     )
     return list(connection.execute(query))

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, select
 
 from batchml.core.attempt import Experiment
+from batchml.errors import UnknownKeyError
 from batchml.registry.dialects import among
 from batchml.registry.specs import spec_bodies
-from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment
+from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batchml.registry.store import Store
 
-__all__ = ["cached_experiments", "load_experiments"]
+__all__ = ["cached_experiments", "load_experiments", "read_job"]
 
 
 def load_experiments(connection: Connection, ids: Iterable[int]) -> dict[int, Experiment]:
@@ -79,3 +80,18 @@ def cached_experiments(
     if missing:
         held.update(load_experiments(connection, missing))
     return {key: held[key] for key in wanted}
+
+
+def read_job(store: Store, job_id: int) -> tuple[Experiment, int]:
+    """Return the experiment and the iteration of a job.
+
+    Raises
+    ------
+    UnknownKeyError
+        There is no such job.
+    """
+    with store.read() as connection:
+        row = connection.execute(select(job.c.experiment_id, job.c.iteration).where(job.c.id == job_id)).one_or_none()
+        if row is None:
+            raise UnknownKeyError(f"there is no job {job_id} in {store.place}; `batchml jobs` lists them")
+        return load_experiments(connection, [row.experiment_id])[row.experiment_id], row.iteration

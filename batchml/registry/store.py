@@ -86,17 +86,9 @@ class Store:
         """
         place = parse_url(url, mountinfo)
         row = {"uuid": uuid.uuid4().hex, "root_seed": _checked_seed(seed), "artifacts": _artifact_place(artifacts)}
-        made = _prepare_file(place)
-        engine = connect(place, "create")
-        try:
-            _create(place, engine, row)
-        except BaseException:
-            engine.dispose()
-            if made and place.path is not None:
-                for ending in ("", "-wal", "-shm", "-journal", ".lock", ".turn"):
-                    place.path.with_name(place.path.name + ending).unlink(missing_ok=True)
-            raise
-        return cls(place, engine, readonly=False)
+        _prepare_file(place)
+        _create(place, row)
+        return cls(place, connect(place, "write"), readonly=False)
 
     @classmethod
     def open(cls, url: str, readonly: bool = False, *, mountinfo: str | None = None) -> Self:  # noqa: FBT001, FBT002 - as in API.md
@@ -119,10 +111,9 @@ class Store:
             _check_writable(place.path, readonly=readonly)
             if place.shared:
                 claim_host(place.path)
+        _look(place)
         engine = connect(place, "read" if readonly else "write")
         try:
-            with translated(place), engine.connect() as connection:
-                check_schema(connection, str(place))
             return cls(place, engine, readonly=readonly)
         except BaseException:
             engine.dispose()
@@ -263,37 +254,67 @@ def _check_writable(path: Path, *, readonly: bool) -> None:
         )
 
 
-def _prepare_file(place: Place) -> bool:
-    """Make the file, so that nobody else can; False if it was there, empty, or there is no file."""
+def _look(place: Place) -> None:
+    """Raise unless this code can work with what is there; another program's file is not even given a journal."""
+    engine = connect(place, "read")
+    try:
+        with translated(place), engine.connect() as connection:
+            check_schema(connection, str(place))
+    finally:
+        engine.dispose()
+
+
+def _prepare_file(place: Place) -> None:
+    """Make the file if it is not there."""
     if place.path is None:
-        return False
+        return
     path = place.path
     try:
-        with path.open("xb"):
-            made = True
-    except FileExistsError:
-        if path.is_dir():
-            raise NotARegistryError(f"{path} is a folder; name a file in it for the registry") from None
-        if path.stat().st_size > 0:
-            check_file(path)
-        made = False
+        path.touch()
     except FileNotFoundError:
         raise RegistryError(f"the folder {path.parent} does not exist; make it first") from None
     except OSError as error:
+        if path.is_dir():
+            raise NotARegistryError(f"{path} is a folder; name a file in it for the registry") from None
         raise ReadOnlyError(f"cannot create {path}: {error.strerror}; choose a folder that may be written to") from None
+    if path.is_dir():
+        raise NotARegistryError(f"{path} is a folder; name a file in it for the registry")
     if place.shared:
         claim_host(path)
-    return made
 
 
-def _create(place: Place, engine: Engine, row: dict[str, Any]) -> None:
+def _create(place: Place, row: dict[str, Any]) -> None:
     lock = contextlib.nullcontext() if place.path is None else FairLock(place.path).held()
-    with translated(place), lock, engine.connect() as reader:
-        connection = writing(reader)
-        with connection.begin():
-            if inspect(connection).get_table_names():
-                if inspect(connection).has_table(tables.registry.name):
-                    raise RegistryError(f"there is a registry at {place} already; open it, or choose another name")
-                raise NotARegistryError(f"{place} holds other tables; a registry needs a database of its own")
-            create_schema(connection)
-            connection.execute(tables.registry.insert().values(id=1, **row))
+    with translated(place), lock:
+        if place.path is None or place.path.stat().st_size > 0:
+            _refuse_content(place)
+        engine = connect(place, "create")
+        try:
+            with engine.connect() as reader:
+                connection = writing(reader)
+                with connection.begin():
+                    create_schema(connection)
+                    connection.execute(tables.registry.insert().values(id=1, **row))
+        except BaseException:
+            engine.dispose()
+            # The file was empty, and whoever else wants to create it waits for the lock.
+            if place.path is not None:
+                for ending in ("", "-wal", "-shm", "-journal", ".lock", ".turn", ".owner"):
+                    place.path.with_name(place.path.name + ending).unlink(missing_ok=True)
+            raise
+        engine.dispose()
+
+
+def _refuse_content(place: Place) -> None:
+    """Raise if the database holds anything."""
+    if place.path is not None:
+        check_file(place.path)
+    engine = connect(place, "read")
+    try:
+        with engine.connect() as connection:
+            if inspect(connection).has_table(tables.registry.name):
+                raise RegistryError(f"there is a registry at {place} already; open it, or choose another name")
+            if inspect(connection).get_table_names() or place.path is not None:
+                raise NotARegistryError(f"{place} holds something else; a registry needs a database of its own")
+    finally:
+        engine.dispose()
