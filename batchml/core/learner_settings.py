@@ -138,6 +138,13 @@ class LearnerSettings:
         other.threads = threads
         return other
 
+    def alone(self) -> Self:
+        """Return an untrained copy for one stage elsewhere: without fallback and `when`, which need not travel."""
+        other = self.clone()
+        other._fallback = None  # noqa: SLF001 - of this class
+        other.when = None
+        return other
+
     def clone(self) -> Self:
         """Return an untrained copy with the same parameters and settings."""
         other = copy.copy(self)

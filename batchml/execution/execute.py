@@ -99,8 +99,7 @@ def run_stage(
             from batchml.core.catalog import resolve_name
 
             partner = resolve_name("execution.sandbox:session_partner")()
-        # Without what it learned before: the model travels by itself.
-        return partner.run(replace(call, learner=call.learner.clone()), timeout)
+        return partner.run(replace(call, learner=call.learner.alone()), timeout)
     captured = method == "capture"
     return execute(call, timeout=timeout, record=record or captured, output=captured, interrupts=record)
 

@@ -165,21 +165,20 @@ class LearnerSklearn(Learner):
         return self._template(task).load()
 
     def _template(self, task: Task) -> Template:
+        # The token is another one as soon as the task was changed.
+        token = task._cached("version", object)  # noqa: SLF001
         prob = self.predict_type == "prob" and self._calibrated
-        state = (
-            self.preprocess,
-            self.threads,
-            prob,
-            {name: id(value) for name, value in self.param_set.values.items()},
-        )
-        if not self._kept or self._kept[0] is not task or self._kept[1] != state:
+        values = {name: id(value) for name, value in self.param_set.values.items()}
+        state = (token, self.preprocess, self.threads, prob, values)
+        if not self._kept or self._kept[0] != state:
             estimator = self.estimator
             limit_threads(estimator, self.threads)
             if self.preprocess == "auto":
                 estimator = preprocessing.prepared(estimator, task)
             names = not task.is_numeric or preprocessing.wants_names(estimator)
-            self._kept = (task, state, Template(estimator, names=names, where=self.id))
-        template: Template = self._kept[2]
+            # The values are kept, so that their ids stay theirs.
+            self._kept = (state, Template(estimator, names=names), dict(self.param_set.values))
+        template: Template = self._kept[1]
         return template
 
     def _check(self, task: Task) -> None:

@@ -456,3 +456,20 @@ def test_own_learners_need_two_hooks(iris):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         learner.fallback = "classif.featureless"
+
+
+def test_a_task_that_was_changed_is_prepared_anew(penguins):
+    task = penguins.clone()
+    learner = lrn("classif.log_reg").train(task, seed=1)
+    assert "columns" in learner.model.named_steps
+    task.select(["bill_length_mm", "year"])
+    assert "columns" not in learner.train(task, seed=1).model.named_steps
+
+
+def test_lambdas_train_in_a_session_but_have_no_spec(iris):
+    from sklearn.preprocessing import FunctionTransformer
+
+    learner = as_learner(make_pipeline(FunctionTransformer(lambda X: X), DecisionTreeClassifier()))
+    assert learner.train(iris, seed=1).predict(iris).n_missing == 0
+    with pytest.raises(SpecError, match="func"):
+        learner.model_spec()

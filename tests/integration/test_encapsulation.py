@@ -1,0 +1,160 @@
+"""Stages in a process of their own, limits that really pass: the worst of the debug learner."""
+
+import logging
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from batchml.core.catalog import lrn, tsk
+from batchml.errors import ConfigError, LearnerError, ProcessDiedError, StageTimeoutError
+from batchml.execution import iteration
+from batchml.execution.limits import thread_limit, time_limit
+
+
+class Halves:
+    def __init__(self, task):
+        self._rows = task.row_ids
+
+    def train_set(self, iteration):
+        return self._rows[::2]
+
+    def test_set(self, iteration):
+        return self._rows[1::2]
+
+
+@pytest.fixture(scope="module")
+def penguins():
+    return tsk("penguins")
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    caplog.set_level(logging.CRITICAL, logger="batchml.learner")
+
+
+def swallow():
+    """A learner's sleep that ignores whatever tells it to stop politely."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            time.sleep(30)
+        except Exception:  # noqa: BLE001
+            continue
+    return 0
+
+
+@pytest.mark.parametrize("stage", ["train", "predict"])
+def test_a_segmentation_fault_is_survived_and_the_fallback_stands_in(penguins, stage):
+    learner = lrn("classif.debug", **{f"segfault_{stage}": 1}, encapsulate="process")
+    learner.fallback = "classif.featureless"
+    prediction = learner.train(penguins, seed=1).predict(penguins)
+    assert learner.errors == [f"process exited with status -{signal.SIGSEGV.value}"]
+    assert set(prediction.response) == {"Adelie"}
+    learner.when = lambda condition, stage: condition.kind != "died"
+    with pytest.raises(ProcessDiedError, match="exited with status -11"):
+        learner.train(penguins, seed=1).predict(penguins)
+
+
+def test_conditions_come_back_from_the_process_in_order(penguins):
+    learner = lrn("classif.debug", message_train=1, warning_train=1, error_train=1, encapsulate="process")
+    learner.train(penguins, seed=1)
+    messages = [f"{word} from classif.debug->train()" for word in ("Message", "Warning", "Error")]
+    assert list(learner.log["message"]) == messages
+    assert list(learner.log["level"]) == ["output", "warning", "error"]
+    assert "_happen" in learner.state.log[-1].traceback
+    with pytest.raises(ConfigError, match="Configuration error"):
+        lrn("classif.debug", config_error=True, encapsulate="process").train(penguins)
+
+
+@pytest.mark.parametrize("method", ["none", "capture", "process"])
+def test_a_stage_that_takes_too_long_is_stopped(penguins, method):
+    learner = lrn("classif.debug", sleep_train=60, encapsulate=method, timeout={"train": 0.3})
+    start = time.monotonic()
+    if method == "none":
+        with pytest.raises(StageTimeoutError, match="reached elapsed time limit"):
+            learner.train(penguins)
+    else:
+        assert learner.train(penguins).errors == ["reached elapsed time limit"]
+        assert learner.state.log[-1].kind == "timeout"
+    assert time.monotonic() - start < 10
+
+
+def test_random_results_are_the_same_under_every_encapsulation(penguins):
+    said = set()
+    for method in ("none", "capture", "process"):
+        learner = lrn("classif.debug", predict_type="prob", encapsulate=method)
+        result = iteration.run(penguins, learner, Halves(penguins), 0, job_seed=7, store_model=True)
+        said.add((result.predictions["test"].to_arrow(), result.model.random_number))
+        forest = lrn("classif.random_forest", n_estimators=4, predict_type="prob", encapsulate=method)
+        said.add(iteration.run(penguins, forest, Halves(penguins), 0, job_seed=7).predictions["test"].to_arrow())
+    assert len(said) == 2
+
+
+def test_models_come_back_from_the_process_and_predict_here(penguins):
+    learner = lrn("classif.tree", encapsulate={"train": "process"}).train(penguins, seed=1)
+    here = learner.predict(penguins)
+    learner.encapsulate = "process"
+    assert (learner.predict(penguins).response == here.response).all()
+
+
+def test_in_another_thread_a_limit_is_noticed_afterwards(penguins):
+    learner = lrn("classif.debug", sleep_train=0.2, encapsulate="capture", timeout={"train": 0.1})
+    thread = threading.Thread(target=learner.train, args=(penguins,))
+    thread.start()
+    thread.join()
+    assert learner.errors == ["reached elapsed time limit"]
+
+
+def test_code_that_swallows_exceptions_is_stopped_too(penguins):
+    learner = lrn("classif.debug", sleep_train=swallow, encapsulate="capture", timeout={"train": 0.1})
+    start = time.monotonic()
+    assert learner.train(penguins).errors == ["reached elapsed time limit"]
+    assert time.monotonic() - start < 10
+
+
+def test_an_outer_alarm_still_rings_after_an_inner_limit():
+    def ring(signum, frame):
+        raise KeyError("outer")
+
+    before, armed = signal.signal(signal.SIGALRM, ring), signal.getitimer(signal.ITIMER_REAL)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(StageTimeoutError), time_limit(0.05):
+            time.sleep(5)
+        with pytest.raises(KeyError, match="outer"):
+            time.sleep(5)
+        assert signal.getsignal(signal.SIGALRM) is ring
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *armed)
+
+
+def test_a_limit_that_is_not_reached_leaves_nothing_behind():
+    handler = signal.getsignal(signal.SIGALRM)
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    with time_limit(5000):
+        pass
+    assert signal.getitimer(signal.ITIMER_REAL)[0] <= left
+    assert signal.getsignal(signal.SIGALRM) == handler
+
+
+def test_numerical_libraries_use_the_threads_they_are_given():
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with thread_limit(1):
+        assert {pool["num_threads"] for pool in threadpool_info()} <= {1}
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+def test_a_job_without_a_fallback_ends_without_a_prediction(penguins):
+    learner = lrn("classif.debug", segfault_predict=1, encapsulate="process")
+    result = iteration.run(penguins, learner, Halves(penguins), 0, job_seed=7)
+    assert result.completeness == "none"
+    assert [c.kind for c in result.conditions] == ["died"]
+    with pytest.raises(LearnerError):
+        iteration.run(penguins, lrn("classif.debug", error_train=1), Halves(penguins), 0, job_seed=7)
