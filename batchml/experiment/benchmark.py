@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from batchml.core.seed import draw_root
 from batchml.errors import DesignError
+from batchml.experiment.design import BenchmarkDesign
 from batchml.experiment.preflight import check_cells, measures_for
 from batchml.experiment.result import BenchmarkResult
 from batchml.experiment.run import run_cells
-
-if TYPE_CHECKING:
-    from batchml.experiment.design import BenchmarkDesign
 
 __all__ = ["benchmark"]
 
@@ -29,6 +25,8 @@ def benchmark(design: BenchmarkDesign) -> BenchmarkResult:
     Exception
         What escaped from a learner that is not encapsulated, with a note naming task, learner and iteration.
     """
+    if not isinstance(design, BenchmarkDesign):
+        raise DesignError(f"benchmark() takes a design, not {type(design).__name__}: make one with benchmark_grid()")
     if not design.cells:
         raise DesignError("the design has no cells: there is nothing to run")
     check_cells(design.cells)

@@ -71,6 +71,11 @@ def _from_python(file: Path) -> BenchmarkDesign:
         sys.path.append(folder)
     design = _call(file, name)
     own = _own_modules(design, name, folder)
+    if name != file.stem and name in own:
+        raise DesignError(
+            f"{file.name}: workers cannot import classes from a module called '{file.stem}': rename the file, or move "
+            "them to a module of their own beside it"
+        )
     return dataclasses.replace(
         design,
         name=design.name if design.name is not None else file.stem,

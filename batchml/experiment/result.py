@@ -89,8 +89,8 @@ class ResampleResult(_Result):
         models = [self._table.model(int(row)) for row in np.flatnonzero(self._table.done)]
         if any(model is None for model in models):
             raise ConfigError(
-                f"the models of learner '{self.learner.id}' on task '{self.task.id}' were not kept: "
-                "run it with store_models=True"
+                f"the models of learner '{self.learner.id}' on task '{self.task.id}' are not at hand: resample and "
+                "benchmark keep them with store_models=True; those in a registry are not opened when reducing"
             )
         return models
 

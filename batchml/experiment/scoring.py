@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batchml.core.measure import Measure
-    from batchml.core.prediction import Prediction
+    from batchml.core.task import Task
     from batchml.experiment.table import ResultTable
 
 __all__ = ["aggregate_frame", "chosen_measures", "measure_key", "score_frame", "score_values"]
@@ -46,20 +47,61 @@ def score_values(table: ResultTable, measures: Sequence[Measure]) -> dict[str, N
     Scores that were stored are taken as they are; predictions are read only for the others, once for all of them.
     """
     values = {}
-    missing = []
+    lacking: dict[str, NDArray[np.bool_]] = {}
     for measure in measures:
-        stored = table.scores.get(measure_key(measure))
+        key = measure_key(measure)
+        stored = table.scores.get(key)
+        unknown = table.unscored.get(key)
         if stored is None:
-            missing.append(measure)
             stored = np.full(len(table.jobs), np.nan)
+            unknown = table.answered
         values[measure.id] = stored
-    rows = np.flatnonzero(table.done)
-    if missing and len(rows):
-        sets = _sets(missing)
-        for row, predictions in zip(rows, table.predictions(rows, sets), strict=True):
-            for measure in missing:
-                values[measure.id][row] = _score(table, int(row), measure, predictions)
+        if unknown is not None and (unknown & table.answered).any():
+            values[measure.id] = stored.copy()
+            lacking[measure.id] = unknown & table.answered
+    if lacking:
+        _fill_in(table, [measure for measure in measures if measure.id in lacking], values, lacking)
     return values
+
+
+def _fill_in(
+    table: ResultTable,
+    measures: Sequence[Measure],
+    values: Mapping[str, NDArray[np.float64]],
+    lacking: Mapping[str, NDArray[np.bool_]],
+) -> None:
+    """Score predictions where values are lacking; predictions are read once for all measures."""
+    rows = np.flatnonzero(np.logical_or.reduce([lacking[measure.id] for measure in measures]))
+    cells, train, predict = (table.jobs[name].to_numpy() for name in ("cell", "fit_s", "predict_s"))
+    tasks: dict[int, Task] = {}
+    ask_model = any(measure.facts.needs == "learner" for measure in measures)
+    failures: dict[str, list[Exception]] = defaultdict(list)
+    for row, predictions in zip(rows.tolist(), table.predictions(rows, _sets(measures)), strict=True):
+        if not predictions:
+            continue
+        cell = int(cells[row])
+        if cell not in tasks:
+            tasks[cell] = table.objects(cell).task
+        about: dict[str, Any] = {
+            "timings": {"train": float(train[row]), "predict": float(predict[row])},
+            "learner": table.model(row) if ask_model else None,
+            "task": tasks[cell],
+        }
+        for measure in measures:
+            if lacking[measure.id][row]:
+                try:
+                    values[measure.id][row] = measure.score(predictions, **about)
+                except ConfigError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a measure of the user's own; other columns remain
+                    failures[measure.id].append(error)
+    for name, errors in failures.items():
+        last = errors[-1]
+        warnings.warn(
+            f"measure '{name}' failed in {len(errors)} iterations, which are nan: {type(last).__name__}: {last}",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def score_frame(table: ResultTable, measures: Sequence[Measure], *, predictions: bool = False) -> pd.DataFrame:
@@ -156,15 +198,6 @@ def _is_macro(measure: Measure) -> bool:
     return measure.average == "macro" and measure.aggregator is None
 
 
-def _score(table: ResultTable, row: int, measure: Measure, predictions: Mapping[str, Prediction]) -> float:
-    job = table.jobs.iloc[row]
-    cell = table.objects(int(job["cell"]))
-    if not predictions:
-        return float("nan")
-    timings = {"train": float(job["fit_s"]), "predict": float(job["predict_s"])}
-    return measure.score(predictions, timings=timings, learner=table.model(row), task=cell.task)
-
-
 def _macro(
     values: NDArray[np.float64], cell: NDArray[np.int64], count: int, statistics: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
@@ -194,11 +227,13 @@ def _macro(
 def _by_cell(table: ResultTable, measure: Measure, statistics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the measure's own way of averaging for each cell."""
     scores = score_values(table, [measure])[measure.id]
-    answered, cell = table.answered, table.jobs["cell"].to_numpy()
+    answered, cell = np.flatnonzero(table.answered), table.jobs["cell"].to_numpy()
     found = _macro(scores[answered], cell[answered], len(table.cells), statistics)
     if "mean" in statistics:
+        answered = answered[np.argsort(cell[answered], kind="stable")]
+        ends = np.searchsorted(cell[answered], np.arange(len(table.cells) + 1))
         for number in range(len(table.cells)):
-            rows = np.flatnonzero((cell == number) & answered)
+            rows = answered[ends[number] : ends[number + 1]]
             found["mean"][number] = _average(table, measure, rows, scores[rows])
     return found
 

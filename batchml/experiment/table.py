@@ -46,6 +46,8 @@ class ResultTable:
         prediction is (``source``, ``key``). Only rows that are done have results.
     scores
         Digest of a measure's spec to its values, aligned with `jobs`; nan where there is none.
+    unscored
+        For some of these keys, the jobs whose value is not known: their predictions tell.
     sources
         Where objects and predictions are read.
     measures
@@ -56,6 +58,7 @@ class ResultTable:
     jobs: pd.DataFrame
     sources: tuple[PredictionSource, ...]
     scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    unscored: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     measures: tuple[Measure, ...] = ()
     seed: int | None = None
 
@@ -117,6 +120,7 @@ class ResultTable:
             cells=self.cells.iloc[cells].reset_index(drop=True),
             jobs=self.jobs.iloc[rows].assign(cell=renumbered[rows]).reset_index(drop=True),
             scores={name: values[rows] for name, values in self.scores.items()},
+            unscored={name: values[rows] for name, values in self.unscored.items()},
         )
 
     def where(self, keep: NDArray[np.bool_]) -> ResultTable:
@@ -126,6 +130,7 @@ class ResultTable:
             self,
             jobs=self.jobs.iloc[rows].reset_index(drop=True),
             scores={name: values[rows] for name, values in self.scores.items()},
+            unscored={name: values[rows] for name, values in self.unscored.items()},
         )
         return kept.select(np.unique(kept.jobs["cell"].to_numpy()).astype(np.intp))
 
@@ -156,16 +161,34 @@ def combine_tables(first: ResultTable, second: ResultTable) -> ResultTable:
     ranked = jobs[["cell", "iteration"]].assign(late=late).sort_values("late", kind="stable")
     best = ranked.drop_duplicates(["cell", "iteration"]).index
     rows = jobs.loc[best].sort_values(["cell", "iteration"], kind="stable").index.to_numpy()
-    shared = [name for name in first.scores if name in second.scores]
+    scores, unscored = _joined_scores(first, second)
     ids = {measure.id for measure in first.measures}
     return ResultTable(
         cells=joined_cells,
         jobs=jobs.iloc[rows].reset_index(drop=True),
         sources=first.sources + second.sources,
-        scores={name: np.concatenate([first.scores[name], second.scores[name]])[rows] for name in shared},
+        scores={name: values[rows] for name, values in scores.items()},
+        unscored={name: values[rows] for name, values in unscored.items()},
         measures=first.measures + tuple(measure for measure in second.measures if measure.id not in ids),
         seed=first.seed if first.seed == second.seed else None,
     )
+
+
+def _joined_scores(
+    first: ResultTable, second: ResultTable
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
+    """Return the values of both, and which are not known because only one of them has the measure."""
+    scores, unscored = {}, {}
+    for name in dict.fromkeys([*first.scores, *second.scores]):
+        parts = (first, second)
+        empty = [np.full(len(table.jobs), np.nan) for table in parts]
+        gaps = [np.full(len(table.jobs), name not in table.scores) for table in parts]
+        values = [table.scores.get(name, lacking) for table, lacking in zip(parts, empty, strict=True)]
+        known = [table.unscored.get(name, gap) for table, gap in zip(parts, gaps, strict=True)]
+        scores[name] = np.concatenate(values)
+        if any(gap.any() for gap in known):
+            unscored[name] = np.concatenate(known)
+    return scores, unscored
 
 
 def _merge_equal_cells(cells: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:

@@ -65,11 +65,13 @@ def reduce(
     _refuse_mixed_types(store, members)
     source = RegistrySource(store, members, frame, benchmarks, trust)
     measures = _measures(store, benchmarks, trust)
+    scores, unscored = _scores(store, benchmarks, frame, measures)
     table = ResultTable(
         cells=cells,
         jobs=frame[list(JOB_COLUMNS)],
         sources=(source,),
-        scores=_scores(store, benchmarks, frame, measures),
+        scores=scores,
+        unscored=unscored,
         measures=tuple(measure for _, measure in measures),
         seed=_one_seed(members),
     )
@@ -112,12 +114,12 @@ def _job_frame(store: Store, benchmarks: Sequence[int], members: Sequence[Member
 
 def _scores(
     store: Store, benchmarks: Sequence[int], frame: pd.DataFrame, measures: Sequence[tuple[int, Measure]]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the stored values of those measures that every finished job has, aligned with the jobs."""
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
+    """Return the stored values of each measure, aligned with the jobs, and which finished jobs lack one."""
     ids = frame["job_id"].to_numpy()
     order = np.argsort(ids, kind="stable")
     done = (frame["state"] == "done").to_numpy()
-    found = {}
+    found, lacking = {}, {}
     for row, measure in measures:
         rows = reduction.read_scores(store, benchmarks, row)
         jobs = np.fromiter((job for job, _, _ in rows), dtype=np.int64, count=len(rows))
@@ -129,9 +131,11 @@ def _scores(
         has = np.zeros(len(ids), dtype=bool)
         column[order[at[known]]] = values[known]
         has[order[at[known]]] = True
-        if has[done].all():
-            found[measure_key(measure)] = column
-    return found
+        key = measure_key(measure)
+        found[key] = column
+        if (done & ~has).any():
+            lacking[key] = done & ~has
+    return found, lacking
 
 
 def _value(kind: str, value: float | None) -> float:

@@ -317,3 +317,8 @@ def test_a_python_file_does_not_take_the_name_of_another_module(write):
     assert load_design(path).name == "json"
     assert sys.modules["json"].__file__ != str(path)
     assert lrn("classif.tree").key == "classif.tree"
+
+
+def test_own_classes_need_a_file_that_workers_can_import(write):
+    with pytest.raises(DesignError, match="workers cannot import classes from a module called 'json': rename the file"):
+        load_design(write(PYTHON, "json.py"))

@@ -293,3 +293,37 @@ def test_a_folder_that_cannot_be_written_is_named(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         export(store, tmp_path / "file")
+
+
+def test_a_measure_that_was_added_later_is_scored_from_the_predictions(store):
+    add(store, benchmark_grid("iris", "classif.tree", rsmp("cv", folds=3), measures="classif.acc", seed=1), "study")
+    work(store)
+    more = benchmark_grid(
+        "iris", ["classif.tree", "classif.knn"], rsmp("cv", folds=3), measures=["classif.acc", "classif.bacc"], seed=1
+    )
+    add(store, more, "study")
+    work(store)
+    pd.testing.assert_frame_equal(reduce(store).score(), benchmark(more).score(), check_exact=True)
+    pd.testing.assert_frame_equal(
+        reduce(store).filter(learner="classif.knn").score(),
+        benchmark(more).filter(learner="classif.knn").score(),
+        check_exact=True,
+    )
+
+
+def test_an_encapsulated_failure_without_a_fallback_is_missing_but_done(store):
+    flaky = lrn("classif.debug", id="flaky", encapsulate="capture", **FLAKY)
+    cells = design([flaky], tasks=["iris", "wine"])
+    add(store, cells, "study")
+    work(store)
+    result = reduce(store)
+    here = benchmark(cells)
+    pd.testing.assert_frame_equal(quiet(here.score), quiet(result.score), check_exact=True)
+    columns = {"conditions": True, "stats": ["mean", "sd"]}
+    mine, other = quiet(here.aggregate, **columns), quiet(result.aggregate, **columns)
+    pd.testing.assert_frame_equal(mine, other, check_exact=True)
+    assert (mine["n_missing"] == mine["errors"]).all()
+    assert mine["n_missing"].sum() > 0
+    view = sql(store, "SELECT task, learner, n, n_missing, mean FROM aggregates WHERE measure = 'classif.acc'")
+    assert view["n_missing"].tolist() == mine["n_missing"].tolist()
+    assert np.array_equal(view["mean"].to_numpy(dtype=float), mine["classif.acc"], equal_nan=True)

@@ -278,3 +278,17 @@ def test_captured_learners_are_refused_in_threads():
     with joblib.parallel_config(backend="threading", n_jobs=2), pytest.raises(ConfigError, match="cannot tell threads"):
         benchmark(design)
     assert benchmark(design).iters == 3
+
+
+def fails_on_wine(truth, response):
+    if len(set(truth)) and "class_0" in set(truth):
+        raise ZeroDivisionError("no such wine")
+    return float((truth == response).mean())
+
+
+def test_a_measure_that_fails_is_nan_and_leaves_the_rest():
+    bmr = benchmark(small())
+    with pytest.warns(UserWarning, match=r"measure '.*fails_on_wine' failed in 6 iterations.*no such wine"):
+        table = bmr.aggregate(["classif.acc", fails_on_wine])
+    assert table.iloc[:, -1].isna().tolist() == [False, False, True, True]
+    assert table["classif.acc"].notna().all()
