@@ -150,5 +150,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("tre", ["tree", "knn"])
     " (did you mean 'tree'?)"
     """
-    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.5)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    by_lower = {str(one).lower(): str(one) for one in known}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
+    return f" (did you mean '{by_lower[close[0]]}'?)" if close else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,6 @@ class ColumnInfo:
     levels: tuple[Label, ...] | None = None
 
 
-@runtime_checkable
 class DataBackend(Protocol):
     """A table with row ids, read in parts.
 

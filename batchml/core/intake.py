@@ -8,7 +8,7 @@ from batchml.core.catalog import resolve_name
 from batchml.core.roles import as_names, known_columns
 from batchml.core.soundness import check
 from batchml.core.task_types import Task, TaskClassif, TaskRegr
-from batchml.errors import ConfigError
+from batchml.errors import ConfigError, DataError, UnknownKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,7 +138,10 @@ def _intake(
     primary_key: str | None,
 ) -> tuple[DataBackend, dict[str, list[str]]]:
     where = f"task {id or target!r}"
-    backend = resolve_name("data.sources:as_data_backend")(data, primary_key, text=as_names(text))
+    try:
+        backend = resolve_name("data.sources:as_data_backend")(data, primary_key, text=as_names(text))
+    except (DataError, UnknownKeyError) as problem:
+        raise type(problem)(f"{where}: {problem}") from problem
     known_columns([target], backend.columns, where=f"{where}: the table")
     known_columns([*as_names(group), *as_names(weights), *strata, *as_names(drop)], backend.columns, where=where)
     roles = {"group": as_names(group), "weight": as_names(weights), "stratum": strata}

@@ -9,7 +9,7 @@ from typing import Any
 from batchml.core.catalog import resolve_name
 from batchml.core.measure_base import Measure
 from batchml.core.measure_facts import Facts
-from batchml.errors import ConfigError, nearest
+from batchml.errors import ConfigError, DesignError, nearest
 
 __all__ = ["Facts", "Measure", "as_measure", "as_measures", "default_measures"]
 
@@ -55,7 +55,7 @@ def as_measures(obj: Any, task_type: str | None = None) -> list[Measure]:
     ids = [one.id for one in found]
     if len(set(ids)) < len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
-        raise ConfigError(f"two measures are called {twice!r}: give one of them another id")
+        raise DesignError(f"two measures are called {twice!r}: give one of them another id")
     return found
 
 

@@ -52,11 +52,8 @@ class PredictionClassif(Prediction):
     Examples
     --------
     >>> p = PredictionClassif(truth=["a", "b", "b"], response=["a", "b", "a"])
-    >>> p.confusion
-    truth     a  b
-    response
-    a         1  1
-    b         0  1
+    >>> p.confusion.to_numpy().tolist()
+    [[1, 1], [0, 1]]
     """
 
     task_type: ClassVar[str] = "classif"

@@ -144,7 +144,7 @@ def _factor(name: str, column: pa.ChunkedArray, *, text: bool) -> pa.Array:
         missing = (
             pc.or_(pc.is_null(levels), pc.is_nan(levels)) if pa.types.is_float64(levels.type) else levels.is_null()
         )
-        keep = np.flatnonzero(~missing.fill_null(value=True).to_numpy(zero_copy_only=False))
+        keep = np.flatnonzero(~missing.fill_null(True).to_numpy(zero_copy_only=False))
         codes = _recode(codes, keep, len(levels))
         levels = levels.take(pa.array(keep))
     return _dictionary(codes, levels, ordered=bool(kind.ordered))

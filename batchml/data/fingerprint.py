@@ -53,7 +53,7 @@ def _values(array: pa.Array, kind: str) -> list[Any]:
     if kind in {"categorical", "ordered"}:
         return [_plain(array.indices.fill_null(0))]
     if kind == "logical":
-        return [np.packbits(array.fill_null(value=False).to_numpy(zero_copy_only=False))]
+        return [np.packbits(array.fill_null(False).to_numpy(zero_copy_only=False))]
     if kind == "datetime":
         return _instants(array)
     if kind == "text":

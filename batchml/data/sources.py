@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from batchml.core.backend import DataBackend
 from batchml.data.frame import FrameBackend
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
+    from batchml.core.backend import DataBackend
     from collections.abc import Sequence
 
 __all__ = ["arrow_table", "as_data_backend"]
@@ -43,9 +44,15 @@ def as_data_backend(obj: Any, primary_key: str | None = None, *, text: Sequence[
     >>> as_data_backend({"x": [1, 2], "g": ["a", "b"]}).n_rows
     2
     """
-    if isinstance(obj, DataBackend):
-        return obj
+    if _is_backend(obj):
+        backend: DataBackend = obj
+        return backend
     return FrameBackend(arrow_table(obj), primary_key=primary_key, text=text)
+
+
+def _is_backend(obj: Any) -> bool:
+    """Look at the class: isinstance with a protocol computes all properties on Python 3.11, the digest too."""
+    return all(hasattr(type(obj), name) for name in ("data", "digest", "missings", "primary_key", "row_ids"))
 
 
 def arrow_table(obj: Any) -> pa.Table:
@@ -72,6 +79,14 @@ def arrow_table(obj: Any) -> pa.Table:
     raise DataError(f"{type(obj).__name__} is no table: give a pandas, polars or pyarrow table or Parquet paths")
 
 
+def _outside() -> int:
+    """Return the stack level of the first caller outside of batchml, for warnings that point at the user's line."""
+    frame, level = sys._getframe(1), 1  # noqa: SLF001
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "batchml":
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def _pandas() -> Any:
     import pandas as pd
 
@@ -86,7 +101,7 @@ def _from_pandas(frame: Any) -> pa.Table:
             "the index of the data frame is not 0..n-1 and is ignored: row ids are positions; "
             "use reset_index() and primary_key= to keep it",
             UserWarning,
-            stacklevel=2,
+            stacklevel=_outside(),
         )
     names = [str(name) for name in frame.columns]
     columns = [_pandas_column(name, frame.iloc[:, i]) for i, name in enumerate(names)]
@@ -111,8 +126,22 @@ def _from_polars(frame: Any) -> pa.Table:
     """Polars' Categorical numbers its strings in a pool of its own, so it becomes strings; an Enum keeps its order."""
     import polars as pl
 
-    plain = frame.with_columns(pl.col(pl.Categorical).cast(pl.String)) if frame.width else frame
-    return plain.to_arrow()
+    pooled = [name for name, kind in frame.schema.items() if kind.base_type() is pl.Categorical]
+    table = frame.with_columns(pl.col(pooled).cast(pl.String)).to_arrow() if pooled else frame.to_arrow()
+    for i, (name, kind) in enumerate(frame.schema.items()):
+        if kind.base_type() is pl.Enum:
+            levels = pa.dictionary(pa.int32(), pa.string(), ordered=False)
+            table = table.set_column(i, name, _plain_levels(table.column(name), levels))
+    return table
+
+
+def _plain_levels(column: pa.ChunkedArray, kind: pa.DictionaryType) -> pa.ChunkedArray:
+    """Take the order from levels: Arrow calls an Enum ordered, but its order means as much as a category's."""
+    parts = [
+        pa.DictionaryArray.from_arrays(chunk.indices.cast(kind.index_type), chunk.dictionary.cast(kind.value_type))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(parts, type=kind)
 
 
 def _read_parquet(paths: list[Path]) -> pa.Table:

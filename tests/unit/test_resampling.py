@@ -1,0 +1,367 @@
+"""Splits: sizes as in R, seeds from identity, drawn one repetition at a time."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import model_selection as skm
+
+import batchml as bm
+from batchml.core.resampling import Resampling, as_resampling
+from batchml.errors import ConfigError, DataError, UnknownKeyError
+
+FACTS = json.loads((Path(__file__).parent / "facts" / "resampling.json").read_text())
+CASES = {name: facts for name, facts in FACTS.items() if name != "about"}
+
+
+def task_of(n, **columns):
+    roles = {"stratify": "s", "group": "g"}
+    named = {word: name for word, name in roles.items() if name in columns}
+    return bm.as_task_regr({"x": np.arange(float(n)), "y": np.arange(float(n)), **columns}, "y", **named)
+
+
+def sets(bound):
+    return [(bound.train_set(i), bound.test_set(i)) for i in range(bound.iters)]
+
+
+def sizes(bound):
+    pairs = sets(bound)
+    return {
+        "iters": bound.iters,
+        "duplicated_ids": bool(any(len(set(a)) < len(a) for a, _ in pairs)),
+        "train_n": [len(a) for a, _ in pairs],
+        "test_n": [len(b) for _, b in pairs],
+    }
+
+
+def counts(bound, labels):
+    classes = sorted(set(labels))
+    labels = np.array(labels)
+
+    def count(rows):
+        found = Counter(labels[rows].tolist())
+        return {one: found[one] for one in classes}
+
+    return [{"train": count(a), "test": count(b)} for a, b in sets(bound)]
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def like_r(wanted):
+    return {name: listed(value) if name.endswith("_n") else value for name, value in wanted.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("holdout")])
+def test_a_holdout_rounds_half_to_even(name):
+    facts = CASES[name]
+    bound = bm.rsmp("holdout", ratio=facts["input"]["ratio"]).instantiate(task_of(facts["input"]["n"]), 1)
+    assert sizes(bound) == like_r(facts["output"])
+
+
+@pytest.mark.parametrize("name", ["cv_10_10", "cv_4_10", "cv_10_344", "repeated_cv", "insample"])
+def test_sizes_of_folds_are_those_of_r(name):
+    facts = CASES[name]
+    params = dict(facts["input"])
+    n = params.pop("n")
+    bound = bm.rsmp(name.split("_1")[0].split("_4")[0], **params).instantiate(task_of(n), 1)
+    assert sizes(bound) == like_r(facts["output"])
+
+
+def test_a_bootstrap_draws_as_many_rows_and_tests_on_the_rest():
+    facts = CASES["bootstrap"]
+    bound = bm.rsmp("bootstrap", repeats=3).instantiate(task_of(10), 1)
+    found = sizes(bound)
+    test_sizes = found.pop("test_n")
+    assert found == facts["output"]
+    for (train, test), n in zip(sets(bound), test_sizes, strict=True):
+        assert set(train) | set(test) == set(range(10))
+        assert len(set(train)) + n == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "params"),
+    [
+        ("strat_cv", "cv", {"folds": 3}),
+        ("strat_holdout", "holdout", {}),
+        ("strat_subsampling", "subsampling", {"ratio": 0.9, "repeats": 2}),
+    ],
+)
+def test_counts_by_stratum_are_those_of_r(name, key, params):
+    facts = CASES[name]
+    y = facts["input"]["y"]
+    bound = bm.rsmp(key, **params).instantiate(task_of(18, s=y), 1)
+    assert counts(bound, y) == facts["output"]
+
+
+@pytest.mark.parametrize("name", ["strat_cv_5", "strat_cv_4_rest"])
+def test_the_rest_of_every_stratum_goes_to_the_first_folds(name):
+    facts = CASES[name]
+    y = facts["input"]["y"]
+    bound = bm.rsmp("cv", folds=facts["input"]["folds"]).instantiate(task_of(18, s=y), 1)
+    wanted = facts["output"].get("sizes", facts["output"])
+    assert sizes(bound) == like_r(wanted)
+    if "counts" in facts["output"]:
+        assert counts(bound, y) == facts["output"]["counts"]
+
+
+def test_stratified_folds_of_penguins_are_those_of_r():
+    task = bm.tsk("penguins")
+    by_task = bm.rsmp("cv").instantiate(task.clone().set_col_roles("species", add_to="stratum"), 1)
+    by_parameter = bm.rsmp("cv", stratify=True).instantiate(task, 1)
+    assert counts(by_task, task.truth()) == CASES["strat_cv_penguins"]["output"]
+    assert counts(by_parameter, task.truth()) == CASES["strat_cv_penguins"]["output"]
+    assert sizes(by_parameter)["test_n"] == [36, 36, 35, 35, 34, 34, 34, 34, 33, 33]
+
+
+def test_a_stratified_bootstrap_keeps_the_counts():
+    facts = CASES["strat_bootstrap"]
+    y = facts["input"]["y"]
+    bound = bm.rsmp("bootstrap", repeats=2).instantiate(task_of(18, s=y), 1)
+    assert [one["train"] for one in counts(bound, y)] == facts["output"]
+
+
+def test_groups_stay_together_and_folds_are_even_in_groups():
+    g = CASES["group_cv"]["input"]["group"]
+    bound = bm.rsmp("cv", folds=3).instantiate(task_of(12, g=g), 1)
+    tested = [{g[row] for row in test} for _, test in sets(bound)]
+    assert [len(one) for one in tested] == [2, 2, 1]
+    assert set().union(*tested) == set(g)
+    for train, test in sets(bound):
+        assert not {g[row] for row in train} & {g[row] for row in test}
+
+
+def test_a_grouped_bootstrap_repeats_whole_groups():
+    g = np.array(CASES["group_cv"]["input"]["group"])
+    bound = bm.rsmp("bootstrap", repeats=5).instantiate(task_of(12, g=g), 1)
+    for train, _ in sets(bound):
+        drawn = Counter(train.tolist())
+        for group in set(g.tolist()):
+            assert len({drawn[row] for row in np.flatnonzero(g == group).tolist()}) == 1
+
+
+def test_leave_one_out_leaves_rows_or_groups_out():
+    assert sizes(bm.rsmp("loo").instantiate(task_of(4), 1))["test_n"] == [1, 1, 1, 1]
+    assert sizes(bm.rsmp("loo").instantiate(task_of(4, g=[7, 7, 9, 9]), 1))["test_n"] == [2, 2]
+    with pytest.raises(ConfigError, match="depends on the task"):
+        _ = bm.rsmp("loo").iters
+
+
+def test_partition_has_the_sizes_of_r():
+    found = bm.partition("penguins", 0.67, seed=1)
+    wanted = CASES["partition"]["output"]
+    assert {name: len(rows) for name, rows in found.items()} == {name: wanted[name] for name in ("train", "test")}
+
+
+def test_custom_sets_are_row_ids():
+    bound = bm.rsmp("custom", train_sets=[[5, 6], [1]], test_sets=[[1], [5, 5]]).instantiate(task_of(8), 1)
+    assert [b.tolist() for _, b in sets(bound)] == [[1], [5, 5]]
+    with pytest.raises(ConfigError, match="1 train_sets and 2 test_sets"):
+        bm.rsmp("custom", train_sets=[[1]], test_sets=[[1], [2]])
+    with pytest.raises(DataError, match="has no row 99 in use"):
+        bm.rsmp("custom", train_sets=[[99]], test_sets=[[1]]).instantiate(task_of(8), 1)
+
+
+def test_custom_folds_are_values_and_missing_rows_are_left_out():
+    by_list = bm.rsmp("custom_cv", folds=["b", "a", None, "b"]).instantiate(task_of(4), 1)
+    assert [(a.tolist(), b.tolist()) for a, b in sets(by_list)] == [([0, 3], [1]), ([1], [0, 3])]
+    by_column = bm.rsmp("custom_cv", col="f").instantiate(task_of(4, f=["b", "a", None, "b"]), 1)
+    assert [b.tolist() for _, b in sets(by_column)] == [[1], [0, 3]]
+    with pytest.raises(ConfigError, match="either col"):
+        bm.rsmp("custom_cv")
+
+
+def test_more_repeats_leave_the_others_as_they_are():
+    task = bm.tsk("iris")
+    for key in ("repeated_cv", "subsampling", "bootstrap"):
+        few, many = bm.rsmp(key, repeats=2), bm.rsmp(key, repeats=5)
+        assert few.family_digest == many.family_digest
+        assert few.digest != many.digest
+        few, many = few.instantiate(task, 7), many.instantiate(task, 7)
+        for i in range(few.iters):
+            assert few.train_set(i).tolist() == many.train_set(i).tolist()
+
+
+def test_splits_do_not_depend_on_the_order_of_asking():
+    task = bm.tsk("iris")
+    bound = bm.rsmp("repeated_cv", folds=3, repeats=3).instantiate(task, 7)
+    again = bm.rsmp("repeated_cv", folds=3, repeats=3).instantiate(task, 7)
+    forward = [bound.test_set(i).tolist() for i in range(9)]
+    assert [again.test_set(i).tolist() for i in reversed(range(9))][::-1] == forward
+    assert len({tuple(one) for one in forward}) == 9
+
+
+def test_splits_are_those_of_ever():
+    """Known values: they must never change, or stored studies fall apart."""
+    task = task_of(10)
+    assert bm.rsmp("cv", folds=3).instantiate(task, 1).test_set(0).tolist() == KNOWN["cv"]
+    assert bm.rsmp("holdout").instantiate(task, 1).test_set(0).tolist() == KNOWN["holdout"]
+    assert bm.rsmp("bootstrap").instantiate(task, 1).train_set(0).tolist() == KNOWN["bootstrap"]
+    strata = task_of(10, s=list("aaaaabbbbb"))
+    assert bm.rsmp("cv", folds=2).instantiate(strata, 1).test_set(0).tolist() == KNOWN["strata"]
+
+
+KNOWN = {
+    "cv": [2, 3, 5, 9],
+    "holdout": [2, 7, 8],
+    "bootstrap": [1, 1, 1, 1, 4, 7, 7, 7, 8, 9],
+    "strata": [0, 1, 4, 5, 6, 9],
+}
+
+
+def test_tasks_with_equal_rows_share_splits_and_others_are_refused():
+    table = {"x": [1.0, 2, 3, 4], "z": [2.0, 2, 3, 3], "y": list("abab")}
+    one, two = bm.as_task_classif(table, "y"), bm.as_task_regr(table, "z")
+    bound = bm.rsmp("cv", folds=2).instantiate(one, 3)
+    bound.check_bound(two)
+    assert bm.rsmp("cv", folds=2).instantiate(two, 3).test_set(0).tolist() == bound.test_set(0).tolist()
+    with pytest.raises(DataError, match="'cv' was instantiated on another task than 'iris'"):
+        bound.check_bound(bm.tsk("iris"))
+    with pytest.raises(DataError, match="'cv' was instantiated on another task"):
+        bound.check_bound(one.clone().filter([0, 1, 2]))
+
+
+def test_instantiate_binds_in_place_and_returns_a_copy_of_its_own():
+    resampling = bm.rsmp("cv", folds=2)
+    assert not resampling.is_instantiated
+    first = resampling.instantiate(task_of(4), 1)
+    resampling.instantiate(task_of(6), 1)
+    assert sorted([*first.test_set(0), *first.test_set(1)]) == [0, 1, 2, 3]
+    assert len(resampling.test_set(0)) == 3
+    assert not resampling.clone().is_instantiated
+
+
+def test_a_bound_resampling_survives_pickling():
+    bound = bm.rsmp("cv", folds=2, stratify=True).instantiate(bm.tsk("iris"), 1)
+    again = pickle.loads(pickle.dumps(bound))
+    assert again.test_set(1).tolist() == bound.test_set(1).tolist()
+
+
+SPLITTERS = [
+    skm.KFold(3),
+    skm.KFold(3, shuffle=True),
+    skm.StratifiedKFold(3, shuffle=True, random_state=5),
+    skm.RepeatedStratifiedKFold(n_splits=3, n_repeats=2),
+    skm.ShuffleSplit(3, test_size=0.2),
+    skm.StratifiedShuffleSplit(2),
+    skm.TimeSeriesSplit(3),
+    skm.LeaveOneOut(),
+    skm.PredefinedSplit(np.repeat([0, 1, -1], 50)),
+]
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS, ids=lambda one: type(one).__name__)
+def test_splitters_of_scikit_learn_work_as_they_are(splitter):
+    task = bm.tsk("iris")
+    bound = as_resampling(splitter).instantiate(task, 4)
+    again = Resampling.from_spec(json.loads(json.dumps(bound.spec()))).instantiate(task, 4)
+    assert bound.iters == splitter.get_n_splits(np.zeros(150), task.truth())
+    for i in (1, 0):  # going back draws anew
+        assert bound.train_set(i).tolist() == again.train_set(i).tolist()
+        assert not set(bound.train_set(i)) & set(bound.test_set(i))
+
+
+def test_a_random_state_is_filled_from_the_seed_and_an_integer_stays():
+    task = bm.tsk("iris")
+
+    def first(splitter, seed):
+        return as_resampling(splitter).instantiate(task, seed).test_set(0).tolist()
+
+    assert first(skm.KFold(3, shuffle=True), 1) != first(skm.KFold(3, shuffle=True), 2)
+    fixed = skm.KFold(3, shuffle=True, random_state=9)
+    wanted = next(fixed.split(np.zeros(150)))[1].tolist()
+    assert first(fixed, 1) == first(fixed, 2) == wanted
+
+
+def test_a_splitter_gets_groups_and_rows_in_order():
+    rng = np.random.default_rng(1)
+    table = {"x": rng.normal(size=60), "g": rng.integers(0, 12, 60), "y": rng.choice(["a", "b"], 60)}
+    task = bm.as_task_classif(table, "y", group="g")
+    bound = as_resampling(skm.StratifiedGroupKFold(3)).instantiate(task, 1)
+    for train, test in sets(bound):
+        assert not set(table["g"][train]) & set(table["g"][test])
+    time = rng.permutation(60)
+    series = bm.as_task_regr({"x": table["x"], "t": time, "y": table["x"]}, "y")
+    series.set_col_roles("t", roles="order")
+    for train, test in sets(as_resampling(skm.TimeSeriesSplit(4)).instantiate(series, 1)):
+        assert time[train].max() < time[test].min()
+
+
+def test_what_a_splitter_refuses_names_task_and_resampling():
+    bound = as_resampling(skm.GroupKFold(3))
+    with pytest.raises(DataError, match="task 'iris', resampling 'GroupKFold': The 'groups' parameter"):
+        bound.instantiate(bm.tsk("iris"), 1).train_set(0)
+
+
+@pytest.mark.parametrize("key", [key for key in bm.rsmp().key if not key.startswith("custom")])
+def test_a_spec_gives_the_resampling_back(key):
+    resampling = bm.rsmp(key)
+    again = Resampling.from_spec(json.loads(json.dumps(resampling.spec())))
+    assert again.digest == resampling.digest
+    assert repr(again) == repr(resampling)
+    task = task_of(30)
+    assert sets(resampling.instantiate(task, 2))[-1][0].tolist() == sets(again.instantiate(task, 2))[-1][0].tolist()
+
+
+def test_custom_specs_give_the_sets_back():
+    resampling = bm.rsmp("custom", train_sets=[range(0, 300, 2)], test_sets=[[1, 3]])
+    again = Resampling.from_spec(json.loads(json.dumps(resampling.spec())))
+    assert again.digest == resampling.digest
+    assert again.instantiate(task_of(300), 1).train_set(0).tolist() == list(range(0, 300, 2))
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(ConfigError, match="folds is a whole number of at least 2, not 1"):
+        bm.rsmp("cv", folds=1)
+    with pytest.raises(ConfigError, match="ratio is a number between 0 and 1"):
+        bm.rsmp("holdout", ratio=1.1)
+    with pytest.raises(UnknownKeyError, match="did you mean 'folds'"):
+        bm.rsmp("cv", fold=3)
+    with pytest.raises(ConfigError, match="'cv' has not been instantiated yet"):
+        bm.rsmp("cv").train_set(0)
+    with pytest.raises(DataError, match="iterations 0 to 2, not 3"):
+        bm.rsmp("cv", folds=3).instantiate(task_of(10), 1).train_set(3)
+    with pytest.raises(DataError, match="has 4 rows: too few for 5 folds"):
+        bm.rsmp("cv", folds=5).instantiate(task_of(4), 1)
+    with pytest.raises(DataError, match="strata and groups cannot be combined"):
+        bm.rsmp("cv", folds=2).instantiate(task_of(4, s=list("aabb"), g=[1, 2, 3, 4]), 1)
+    with pytest.raises(DataError, match="needs classes or stratum columns"):
+        bm.rsmp("cv", folds=2, stratify=True).instantiate(task_of(4), 1)
+    with pytest.raises(ConfigError, match=r"make an instance, KFold\(...\)"):
+        as_resampling(skm.KFold)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 60), st.integers(2, 12), st.integers(0, 2**62), st.integers(1, 4))
+def test_folds_part_the_rows_of_each_stratum_evenly(n, folds, seed, k):
+    folds = min(folds, n)
+    s = [f"s{i % k}" for i in range(n)]
+    pairs = sets(bm.rsmp("cv", folds=folds).instantiate(task_of(n, s=s), seed))
+    assert sorted(row for _, test in pairs for row in test) == list(range(n))
+    for train, test in pairs:
+        assert sorted([*train, *test]) == list(range(n))
+    for stratum in set(s):
+        held = [sum(s[row] == stratum for row in test) for _, test in pairs]
+        assert held == sorted(held, reverse=True)
+        assert held[0] - held[-1] <= 1
+
+
+def test_a_hundred_repetitions_of_a_million_rows_hold_one_split():
+    n = 1_000_000
+    task = bm.as_task_regr({"x": np.zeros(n), "y": np.arange(float(n))}, "y")
+    bound = bm.rsmp("repeated_cv", folds=10, repeats=100).instantiate(task, 1)
+    tracemalloc.start()
+    for i in range(0, 60, 10):
+        bound.train_set(i)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
