@@ -473,3 +473,10 @@ def test_lambdas_train_in_a_session_but_have_no_spec(iris):
     assert learner.train(iris, seed=1).predict(iris).n_missing == 0
     with pytest.raises(SpecError, match="func"):
         learner.model_spec()
+
+
+def test_values_that_the_estimator_refuses_are_refused_before_training(iris):
+    with pytest.raises(ConfigError, match=r"learner 'classif.tree': The 'max_depth' parameter"):
+        lrn("classif.tree", max_depth=-1).check(iris)
+    with pytest.raises(ConfigError, match="'C' parameter"):
+        as_learner(make_pipeline(StandardScaler(), LogisticRegression(C=-1))).check(iris)
