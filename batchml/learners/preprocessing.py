@@ -25,12 +25,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from batchml.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batchml.core.task import Task
 
-__all__ = ["accepts", "parts", "prepared", "takes_categories", "takes_missing", "wants_names"]
+__all__ = ["accepts", "check_parameters", "parts", "prepared", "takes_categories", "takes_missing", "wants_names"]
 
 _NUMBERS = ("logical", "integer", "numeric")
 _UNIT_BOUND = (
@@ -87,6 +89,22 @@ def parts(estimator: Any) -> Iterator[Any]:
         for value in estimator.get_params(deep=True).values():
             if hasattr(value, "get_params") and not isinstance(value, type):
                 yield value
+
+
+def check_parameters(estimator: Any, where: str) -> None:
+    """Refuse parameter values that scikit-learn would refuse when it fits.
+
+    Raises
+    ------
+    ConfigError
+        Names learner, class and parameter.
+    """
+    for part in parts(estimator):
+        if hasattr(part, "_parameter_constraints") and hasattr(part, "_validate_params"):
+            try:
+                part._validate_params()  # noqa: SLF001 - there is no public way before fit
+            except ValueError as error:
+                raise ConfigError(f"learner '{where}': {error}") from error
 
 
 def _needs_scaling(estimator: Any) -> bool:

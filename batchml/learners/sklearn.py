@@ -182,13 +182,7 @@ class LearnerSklearn(Learner):
         return template
 
     def _check(self, task: Task) -> None:
-        for part in preprocessing.parts(self.estimator):
-            validate = getattr(part, "_validate_params", None)
-            try:
-                if validate is not None:
-                    validate()
-            except ValueError as error:
-                raise ConfigError(f"learner '{self.id}': {error}") from error
+        preprocessing.check_parameters(self.estimator, self.id)
         self._template(task)
 
     def _fit(self, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> Any:
