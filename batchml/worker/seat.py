@@ -6,10 +6,10 @@ import contextlib
 import math
 import os
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from batchml.core.attempt import Assignment, Ending, Outcome
+from batchml.core.attempt import Ending, Outcome
 from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
 
 if TYPE_CHECKING:
@@ -17,61 +17,22 @@ if TYPE_CHECKING:
 
     from batchml.execution.sandbox.handle import Handle
     from batchml.execution.sandbox.protocol import Frame
+    from batchml.execution.sandbox.sink import Sink
     from batchml.execution.sandbox.watch import Watch
+    from batchml.worker.running import Running
 
-__all__ = ["Running", "Seat"]
+__all__ = ["Seat"]
 
 _HARD = 0.3
 """Seconds that Python code has to notice its limit by itself before its process is ended."""
 
-_LINK = 1.0
-"""Seconds between a slot's silence (its link is closed) and the end that it is given if it is not dead by then."""
-
-_END_PATIENCE = 4.0
+_END_PATIENCE = 3.0
 """Seconds that a keeper has to end its slot (stack dump, TERM, 0.5 s, KILL) before it is killed itself."""
 
 _REST = 0.005
 """Seconds between two looks at a log that is being written: one wake-up for many lines."""
 
 _BUSY_LOG = 256 * 1024
-
-
-@dataclass(slots=True)
-class Running:
-    """An attempt in a slot; times are monotonic seconds.
-
-    Attributes
-    ----------
-    deadline, limit
-        When the present stage must be over, and the seconds that it was given.
-    last_call
-        When the whole job must be over.
-    ending, reason
-        Why it is being ended, None as long as it may run.
-    kill_at
-        When the keeper is killed if the slot has not been ended by then.
-    """
-
-    assignment: Assignment
-    key: str
-    experiment: bytes
-    started: float = field(default_factory=time.monotonic)
-    deadline: float = math.inf
-    limit: float | None = None
-    last_call: float = math.inf
-    ending: Ending | None = None
-    reason: str = ""
-    kill_at: float = math.inf
-
-    def next(self) -> float:
-        """Return when something has to be done about it."""
-        return self.kill_at if self.ending is not None else min(self.deadline, self.last_call)
-
-    def postpone(self, seconds: float) -> None:
-        """Give back the time in which this process was stopped."""
-        self.deadline += seconds
-        self.last_call += seconds
-        self.kill_at += seconds
 
 
 class Seat:
@@ -86,7 +47,9 @@ class Seat:
     timeout_s
         Limit of a job in wall time, None for none.
     deliver
-        Takes outcomes.
+        Takes outcomes, and of which experiment they are.
+    give_back
+        Takes attempts that were sent to the slot and did not begin.
     oom
         Says whether the kernel has killed for want of memory since it was last asked.
     """
@@ -96,16 +59,18 @@ class Seat:
         handle: Handle,
         watch: Watch,
         timeout_s: float | None,
-        deliver: Callable[[Outcome], None],
+        deliver: Callable[[Outcome, int], None],
+        give_back: Callable[[Running], None],
         oom: Callable[[], bool],
     ) -> None:
         self.handle = handle
         self.running: Running | None = None
+        self.queued: Running | None = None  # has been sent, so that the slot goes on without waiting for us
         self._watch = watch
         self._timeout_s = timeout_s
         self._deliver = deliver
+        self._give_back = give_back
         self._oom = oom
-        self._rested = math.inf
         self.on_keeper_death: Callable[[Seat], None] = Seat.rebirth
         self._listen()
 
@@ -116,13 +81,14 @@ class Seat:
         self._listen_slot()
 
     def _listen_slot(self) -> None:
-        self._rested = math.inf
-        self._watch.add(self.handle.link.fileno(), self._hear_slot)
-        self._watch.add(self.handle.sink.fd, self._hear_log)
+        self._watch.add(self.handle.link.fileno(), self.hear)
+        for sink in self.handle.sinks:
+            self._watch.add(sink.fd, partial(self._hear_log, sink))
 
     def _deafen(self) -> None:
         self._watch.drop(self.handle.link.fileno())
-        self._watch.drop(self.handle.sink.fd)
+        for sink in self.handle.sinks:
+            self._watch.drop(sink.fd)
 
     def renew(self) -> None:
         """Replace the slot process."""
@@ -138,21 +104,39 @@ class Seat:
             self._watch.drop(self.handle.pidfd)
         self.handle.rebirth()
         self._listen()
-        if self.running is not None:
-            self._send(self.running)
+        for running in (self.running, self.queued):
+            if running is not None:
+                self._send(running)
 
-    def start(self, assignment: Assignment, key: str, experiment: bytes) -> None:
-        """Run an assignment, in a fresh process if the last one is gone."""
-        if not self.handle.alive:
-            self.renew()
-        self.running = Running(assignment, key, experiment)
-        self._send(self.running)
+    def start(self, running: Running) -> None:
+        """Run an attempt, in a fresh process if the last one is gone; behind the one that runs, if one does."""
+        if self.running is None:
+            if not self.handle.alive:
+                self.renew()
+            self._begin(running)
+        else:
+            assert self.queued is None
+            self.queued = running
+        self._send(running)
 
     def _send(self, running: Running) -> None:
         assignment = running.assignment
-        self.handle.start(assignment.attempt_id, assignment.iteration, running.key, running.experiment)
+        running.sink = self.handle.start(assignment.attempt_id, assignment.iteration, running.key, running.experiment)
+
+    def _begin(self, running: Running) -> None:
+        self.running = running
+        running.started = time.monotonic()
         if self.handle.up:
             self._job_limit()
+
+    def recall(self) -> bool:
+        """Take back the attempt that waits behind the running one; False if there is none, or it has begun."""
+        queued = self.queued
+        if queued is None or not self.handle.recall():
+            return False
+        self.queued = None
+        self._give_back(queued)
+        return True
 
     def _job_limit(self) -> None:
         if self.running is not None and self._timeout_s is not None:
@@ -165,23 +149,25 @@ class Seat:
         running = self.running
         if running is None or running.ending is not None:
             return
+        if self.queued is not None and not self.recall():  # the next one has begun, so this one has been reported
+            self.hear()
+            return
         running.ending, running.reason = ending, reason
         running.kill_at = time.monotonic() + _END_PATIENCE
         self.handle.end(dump=dump)
 
     def enforce(self, now: float) -> None:
         """Do what is due."""
-        if now >= self._rested:
-            self._rested = math.inf
-            self._watch.rest(self.handle.sink.fd, on=False)
+        for sink in self.handle.sinks:
+            if now >= sink.rests_until:
+                sink.rests_until = math.inf
+                self._watch.rest(sink.fd, on=False)
         running = self.running
         if running is None or now < running.next():
             return
         if running.ending is not None:  # the keeper does not answer: stopped or killed by user code
             running.kill_at = now + _END_PATIENCE
             self.handle.kill()
-        elif self.handle.link_ended:
-            self.end(Ending.CRASHED, "the process closed its link to the supervisor and went on")
         elif now >= running.deadline:
             self.end(Ending.TIMEOUT, f"reached elapsed time limit of {running.limit:g} s", dump=True)
         else:
@@ -189,38 +175,33 @@ class Seat:
 
     def next(self) -> float:
         """Return when `enforce` has something to do."""
-        return min(self._rested, math.inf if self.running is None else self.running.next())
+        return min(
+            math.inf if self.running is None else self.running.next(),
+            *(sink.rests_until for sink in self.handle.sinks),
+        )
 
     def finish(self, ending: Ending, reason: str = "") -> None:
         """Deliver the outcome of an attempt that was, or is being, ended on purpose."""
         if self.running is not None:
             running = self.running
-            self._over(ended_outcome(running.assignment, ending, reason, self._log(), self._wall_s(running)))
+            self._over(ended_outcome(running.assignment, ending, reason, running.log(), running.wall_s))
 
     def _over(self, outcome: Outcome) -> None:
-        self.running = None
-        self._deliver(outcome)
-
-    def _log(self) -> str:
-        while self.handle.sink.drain():
-            pass
-        return self.handle.sink.take()
-
-    @staticmethod
-    def _wall_s(running: Running) -> float:
-        return time.monotonic() - running.started
+        assert self.running is not None
+        experiment, self.running = self.running.assignment.experiment.id, None
+        self._deliver(outcome, experiment)
 
     # -- news ----------------------------------------------------------------------------------------------------
 
-    def _hear_log(self) -> None:
-        sink = self.handle.sink
+    def _hear_log(self, sink: Sink) -> None:
         if sink.drain() < _BUSY_LOG:
             self._watch.rest(sink.fd, on=True)
-            self._rested = time.monotonic() + _REST
+            sink.rests_until = time.monotonic() + _REST
         if sink.ended:
             self._watch.drop(sink.fd)
 
-    def _hear_slot(self) -> None:
+    def hear(self) -> None:
+        """Take in what the slot has sent."""
         handle = self.handle
         for frame in handle.frames():
             kind, running = frame.header.get("t"), self.running
@@ -234,25 +215,29 @@ class Seat:
                 seconds = frame.header.get("s")
                 running.limit = seconds
                 running.deadline = math.inf if seconds is None else time.monotonic() + seconds + _HARD
-            if handle is not self.handle or handle.link_ended:
-                break
-        if handle.link_ended:
-            self._watch.drop(handle.link.fileno())
-            if self.running is not None and self.running.ending is None:
-                self.running.last_call = time.monotonic() + _LINK
 
     def _report(self, running: Running, frame: Frame) -> None:
-        log = self._log()
+        log = running.log()
         try:
             outcome = frame_outcome(running.assignment, frame, log)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             reason = f"the process sent a report that makes no sense: {error!r:.200}"
-            outcome = ended_outcome(running.assignment, Ending.CRASHED, reason, log, self._wall_s(running))
+            outcome = ended_outcome(running.assignment, Ending.CRASHED, reason, log, running.wall_s)
         # One that is being ended has finished first: that counts, but its process is on its way out.
         fresh = outcome.dirty or outcome.ending is Ending.CRASHED or running.ending is not None
         self._over(outcome)
         if fresh:
+            self._abandon_queued()
             self.renew()
+        elif self.queued is not None:
+            queued, self.queued = self.queued, None
+            self._begin(queued)
+
+    def _abandon_queued(self) -> None:
+        """Give back what a process that is gone, or leaves before it reads on, has not begun."""
+        if self.queued is not None:
+            queued, self.queued = self.queued, None
+            self._give_back(queued)
 
     def _hear_keeper(self) -> None:
         handle = self.handle
@@ -274,16 +259,20 @@ class Seat:
                 self.rebirth()
 
     def _slot_died(self, status: int | None) -> None:
-        self._hear_slot()  # it may have reported before it died
+        self.hear()  # it may have reported before it died
         self.handle.alive = False
         running = self.running
+        self._abandon_queued()
         if running is None:
             return
         if running.ending is not None:
             self.finish(running.ending, running.reason)
+        elif self.handle.recall():  # it died before it read that
+            self.running = None
+            self._give_back(running)
         else:
             oom = self._oom()
-            self._over(exit_outcome(running.assignment, status, self._log(), self._wall_s(running), oom=oom))
+            self._over(exit_outcome(running.assignment, status, running.log(), running.wall_s, oom=oom))
         if self.handle.born:
             self.renew()
 

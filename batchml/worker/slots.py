@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from batchml.execution.sandbox import proc
 from batchml.execution.sandbox.family import IMPORTS, RUNNER, Family, Setup
 from batchml.execution.sandbox.handle import Handle
 from batchml.execution.sandbox.watch import Watch
-from batchml.worker.endings import oom_kills
+from batchml.worker.endings import ended_outcome, oom_kills
+from batchml.worker.running import Running
 from batchml.worker.seat import Seat
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ __all__ = ["SandboxPool"]
 
 _STOPPED = 1.0
 """A pause of this process longer than this was a SIGSTOP or a suspended machine: limits are extended by it."""
+
+_BEAT = 0.5
+"""How often limits are looked at while there are any, so that a pause shows."""
+
+_SHORT = 0.02
+"""Seconds: a job that is expected to take less is sent to a slot before the one in front of it has ended."""
 
 _TEMPLATE_TRIES = 3
 _EXPERIMENTS = 4096
@@ -87,13 +95,21 @@ class SandboxPool:
         self._watch = Watch()
         self._family = Family(setup)
         self._watch.add(self._family.pidfd, self._template_died)
+        self._lobby: deque[Running] = deque()
+        self._recent: dict[int, float] = {}  # wall time of an experiment's last job
         self._seats = [
-            Seat(Handle(self._family, memory), self._watch, timeout_s, self._done.append, self._oom)
+            Seat(
+                Handle(self._family, memory),
+                self._watch,
+                timeout_s,
+                deliver=self._deliver,
+                give_back=self._lobby.appendleft,
+                oom=self._oom,
+            )
             for _ in range(slots)
         ]
         for seat in self._seats:
             seat.on_keeper_death = self._keeper_died
-        self._last = time.monotonic()
 
     # -- the protocol --------------------------------------------------------------------------------------------
 
@@ -104,26 +120,25 @@ class SandboxPool:
 
     @property
     def free(self) -> int:
-        """How many more assignments would start at once."""
-        return 0 if self._closed else sum(seat.running is None for seat in self._seats)
+        """How many more assignments can be taken: idle slots, and places behind jobs of milliseconds."""
+        if self._closed:
+            return 0
+        places = sum(seat.running is None or self._takes_more(seat) for seat in self._seats)
+        return max(0, places - len(self._lobby))
 
     @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
-        ids = [seat.running.assignment.attempt_id for seat in self._seats if seat.running is not None]
+        held = [running for seat in self._seats for running in (seat.running, seat.queued) if running is not None]
+        ids = [running.assignment.attempt_id for running in (*held, *self._lobby)]
         return [*ids, *(outcome.attempt_id for outcome in self._done)]
 
     def submit(self, assignment: Assignment) -> None:
         """Start an assignment. Raises RuntimeError if nothing is free."""
-        found = None
-        for seat in self._seats:
-            if seat.running is None:
-                found = seat
-                if seat.handle.up and seat.handle.alive:
-                    break
-        if found is None or self._closed:
+        if self.free == 0:
             raise RuntimeError("no slot is free")
-        found.start(assignment, *self._experiments.of(assignment.experiment))
+        self._lobby.append(Running(assignment, *self._experiments.of(assignment.experiment)))
+        self._dispatch()
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when `wait(0)` may have news."""
@@ -133,25 +148,31 @@ class SandboxPool:
         """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile."""
         now = time.monotonic()
         end = now + timeout
-        self._paused(now - self._last)
         while True:
-            left = 0.0 if self._done else max(0.0, min(end, *(seat.next() for seat in self._seats)) - now)
-            self._watch.poll(left)
-            self._last = time.monotonic()
-            self._paused(self._last - now - left)
-            now = self._last
-            for seat in self._seats:
-                seat.enforce(now)
+            self._watch.poll(0.0 if self._done else max(0.0, end - now))
+            now = time.monotonic()
+            if now >= self._watch.alarm:
+                self._enforce(now)
             if self._orphans_due:
                 self._sweep()
+            self._dispatch()
+            self._set_alarm(now)
             if self._done or now >= end:
-                return self._take()
+                done = self._done.copy()
+                self._done.clear()
+                return done
 
     def cancel(self, attempt_id: int, ending: Ending) -> None:
         """End one attempt; its outcome, with that ending, comes by `wait`. Unknown ids are ignored."""
         for seat in self._seats:
+            if seat.queued is not None and seat.queued.assignment.attempt_id == attempt_id and not seat.recall():
+                seat.hear()  # it has begun, and so what ran before it has been reported
             if seat.running is not None and seat.running.assignment.attempt_id == attempt_id:
                 seat.end(ending)
+        for running in [running for running in self._lobby if running.assignment.attempt_id == attempt_id]:
+            self._lobby.remove(running)
+            self._done.append(ended_outcome(running.assignment, ending, "", "", 0.0))
+            self._watch.wake_at(time.monotonic())
 
     def close(self) -> list[Outcome]:
         """End everything at once and free it; return the outcomes (`preempted`) of what ran."""
@@ -161,26 +182,75 @@ class SandboxPool:
         self._closed = True
         keepers = [seat.handle.keeper for seat in self._seats if seat.handle.keeper is not None]
         for seat in self._seats:
+            if seat.queued is not None:
+                self._lobby.append(seat.queued)
             if seat.running is not None:
                 seat.finish(seat.running.ending or Ending.PREEMPTED, seat.running.reason)
             seat.handle.close()
         self._family.close(keepers)
         self._watch.close()
-        return self._take()
+        waiting = [ended_outcome(running.assignment, Ending.PREEMPTED, "", "", 0.0) for running in self._lobby]
+        return [*self._done, *waiting]
 
-    def _take(self) -> list[Outcome]:
-        done = self._done.copy()
-        self._done.clear()
-        return done
+    # -- who runs what -------------------------------------------------------------------------------------------
 
-    # -- the family ----------------------------------------------------------------------------------------------
+    def _dispatch(self) -> None:
+        """Give work to idle slots first, then ahead of time to those whose job will take milliseconds."""
+        while self._lobby:
+            seat = self._idle() or (self._ahead() if self._is_short(self._lobby[0]) else None)
+            if seat is None:
+                return
+            seat.start(self._lobby.popleft())
+        # Nothing may wait behind a running job while a slot has nothing to do.
+        for seat in self._seats:
+            if seat.queued is not None and (idle := self._idle()) is not None and seat.recall():
+                idle.start(self._lobby.popleft())
 
-    def _paused(self, seconds: float) -> None:
-        """Nobody's limit runs while this process does not: SIGSTOP, ``scontrol suspend``."""
-        if seconds > _STOPPED:
+    def _idle(self) -> Seat | None:
+        """Return a slot that does nothing, rather one that has started up."""
+        found = None
+        for seat in self._seats:
+            if seat.running is None:
+                if seat.handle.up and seat.handle.alive:
+                    return seat
+                found = found or seat
+        return found
+
+    def _ahead(self) -> Seat | None:
+        return next((seat for seat in self._seats if self._takes_more(seat)), None)
+
+    def _takes_more(self, seat: Seat) -> bool:
+        running = seat.running
+        return running is not None and seat.queued is None and running.ending is None and self._is_short(running)
+
+    def _is_short(self, running: Running) -> bool:
+        expected = self._recent.get(running.assignment.experiment.id, running.assignment.expected_s)
+        return expected is not None and expected < _SHORT
+
+    def _deliver(self, outcome: Outcome, experiment: int) -> None:
+        self._done.append(outcome)
+        if len(self._recent) > _EXPERIMENTS:
+            self._recent.clear()
+        self._recent[experiment] = math.inf if outcome.wall_s is None else outcome.wall_s
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def _enforce(self, now: float) -> None:
+        late = now - self._watch.alarm
+        self._watch.wake_at(math.inf)
+        if late > _STOPPED:  # nobody's limit runs while this process does not: SIGSTOP, `scontrol suspend`
             for seat in self._seats:
                 if seat.running is not None:
-                    seat.running.postpone(seconds)
+                    seat.running.postpone(late)
+        for seat in self._seats:
+            seat.enforce(now)
+
+    def _set_alarm(self, now: float) -> None:
+        due = min((seat.next() for seat in self._seats), default=math.inf)
+        if due < self._watch.alarm or self._watch.alarm <= now:
+            self._watch.wake_at(due if due == math.inf else min(due, now + _BEAT))
+
+    # -- the family ----------------------------------------------------------------------------------------------
 
     def _oom(self) -> bool:
         before, self._oom_kills = self._oom_kills, oom_kills()
