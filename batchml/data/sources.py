@@ -15,8 +15,9 @@ from batchml.data.frame import FrameBackend
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
-    from batchml.core.backend import DataBackend
     from collections.abc import Sequence
+
+    from batchml.core.backend import DataBackend
 
 __all__ = ["arrow_table", "as_data_backend"]
 

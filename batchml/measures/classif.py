@@ -6,6 +6,7 @@ Each takes a prediction without missing values and row weights (or None).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,21 +69,24 @@ def mcc(p: PredictionClassif, weights: _Floats | None) -> float:
 def costs(p: PredictionClassif, weights: _Floats | None, *, costs: Any, normalize: bool) -> float:  # noqa: ARG001
     """Return the costs of all pairs of response and truth: their mean, or with normalize=False their sum.
 
-    `costs` is a frame with the classes as rows (responses) and columns (truth), or an array in their order.
+    `costs` maps responses to the costs by truth; an array has the classes in their order, rows responses.
     """
     if costs is None:
         raise ConfigError("measure 'classif.costs' needs costs: a frame of classes, rows responses, columns truth")
-    if hasattr(costs, "loc"):
-        names = list(p.classes)
-        lacking = [one for one in names if one not in costs.index or one not in costs.columns]
-        if lacking:
-            raise ConfigError(f"measure 'classif.costs': the costs lack the class {lacking[0]!r}")
-        costs = costs.loc[names, names].to_numpy()
+    if isinstance(costs, Mapping):
+        costs = [[_cost(costs, said, true) for true in p.classes] for said in p.classes]
     matrix = np.asarray(costs, dtype=np.float64)
     if matrix.shape != (len(p.classes), len(p.classes)):
         raise ConfigError(f"measure 'classif.costs': costs of the shape {matrix.shape} for {len(p.classes)} classes")
     total = float((p.confusion_counts() * matrix).sum())
     return total / len(p) if normalize else total
+
+
+def _cost(costs: Mapping[Any, Mapping[Any, float]], said: Any, true: Any) -> float:
+    try:
+        return costs[said][true]
+    except KeyError as problem:
+        raise ConfigError(f"measure 'classif.costs': the costs lack the class {problem.args[0]!r}") from problem
 
 
 def logloss(p: PredictionClassif, weights: _Floats | None, *, eps: float) -> float:

@@ -212,7 +212,12 @@ def test_an_unknown_measure_names_the_nearest():
 def test_costs_are_averaged_or_summed():
     prediction = PredictionClassif(list("aabb"), list("abbb"))
     table = pd.DataFrame([[0, 5], [1, 0]], index=["a", "b"], columns=["a", "b"])
-    assert bm.msr("classif.costs", costs=table).score(prediction) == 0.25
+    measure = bm.msr("classif.costs", costs=table)
+    assert measure.score(prediction) == 0.25
+    assert Measure.from_spec(json.loads(json.dumps(measure.spec()))).score(prediction) == 0.25
+    assert bm.msr("classif.costs", costs=table.to_numpy()).score(prediction) == 0.25
+    with pytest.raises(ConfigError, match="the costs lack the class 'b'"):
+        bm.msr("classif.costs", costs=table.loc[["a"], :]).score(prediction)
     assert bm.msr("classif.costs", costs=table, normalize=False).score(prediction) == 1.0
     with pytest.raises(ConfigError, match="needs costs"):
         bm.msr("classif.costs").score(prediction)
