@@ -8,10 +8,14 @@ import resource
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from batchml.execution.sandbox import proc
 
-__all__ = ["Meter", "close_unknown_fds", "ignore_stop_signals", "limit_memory", "open_log", "stop_signal"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Log", "Meter", "close_unknown_fds", "ignore_stop_signals", "limit_memory", "stop_signal"]
 
 
 def stop_signal(_signum: int, _frame: object) -> None:
@@ -37,20 +41,37 @@ def ignore_stop_signals() -> None:
     os.register_at_fork(after_in_child=forget)
 
 
-def open_log(pipe: int) -> None:
-    """Let descriptors 1 and 2 and Python's streams write to `pipe`, crashes too; 0 is empty."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(pipe, 1)
-    os.dup2(pipe, 2)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor
-    for fd, name in ((1, "stdout"), (2, "stderr")):
-        stream = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-    faulthandler.enable(pipe)
-    faulthandler.register(proc.DUMP_SIGNAL, pipe, all_threads=True)
+class Log:
+    """Descriptors 1 and 2 and Python's streams, led into one of several pipes; crashes and stack dumps, too.
+
+    There is nothing to read from descriptor 0.
+    """
+
+    def __init__(self, pipes: Sequence[int]) -> None:
+        self._pipes = tuple(pipes)
+        self.dump_fd = os.dup(pipes[0])  # where stacks go, whatever user code does with 1 and 2
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        self.turn(0)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)
+        for fd, name in ((1, "stdout"), (2, "stderr")):
+            stream = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        faulthandler.enable(self.dump_fd)
+        faulthandler.register(proc.DUMP_SIGNAL, self.dump_fd, all_threads=True)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The descriptors that it keeps open and never turns elsewhere."""
+        return self._pipes
+
+    def turn(self, number: int) -> None:
+        """Write to another of the pipes from now on."""
+        pipe = self._pipes[number]
+        for fd in (1, 2, self.dump_fd):
+            os.dup2(pipe, fd, inheritable=fd < 3)
 
 
 def close_unknown_fds(keep: set[int]) -> None:
