@@ -118,6 +118,8 @@ def _instantiated(cells: Sequence[Cell], seed: int) -> list[Resampling]:
         pair = id(cell.task), id(cell.resampling)
         if pair not in shared:
             loose = cell.resampling
+            if loose.is_instantiated:
+                loose.check_bound(cell.task)
             shared[pair] = loose if loose.is_instantiated else loose.clone().instantiate(cell.task, seed=seed)
         bound.append(shared[pair])
     return bound
