@@ -1,0 +1,199 @@
+"""The registry with 1 000 000 jobs: adding, counting, exchanging. Prints figures; opt-in.
+
+Specs are made up, so that nothing but the registry is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.core.conditions import Condition
+from batchml.core.digest import digest
+from batchml.registry import benchmarks
+from batchml.registry.exchange import exchange
+from batchml.registry.jobs import find, retry, status, submit, tally
+from batchml.registry.store import Store
+from batchml.registry.workers import register_worker
+
+TASKS, LEARNERS, ITERATIONS = 100, 100, 100
+
+
+@dataclass(eq=False)
+class Part:
+    """A task, learner, resampling or measure by name only."""
+
+    id: str
+    task_type: str = "classif"
+    params: dict = field(default_factory=dict)
+    is_instantiated: bool = False
+
+    @property
+    def digest(self):
+        return digest(["part", self.id])
+
+    family_digest = digest
+
+    def spec(self):
+        return {"key": self.id, "type": "classif"}
+
+    model_spec = spec
+
+    def policy_spec(self, *, store_models=False):
+        return {"format": 1}
+
+    def check(self, task):
+        pass
+
+    def n_iterations(self, task):
+        return ITERATIONS
+
+
+def design(n_learners):
+    tasks = [Part(f"task{i}") for i in range(TASKS)]
+    learners = [Part(f"learner{i}") for i in range(n_learners)]
+    cv = Part("cv")
+    cells = tuple(
+        SimpleNamespace(task=task, learner=learner, resampling=cv, params={}, iters=ITERATIONS)
+        for task in tasks
+        for learner in learners
+    )
+    measures = ("classif.acc", "classif.ce")
+    return SimpleNamespace(cells=cells, name="big", seed=1, measures=measures, modules=(), paths=(), store_models=False)
+
+
+def timed(name, call):
+    began = time.perf_counter()
+    found = call()
+    took = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{name:44s} {took:9.3f} s   peak {peak} MB", flush=True)
+    return found, took
+
+
+BLOB = os.urandom(2000)
+WARNING = Condition(stage="train", level="warning", message="did not converge", kind="ConvergenceWarning")
+
+
+def outcome(assignment, number):
+    scores = tuple((key, 0.5) for key, _ in assignment.experiment.measures)
+    result = JobResult(completeness="full", predictions={"test": BLOB}, scores=scores, n=100)
+    return Outcome(
+        attempt_id=assignment.attempt_id,
+        job_id=assignment.job_id,
+        ending=Ending.DONE,
+        log="fitted in 12 steps\n",
+        conditions=(WARNING,) if number % 10 == 0 else (),
+        fit_s=0.01,
+        predict_s=0.01,
+        wall_s=0.02,
+        cpu_s=0.02,
+        peak_mb=100.0,
+        threads=1,
+        result=result,
+    )
+
+
+def work(store, worker, jobs, size=64):
+    """Exchange until so many jobs are done; return seconds spent in exchanges, per job, and the longest exchange."""
+    back, number, spent, longest = [], 0, 0.0, 0.0
+    while number < jobs:
+        began = time.perf_counter()
+        answer = exchange(store, worker, back, [], size)
+        took = time.perf_counter() - began
+        spent, longest = spent + took, max(longest, took)
+        back = [outcome(one, number + i) for i, one in enumerate(answer.assignments)]
+        number += len(back)
+        assert back
+    began = time.perf_counter()
+    exchange(store, worker, back, [], 0)
+    return (spent + time.perf_counter() - began) / number, longest
+
+
+@pytest.mark.timeout(900)
+def test_a_million_jobs(tmp_path):
+    store = Store.create(f"sqlite:///{tmp_path / 'study.db'}", seed=1)
+    print(f"\n{TASKS * LEARNERS * ITERATIONS:,} jobs, SQLite")
+    whole, most = design(LEARNERS), design(LEARNERS - 1)
+    timed("plan", lambda: benchmarks.plan(store, whole))
+    ids, add_s = timed("add 990 000", lambda: benchmarks.add(store, most))
+    assert len(ids) == 990_000
+    timed("add again: nothing new", lambda: benchmarks.add(store, most))
+    fresh, more_s = timed("add one learner (10 000 new)", lambda: benchmarks.add(store, whole))
+    assert len(fresh) == 10_000
+    (submission, number), _ = timed("submit all", lambda: submit(store))
+    assert number == 1_000_000
+    _, status_s = timed("status", lambda: status(store))
+    timed("tally", lambda: tally(store))
+    worker = register_worker(store, submission, slots=64)
+    work(store, worker, 500)
+    each, longest = work(store, worker, 10_000)
+    print(f"exchange of 10 000 by 64: {each * 1e3:.4f} ms a job, longest {longest * 1e3:.1f} ms")
+    timed("jobs(state='error')", lambda: find(store, state="error"))
+    timed("jobs(state='done')", lambda: find(store, state="done"))
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE job SET state = 'error' WHERE id BETWEEN 500001 AND 510000")
+    timed("retry 10 000", lambda: retry(store, range(500_001, 510_001)))
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE job SET state = 'done' WHERE id <= 900000")
+    each_late, _ = work(store, worker, 10_000)
+    print(f"exchange at 90 % done: {each_late * 1e3:.4f} ms a job")
+    _, late_s = timed("status at 90 % done", lambda: status(store))
+    timed("plan at 90 % done", lambda: benchmarks.plan(store, whole))
+    size = sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file()) / 2**20
+    print(f"database: {size:.0f} MB")
+    store.close()
+    assert add_s + more_s < 8
+    assert max(status_s, late_s) < 0.3
+    assert each < 0.15e-3
+
+
+WRITER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import test_registry_speed as speed
+from batchml.registry.store import Store
+from batchml.registry.workers import register_worker
+store = Store.open(sys.argv[2])
+worker = register_worker(store, int(sys.argv[3]), slots=64)
+print("ready", flush=True)
+sys.stdin.readline()
+end, number, longest, back = time.monotonic() + 8, 0, 0.0, []
+while time.monotonic() < end:
+    began = time.perf_counter()
+    answer = speed.exchange(store, worker, back, [], 64)
+    longest = max(longest, time.perf_counter() - began)
+    back = [speed.outcome(one, i) for i, one in enumerate(answer.assignments)]
+    number += len(back)
+print(number, longest)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_four_supervisors_of_one_file_get_fair_shares(tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    with Store.create(url, seed=1) as store:
+        benchmarks.add(store, design(20))
+        submission, _ = submit(store)
+        work(store, register_worker(store, submission, slots=64), 64)
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", WRITER, here, url, str(submission)]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for child in children:
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    said = [child.communicate(timeout=60)[0].split() for child in children]
+    shares, worst = [int(words[0]) for words in said], max(float(words[1]) for words in said)
+    print(f"\nfour supervisors, 8 s, by 64: {shares} jobs, longest exchange {worst * 1e3:.0f} ms")
+    assert min(shares) * 3 > max(shares)
