@@ -70,6 +70,9 @@ class PredictionClassif(Prediction):
     ) -> None:
         if response is None and prob is None:
             raise DataError("a prediction needs a response or probabilities")
+        for values in (truth, response):
+            if values is not None and (isinstance(values, str) or not hasattr(values, "__len__")):
+                raise DataError(f"truth and response hold one label per row, not the single value {values!r}")
         columns = getattr(prob, "columns", None)
         if classes is None:
             classes = tuple(columns) if columns is not None else sorted_classes(truth, response)

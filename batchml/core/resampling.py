@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from batchml.core.bound import Bound
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
@@ -15,7 +17,6 @@ from batchml.errors import ConfigError, DataError, SpecError, UnknownKeyError, n
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from batchml.core.task_types import Task
@@ -167,7 +168,7 @@ class Resampling(Shown):
         from batchml.core.intake import as_task
 
         task = as_task(task)
-        root = draw_root() if seed is None else int(seed)
+        root = draw_root() if seed is None else _checked_seed(seed)
         self._bound = Bound(task, self, root)
         twin = copy.copy(self)
         twin._bound = copy.copy(self._bound)  # noqa: SLF001
@@ -256,6 +257,12 @@ class Resampling(Shown):
         shown = {name: value for name, value in self._params.items() if value is not None}
         lines.append("* Parameters: " + (", ".join(f"{name}={_short(value)}" for name, value in shown.items()) or "-"))
         return "\n".join(lines)
+
+
+def _checked_seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise ConfigError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+    return int(seed)
 
 
 def _short(value: Any) -> str:

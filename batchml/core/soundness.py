@@ -59,6 +59,9 @@ def _check_target(task: Task, where: str) -> None:
         values = columns.floats_of(task.backend.data(task.row_ids, [name]).column(name), task.schema[name])
         if (values != np.floor(values)).any():
             raise DataError(f"{where}: target {name!r} holds fractions, no classes (use as_task_regr, or strings)")
+    unsafe = [one for one in getattr(task, "classes", ()) if isinstance(one, str) and "\0" in one]
+    if unsafe:  # no database can hold it
+        raise DataError(f"{where}: target {name!r} has a class with a NUL character, {unsafe[0]!r}: rename it")
     present = [label for label, count in getattr(task, "class_counts", {}).items() if count]
     if len(present) < 2:
         only = f"only the class {present[0]!r}" if present else "no class"

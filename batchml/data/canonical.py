@@ -37,6 +37,9 @@ def canonical_table(table: pa.Table, *, text: frozenset[str] = frozenset()) -> p
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise DataError(f"the table has several columns called {twice[0]!r}: rename all but one of them")
+    unsafe = [name for name in names if "\0" in name]
+    if unsafe:  # no database can hold it
+        raise DataError(f"the column name {unsafe[0]!r} holds a NUL character: rename it")
     columns = [canonical_column(name, table.column(name), text=name in text) for name in names]
     return pa.table(columns, names=names) if columns else table
 

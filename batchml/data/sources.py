@@ -116,8 +116,12 @@ def _pandas_column(name: str, series: Any) -> pa.Array:
         if mixed:
             words = " and ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"column {name!r} mixes {words}: convert it, e.g. with .astype(str)")
+    if hasattr(series, "sparse"):
+        series = series.sparse.to_dense()
     try:
         return pa.Array.from_pandas(series)
+    except UnicodeEncodeError as problem:
+        raise DataError(f"column {name!r} holds text that is no Unicode (a lone surrogate)") from problem
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as problem:
         message = f"column {name!r} cannot be used: {str(problem).splitlines()[0]}; convert it or drop it"
         raise DataError(message) from problem

@@ -83,6 +83,8 @@ def test_what_does_not_fit_is_refused():
         PredictionClassif(["a", "b"], ["a", "b", "a"])
     with pytest.raises(DataError, match="response 'c' is no class; the classes are a, b"):
         PredictionClassif(["a", "b"], ["a", "c"], classes=["a", "b"])
+    with pytest.raises(DataError, match="not the single value 'a'"):
+        PredictionClassif("a", "b")
     with pytest.raises(DataError, match="needs a response or prob"):
         PredictionClassif(["a", "b"])
     with pytest.raises(DataError, match="it needs a column for each of 2 classes"):

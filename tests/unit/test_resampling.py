@@ -336,6 +336,9 @@ def test_what_makes_no_sense_is_refused():
         bm.rsmp("cv", folds=2).instantiate(task_of(4, s=list("aabb"), g=[1, 2, 3, 4]), 1)
     with pytest.raises(DataError, match="needs classes or stratum columns"):
         bm.rsmp("cv", folds=2, stratify=True).instantiate(task_of(4), 1)
+    for seed in (-1, 2**63, "x", 1.0):
+        with pytest.raises(ConfigError, match="a seed is a whole number"):
+            bm.rsmp("cv", folds=2).instantiate(task_of(4), seed)
     with pytest.raises(ConfigError, match=r"make an instance, KFold\(...\)"):
         as_resampling(skm.KFold)
 

@@ -250,6 +250,14 @@ BAD = [
     ({}, {"drop": list("xibgw")}, DataError, "task 'y' has no features"),
     ({"k": [1, 1, 2, 3]}, {"primary_key": "k"}, DataError, "task 'y': primary key 'k' has duplicated row ids.* 1"),
     ({"x": ["a", 1, 2, 3]}, {}, DataError, "task 'y': column 'x' mixes int and str"),
+    (
+        {"x": pd.Series(["\ud800", "b", "c", "d"], dtype=object)},
+        {},
+        DataError,
+        "task 'y': column 'x' holds text that is no Unicode",
+    ),
+    ({"y": ["a\0b", "b", "b", "b"]}, {}, DataError, "task 'y': target 'y' has a class with a NUL character"),
+    ({"a\0b": 1}, {}, DataError, "task 'y': the column name .* holds a NUL character"),
     ({"x": [[1], [2], [3], [4]]}, {}, DataError, "task 'y': column 'x' has the type list"),
 ]
 
@@ -269,6 +277,12 @@ def test_an_empty_or_doubled_table_is_refused():
         bm.as_task_regr(FRAME, "g")
     with pytest.raises(DataError, match="task 'y': target 'y' is categorical; regression needs numbers"):
         bm.as_task_regr(FRAME, "y")
+
+
+def test_sparse_columns_and_names_that_are_no_text_will_do():
+    task = bm.as_task_classif(pd.DataFrame({7: pd.arrays.SparseArray([0, 0, 1]), "y": ["a", "b", "a"]}), "y")
+    assert task.feature_names == ("7",)
+    assert task.features().tolist() == [[0], [0], [1]]
 
 
 def test_rows_that_are_not_in_use_are_refused():
