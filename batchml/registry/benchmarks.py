@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from batchml.registry import queries
 from batchml.registry.cells import Survey, survey
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, among_words, insert_new, run_many, utc_now
+from batchml.registry.dialects import among, among_words, insert_new, series, utc_now
 from batchml.registry.moves import reset
 from batchml.registry.plan import Comparison, Plan, compare
 from batchml.registry.specs import put_specs
@@ -132,27 +133,20 @@ def _pieces(experiment_id: int, first: int, size: int) -> Iterator[Piece]:
         yield experiment_id, start, min(start + _PIECE, size)
 
 
-_INSERT_JOBS: dict[str, Any] = {}
-
-
 def _put_pieces(connection: Connection, pieces: Sequence[Piece]) -> list[int]:
     keys = sorted({piece[0] for piece in pieces})
     held = select(experiment.c.id, experiment.c.n_jobs).where(among(experiment.c.id)).with_for_update()
     counts = {row.id: row.n_jobs for row in connection.execute(held, {"ids": keys})}
     last = connection.execute(select(func.coalesce(func.max(job.c.id), 0))).scalar_one()
-    rows = [(key, i) for key, start, end in pieces for i in range(max(start, counts[key]), end)]
-    statement = _INSERT_JOBS.setdefault(
-        connection.dialect.name,
-        insert_new(connection.dialect, job).values(
-            experiment_id=bindparam("experiment_id"), iteration=bindparam("iteration")
-        ),
-    )
-    run_many(connection, statement, ("experiment_id", "iteration"), rows)
-    ends: dict[int, int] = {}
-    for key, _, end in pieces:
-        ends[key] = max(end, counts[key], ends.get(key, 0))
-    grow = update(experiment).where(experiment.c.id == bindparam("key")).values(n_jobs=bindparam("size"))
-    connection.execute(grow, [{"key": key, "size": size} for key, size in ends.items()])
+    missing = [(key, max(start, counts[key]), end) for key, start, end in pieces if counts[key] < end]
+    if missing:
+        source = series(connection.dialect)
+        statement = insert_new(connection.dialect, job).from_select(["experiment_id", "iteration"], source)
+        connection.execute(statement, {"spans": json.dumps(missing)})
+    ends = {key: end for key, _, end in missing}  # the pieces of an experiment come in their order
+    if ends:
+        grow = update(experiment).where(experiment.c.id == bindparam("key")).values(n_jobs=bindparam("size"))
+        connection.execute(grow, [{"key": key, "size": size} for key, size in ends.items()])
     fresh = select(job.c.id).where(job.c.id > last, among(job.c.experiment_id)).order_by(job.c.id)
     return list(connection.execute(fresh, {"ids": keys}).scalars())
 

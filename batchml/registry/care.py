@@ -89,7 +89,7 @@ def _contradictions(connection: Connection) -> list[str]:
 
 
 def unlock(url: str) -> str | None:
-    """Remove the claim of another host on a registry on a network file system; return who held it, None if nobody did."""
+    """Remove the claim of another host on a registry on a network file system; return who held it, None if nobody."""
     place = parse_url(url)
     if place.path is None:
         raise ConfigError(f"{place} is no file: only a SQLite registry on a network file system is ever held by a host")

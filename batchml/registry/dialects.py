@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -31,9 +32,10 @@ from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
+    from sqlalchemy import TextualSelect
     from sqlalchemy.sql.compiler import SQLCompiler
 
-__all__ = ["Id", "Json", "Time", "among", "among_words", "epoch_now", "insert_new", "run_many", "utc_now"]
+__all__ = ["Id", "Json", "Time", "among", "among_words", "epoch_now", "insert_new", "run_many", "series", "utc_now"]
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """Row ids: 64 bits on both; SQLite makes only ``INTEGER PRIMARY KEY`` an alias of its row id."""
@@ -136,6 +138,30 @@ def insert_new(dialect: Dialect, table: Table) -> Insert:
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
+_SERIES_SQLITE = """
+WITH RECURSIVE span(key, number, past) AS (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans)
+    UNION ALL
+    SELECT key, number + 1, past FROM span WHERE number + 1 < past
+)
+SELECT key, number FROM span WHERE true ORDER BY key, number
+"""
+_SERIES_POSTGRESQL = """
+SELECT (value ->> 0)::bigint AS key, generate_series((value ->> 1)::int, (value ->> 2)::int - 1) AS number
+FROM json_array_elements(CAST(:spans AS json)) ORDER BY key, number
+"""
+
+
+def series(dialect: Dialect) -> TextualSelect:
+    """Return a SELECT of (key, number) for the numbers first, ..., past - 1 of each span.
+
+    The parameter `spans` is a JSON list of [key, first, past] with first < past. One INSERT from it is twice as fast on
+    SQLite as one a row, since AUTOINCREMENT keeps its books by statement.
+    """
+    body = _SERIES_POSTGRESQL if dialect.name == "postgresql" else _SERIES_SQLITE
+    return text(body).bindparams(bindparam("spans", type_=Text)).columns(key=Id, number=Integer)
+
+
 @lru_cache(maxsize=256)
 def _prepared(statement: Executable, dialect_name: str) -> tuple[str, tuple[str, ...] | None]:
     dialect: Any = sqlite.dialect() if dialect_name == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
@@ -155,8 +181,8 @@ def run_many(
     """
     if not rows:
         return 0
-    text, positions = _prepared(statement, connection.dialect.name)
+    query, positions = _prepared(statement, connection.dialect.name)
     if positions is None:
-        return connection.exec_driver_sql(text, [dict(zip(names, row, strict=True)) for row in rows]).rowcount
+        return connection.exec_driver_sql(query, [dict(zip(names, row, strict=True)) for row in rows]).rowcount
     assert positions == names, (positions, names)
-    return connection.exec_driver_sql(text, list(rows)).rowcount
+    return connection.exec_driver_sql(query, list(rows)).rowcount
