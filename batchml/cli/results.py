@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,9 @@ def reduce(
 
 def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_json: bool) -> bool:
     """Print the aggregated table, and a sentence on what is not in it; return whether nothing is missing."""
-    table = result.aggregate(measures, conditions=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*iterations have no prediction")  # said below, in the table's words
+        table = result.aggregate(measures, conditions=True, params=True)
     coverage = result.coverage
     missing = int(coverage["missing"].sum())
     if as_json:
