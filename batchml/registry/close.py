@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
 from batchml.core.conditions import fingerprint
-from batchml.registry import queries
+from batchml.registry import close_queries as queries
 from batchml.registry.dialects import run_many
 
 if TYPE_CHECKING:
@@ -161,7 +161,10 @@ def _write(
     moves = [_move(o.ending, known[o.attempt_id]) for o in outcomes if o.ending is not Ending.DONE]
     run_many(connection, queries.move_job(), queries.MOVE_NAMES, moves)
     run_many(
-        connection, queries.add_condition(), queries.CONDITION_NAMES, [row for o in outcomes for row in _conditions(o)]
+        connection,
+        queries.add_condition(),
+        queries.CONDITION_NAMES,
+        [row for o in outcomes for row in _conditions(o)],
     )
     run_many(connection, queries.add_log(), queries.LOG_NAMES, [(o.attempt_id, o.log) for o in outcomes if o.log])
 

@@ -74,15 +74,15 @@ class FairLock:
             raise self._busy()
         try:
             turn, lock = self._open()
-            self._take(turn, deadline)
             try:
+                self._take(turn, deadline)
                 self._take(lock, deadline)
-            finally:
                 fcntl.flock(turn, fcntl.LOCK_UN)
-            try:
                 yield
             finally:
+                # Also what was not taken: an interrupt may come between taking and knowing.
                 fcntl.flock(lock, fcntl.LOCK_UN)
+                fcntl.flock(turn, fcntl.LOCK_UN)
         finally:
             self._thread.release()
 

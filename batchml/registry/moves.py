@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, RegistryError, UnknownKeyError
-from batchml.registry import queries
+from batchml.registry import close_queries
 from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, insert_new
 from batchml.registry.tables import experiment, job, job_tag, result
@@ -92,10 +92,10 @@ def cancel(store: Store, jobs: Sequence[int], *, running: bool = False) -> int:
 
 
 def _end_open(connection: Connection, jobs: Sequence[int]) -> None:
-    ids = [row.id for row in connection.execute(queries.successors(), {"ids": list(jobs)})]
+    ids = [row.id for row in connection.execute(close_queries.successors(), {"ids": list(jobs)})]
     if ids:
         values = {"ids": ids, "outcome": Ending.CANCELLED.value, "recall": 1, "note": None, "mark": None}
-        connection.execute(queries.close_plainly(), values)
+        connection.execute(close_queries.close_plainly(), values)
 
 
 def remove(store: Store, jobs: Sequence[int]) -> int:

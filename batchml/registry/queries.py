@@ -1,4 +1,4 @@
-"""The statements of an exchange, as named pure functions: one text for both databases.
+"""The statements that beat and claim, as named pure functions: one text for both databases.
 
 Each is built once (`cache`), so that SQLAlchemy finds its compiled form again; parameters are named.
 """
@@ -6,11 +6,9 @@ Each is built once (`cache`), so that SQLAlchemy finds its compiled form again; 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Double,
     Executable,
     Select,
     bindparam,
@@ -28,14 +26,10 @@ from sqlalchemy import (
 from batchml.registry.dialects import among, epoch_now, utc_now
 from batchml.registry.tables import (
     attempt,
-    condition,
     experiment,
     job,
-    log,
-    prediction,
     registry,
     result,
-    score,
     submission,
     worker,
 )
@@ -54,10 +48,6 @@ def revision() -> Select[int]:
 def raise_revision() -> Executable:
     """Tell all workers that the specs they hold may be old."""
     return update(registry).values(revision=registry.c.revision + 1)
-
-
-# Beat
-# ------------------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -100,171 +90,6 @@ def open_attempts() -> Select[int, int]:
     return select(attempt.c.id, attempt.c.alone).where(
         attempt.c.worker_id == bindparam("worker"), attempt.c.ended_at.is_(None)
     )
-
-
-# Close
-# -----------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def delivered() -> Select[Any]:
-    """What is known of the attempts `ids` and their jobs, rows locked in the order of ids."""
-    return (
-        select(
-            attempt.c.id,
-            attempt.c.job_id,
-            attempt.c.worker_id,
-            attempt.c.outcome,
-            attempt.c.generation,
-            attempt.c.alone,
-            attempt.c.recalled,
-            job.c.state,
-            job.c.generation.label("job_generation"),
-            job.c.hiccups,
-            job.c.lost_alone,
-            job.c.suspect,
-            result.c.attempt_id.label("result_of"),
-        )
-        .join_from(attempt, job, attempt.c.job_id == job.c.id)
-        .outerjoin(result, result.c.job_id == job.c.id)
-        .where(among(attempt.c.id))
-        .order_by(attempt.c.id)
-        .with_for_update(of=attempt)
-    )
-
-
-CLOSE_NAMES = (
-    "outcome",
-    "signal",
-    "error_type",
-    "message",
-    "traceback",
-    "fingerprint",
-    "fit_s",
-    "predict_s",
-    "wall_s",
-    "cpu_s",
-    "peak_mb",
-    "threads",
-    "dirty",
-    "attempt",
-)
-
-
-@cache
-def close_attempt() -> Executable:
-    """Close one open attempt with what its worker measured; parameters `CLOSE_NAMES`."""
-    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in CLOSE_NAMES[:-1]}
-    # A late result closes an attempt again that had been closed as lost.
-    open_or_lost = or_(attempt.c.ended_at.is_(None), attempt.c.outcome == literal_column("'lost'"))
-    return (
-        update(attempt)
-        .ordered_values(
-            *((attempt.c[name], value) for name, value in values.items()),
-            (attempt.c.recalled, literal_column("0")),
-            (attempt.c.ended_at, utc_now()),
-        )
-        .where(attempt.c.id == bindparam("attempt"), open_or_lost)
-    )
-
-
-@cache
-def close_plainly() -> Executable:
-    """Close the open attempts `ids` with one `outcome` for all."""
-    return (
-        update(attempt)
-        .where(among(attempt.c.id), attempt.c.ended_at.is_(None))
-        .values(
-            outcome=bindparam("outcome"),
-            ended_at=utc_now(),
-            recalled=bindparam("recall"),
-            message=bindparam("note"),
-            fingerprint=bindparam("mark"),
-        )
-    )
-
-
-@cache
-def forget_recall() -> Executable:
-    """Note that the worker has answered for the attempts `ids`."""
-    return update(attempt).where(among(attempt.c.id)).values(recalled=0)
-
-
-@cache
-def finish_jobs() -> Executable:
-    """Set the jobs `ids` done."""
-    return (
-        update(job).where(among(job.c.id)).values(state="done", suspect=0, hiccups=0, lost_alone=0, not_before=null())
-    )
-
-
-MOVE_NAMES = ("state", "attempts", "charged", "hiccups", "lost_alone", "suspect", "delay", "job")
-
-
-@cache
-def move_job() -> Executable:
-    """Move one running job; parameters `MOVE_NAMES`, of which the first three after the state are added."""
-    delay: ColumnElement[float] = bindparam("delay", type_=Double())
-    return (
-        update(job)
-        .ordered_values(
-            (job.c.state, bindparam("state")),
-            (job.c.attempts, job.c.attempts + bindparam("attempts")),
-            (job.c.charged, job.c.charged + bindparam("charged")),
-            (job.c.hiccups, bindparam("hiccups")),
-            (job.c.lost_alone, bindparam("lost_alone")),
-            (job.c.suspect, bindparam("suspect")),
-            (job.c.not_before, epoch_now() + delay),
-        )
-        .where(job.c.id == bindparam("job"), job.c.state == literal_column("'running'"))
-    )
-
-
-@cache
-def successors() -> Select[int, int]:
-    """Open attempts of the jobs `ids`."""
-    return select(attempt.c.id, attempt.c.job_id).where(among(attempt.c.job_id), attempt.c.ended_at.is_(None))
-
-
-RESULT_NAMES = ("job_id", "attempt_id", "completeness", "n", "n_missing", "n_imputed", "model")
-SCORE_NAMES = ("job_id", "measure_id", "kind", "value")
-PREDICTION_NAMES = ("job_id", "predict_set", "data")
-CONDITION_NAMES = ("attempt_id", "number", "stage", "level", "kind", "message", "traceback", "fingerprint")
-LOG_NAMES = ("attempt_id", "body")
-
-
-@cache
-def add_result() -> Executable:
-    """Store a result; parameters `RESULT_NAMES`."""
-    return insert(result).values({name: bindparam(name) for name in RESULT_NAMES})
-
-
-@cache
-def add_score() -> Executable:
-    """Store a score; parameters `SCORE_NAMES`."""
-    return insert(score).values({name: bindparam(name) for name in SCORE_NAMES})
-
-
-@cache
-def add_prediction() -> Executable:
-    """Store a prediction; parameters `PREDICTION_NAMES`."""
-    return insert(prediction).values({name: bindparam(name) for name in PREDICTION_NAMES})
-
-
-@cache
-def add_condition() -> Executable:
-    """Store a condition; parameters `CONDITION_NAMES`."""
-    return insert(condition).values({name: bindparam(name) for name in CONDITION_NAMES})
-
-
-@cache
-def add_log() -> Executable:
-    """Store what an attempt printed; parameters `LOG_NAMES`."""
-    return insert(log).values({name: bindparam(name) for name in LOG_NAMES})
-
-
-# Claim
-# -----------------------------------------------------------------------------------------------------------------
 
 
 @cache

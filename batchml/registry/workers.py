@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
-from batchml.registry import queries
+from batchml.registry import close_queries, queries
 from batchml.registry.close import close_rows
 from batchml.registry.dialects import among, utc_now
 from batchml.registry.processes import Process, boot_seconds, here
@@ -80,7 +80,7 @@ def end_worker(connection: Connection, worker_id: int, state: str, reason: str, 
     held = connection.execute(queries.open_attempts(), {"worker": worker_id}).all()
     rows: list[Any] = []
     if held:
-        rows = list(connection.execute(queries.delivered(), {"ids": [row.id for row in held]}))
+        rows = list(connection.execute(close_queries.delivered(), {"ids": [row.id for row in held]}))
         close_rows(connection, rows, ending, reason if ending is Ending.LOST else None)
     stopped = update(worker).where(worker.c.id == bindparam("which"), worker.c.stopped_at.is_(None))
     connection.execute(stopped.values(state=state, stopped_at=utc_now(), reason=reason), {"which": worker_id})
