@@ -128,11 +128,13 @@ def _write_cells(table: ResultTable, folder: Path) -> None:
                 "model_spec": json.dumps(cell.learner.model_spec()),
                 "policy_spec": json.dumps(cell.learner.policy_spec()),
                 "resampling_spec": json.dumps(cell.resampling.spec()),
+                "split_seed": cell.resampling.seed,
             }
         )
     names = ("task", "learner", "resampling", "params", "digest")
     specs = ("task_spec", "model_spec", "policy_spec", "resampling_spec")
-    pd.DataFrame(rows, columns=[*names, *specs]).to_parquet(folder / "cells.parquet", index=False)
+    frame = pd.DataFrame(rows, columns=[*names, *specs, "split_seed"]).astype({"split_seed": "Int64"})
+    frame.to_parquet(folder / "cells.parquet", index=False)
 
 
 def _write_predictions(table: ResultTable, folder: Path) -> None:
@@ -184,6 +186,8 @@ class FolderSource:
 
     def cell(self, cell: int) -> Cell:
         """Return the objects of a cell, built from their specs on first use."""
+        import pandas as pd
+
         from batchml.core.learner import Learner
         from batchml.core.resampling import Resampling
 
@@ -192,8 +196,11 @@ class FolderSource:
             model, policy = json.loads(row["model_spec"]), json.loads(row["policy_spec"])
             resampling = Resampling.from_spec(json.loads(row["resampling_spec"]), trust=self._trust)
             resampling.id = row["resampling"]
+            task = self._task(row["task_spec"], row["task"])
+            if not pd.isna(row["split_seed"]):
+                resampling = resampling.instantiate(task, seed=int(row["split_seed"]))
             self._cells[cell] = Cell(
-                task=self._task(row["task_spec"], row["task"]),
+                task=task,
                 learner=Learner.from_specs(model, policy, id=row["learner"], trust=self._trust),
                 resampling=resampling,
                 params=json.loads(row["params"]),
