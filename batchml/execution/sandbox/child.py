@@ -54,9 +54,9 @@ class Log:
         os.dup2(nothing, 0)
         os.close(nothing)
         self.turn(0)
-        sys.stdin = open(0, encoding="utf-8", closefd=False)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for as long as the process lives
         for fd, name in ((1, "stdout"), (2, "stderr")):
-            stream = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+            stream = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115 - open for as long as the process lives
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         faulthandler.enable(self.dump_fd)

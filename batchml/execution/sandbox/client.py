@@ -38,7 +38,7 @@ _START = 120.0
 
 
 def _raised(fd: int) -> int:
-    """Move a descriptor out of the range in which user code's own appear, so that those which it leaks are told apart."""
+    """Move a descriptor out of the range in which user code's own appear, so that what it leaks shows."""
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     except OSError:  # few descriptors are allowed here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import signal
@@ -42,27 +43,24 @@ class Handle:
         self.known: OrderedDict[str, None] = OrderedDict()
         self.alive = True  # as far as we know
         self.up = False
-        self.link_ended = False
-        self.link, its = pair()
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        with contextlib.suppress(OSError):
-            import fcntl
-
-            fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self.sink = Sink(reader)
+        # The slot's end is kept here, too: whoever reads a job first has it, so one that has not begun can be recalled.
+        self.link, self._inbox = pair()
+        order = {"t": "slot", "nonce": self.nonce, "memory": self._memory}
+        # Two logs in turn: the next job may print before the last one's report has been read.
+        pipes = [_pipe(), _pipe()]
+        self.sinks = tuple(Sink(reader) for reader, _ in pipes)
+        self._turn = 0
+        writers = [writer for _, writer in pipes]
         try:
             with contextlib.suppress(OSError):  # the keeper's death is noticed by its pidfd
-                self.control.send(
-                    {"t": "slot", "nonce": self.nonce, "memory": self._memory}, fds=[its.fileno(), writer]
-                )
+                self.control.send(order, fds=[self._inbox.fileno(), *writers])
         finally:
-            its.close()
-            os.close(writer)
+            for writer in writers:
+                os.close(writer)
 
     def renew(self) -> None:
         """Replace the slot process; whatever the old one left is ended by the keeper."""
-        self.link.close()
-        self.sink.close()
+        self._close_slot()
         self._fresh()
 
     def rebirth(self) -> None:
@@ -84,17 +82,23 @@ class Handle:
     def close(self) -> None:
         """Free descriptors; the keeper ends its slot and itself when it sees that."""
         self.control.close()
-        self.link.close()
-        self.sink.close()
+        self._close_slot()
         if self.pidfd is not None:
             os.close(self.pidfd)
         self.pidfd = self.keeper = None
 
+    def _close_slot(self) -> None:
+        self.link.close()
+        self._inbox.close()
+        for sink in self.sinks:
+            sink.close()
+
     # -- frames --------------------------------------------------------------------------------------------------
 
-    def start(self, attempt: int, iteration: int, key: str, experiment: bytes) -> None:
-        """Send a job; the experiment goes along only once to each slot process."""
-        header: dict[str, object] = {"t": "job", "a": attempt, "i": iteration, "e": key}
+    def start(self, attempt: int, iteration: int, key: str, experiment: bytes) -> Sink:
+        """Send a job and return its log; the experiment goes along only once to each slot process."""
+        self._turn = 1 - self._turn
+        header: dict[str, object] = {"t": "job", "a": attempt, "i": iteration, "e": key, "log": self._turn}
         blobs: list[bytes] = []
         if key in self.known:
             self.known.move_to_end(key)
@@ -105,16 +109,29 @@ class Handle:
                 header["drop"] = [self.known.popitem(last=False)[0]]
         with contextlib.suppress(OSError):  # a slot that has just died is reported by its keeper
             self.link.send(header, blobs)
+        return self.sinks[self._turn]
+
+    def recall(self) -> bool:
+        """Take back a job that was sent and not begun; False if the slot has it already."""
+        try:
+            frame = self._inbox.receive(block=False)
+        except (EOFError, OSError, ProtocolError):
+            return False
+        if frame is None:
+            return False
+        if frame.blobs:
+            self.known.pop(frame.header["e"], None)
+        return True
 
     def frames(self) -> Iterator[Frame]:
         """Return what this slot process has sent; what claims to be of another one is dropped."""
-        while not self.link_ended:
+        link = self.link
+        while link is self.link:
             try:
-                frame = self.link.receive(block=False)
+                frame = link.receive(block=False)
             except ProtocolError:
                 continue
             except (EOFError, OSError):
-                self.link_ended = True
                 return
             if frame is None:
                 return
@@ -142,3 +159,10 @@ class Handle:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.keeper, signal.SIGCONT)
                 os.kill(self.keeper, signal.SIGKILL)
+
+
+def _pipe() -> tuple[int, int]:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # more than this user may have
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return reader, writer

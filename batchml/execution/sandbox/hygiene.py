@@ -6,6 +6,7 @@ Working directory, environment and warnings filters are simply set. Anything els
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` without its enums: these run after every job
 import contextlib
 import gc
 import locale
@@ -68,7 +69,7 @@ def _torch_state() -> object:
 
 
 def _signals() -> object:
-    return [signal.getsignal(signum) for signum in _SIGNALS], signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return [_signal.getsignal(signum) for signum in _SIGNALS], _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
 
 
 def _logging() -> object:
@@ -126,7 +127,7 @@ class State:
     def __init__(self, own_fds: Iterable[int]) -> None:
         self._own_fds = tuple(own_fds)
         self._cwd = _cwd()
-        self._environ = dict(os.environ)
+        self._environ = _environ().copy()
         self._filters = list(warnings.filters)
         self._umask = _umask()
         self.mark()
@@ -136,11 +137,11 @@ class State:
         if _cwd() != self._cwd:
             with contextlib.suppress(OSError):
                 os.chdir(self._cwd)
-        if os.environ != self._environ:
+        if _environ() != self._environ:
             _restore_environment(self._environ)
         if warnings.filters != self._filters:
             warnings.filters[:] = self._filters  # type: ignore[index]
-            warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001 - the only way to invalidate caches
+            warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way is as fast
 
     def mark(self) -> None:
         """Remember the present state: everything of ours is loaded, user code comes next."""
@@ -180,7 +181,7 @@ def _same(probe: Callable[[], object], before: object, name: str) -> bool:
 
 def _cwd() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109 - compared, not used
+        return os.getcwd()  # noqa: PTH109 - after every job
     except OSError:  # the folder was removed
         return ""
 
@@ -191,10 +192,14 @@ def _umask() -> int:
     return mask
 
 
-def _restore_environment(wanted: dict[str, str]) -> None:
-    for name in os.environ.keys() - wanted.keys():
-        del os.environ[name]
-    os.environ.update(wanted)
+def _environ() -> dict[bytes, bytes]:
+    return os.environ._data  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001 - no public way is as fast
+
+
+def _restore_environment(wanted: dict[bytes, bytes]) -> None:
+    for name in os.environb.keys() - wanted.keys():
+        del os.environb[name]
+    os.environb.update(wanted)
 
 
 def _lowest_free_fd() -> int:

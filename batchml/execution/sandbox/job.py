@@ -90,7 +90,7 @@ class JobRunner:
             if built is None:
                 built = self._build(key)
                 ready()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the user's own modules are imported here
             return failure(error, "setup"), []
         return self._iterate(built, iteration)
 
@@ -174,7 +174,7 @@ class JobRunner:
             report, blobs = failure(failed.cause, failed.stage), []
             report["conditions"] = [condition.as_json() for condition in failed.conditions]
             report |= _timings(failed.timings)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises ends this job, not the slot
             report, blobs = failure(error, "job"), []
         report["threads"] = built.learner.threads
         report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
@@ -210,7 +210,7 @@ def _pickled(model: Any, conditions: list[Condition]) -> bytes | None:
         return model.data
     try:
         return dumps(model)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - user objects may raise anything while they are pickled
         cause = TypeError(f"the model cannot be stored: {type(error).__name__}: {safe_str(error, 500)}")
         conditions.append(error_condition("train", cause))
         return None
@@ -234,7 +234,7 @@ def failure(error: BaseException, stage: str) -> dict[str, Any]:
     try:
         lines = traceback.format_exception(error)
         trace = clean("".join(lines), _TRACEBACK)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - hostile objects in a traceback; the error itself counts
         trace = None
     return {
         "ending": ending_of(error, stage),

@@ -153,7 +153,7 @@ class Keeper:
                 self._start_partner(fds)
             elif kind == "end_partner":
                 self._end_partner(dump=bool(header.get("dump")))
-            elif kind == "slot" and trusted and len(fds) == 2:
+            elif kind == "slot" and trusted and len(fds) == 3:
                 self._start_slot(header, fds)
             elif kind == "end" and trusted:
                 self._end(dump=bool(header.get("dump")), grace=float(header.get("grace", GRACE)))
@@ -173,7 +173,7 @@ class Keeper:
         mine, its = pair()
         keeper_pid = os.getpid()
         settings = {**self._setup, "nonce": header["nonce"], "memory": header.get("memory"), "parent": keeper_pid}
-        pid = self._fork(lambda: slot.run(fds[0], fds[1], its, settings))
+        pid = self._fork(lambda: slot.run(fds[0], fds[1:], its, settings))
         its.close()
         self._slot = _Child(pid, os.pidfd_open(pid), mine, header["nonce"])
         self._memory = header.get("memory")

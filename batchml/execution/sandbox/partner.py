@@ -11,7 +11,7 @@ import numpy as np
 
 from batchml.core.text import safe_str
 from batchml.execution.sandbox import hygiene, proc
-from batchml.execution.sandbox.child import Meter, close_unknown_fds, ignore_stop_signals, limit_memory, open_log
+from batchml.execution.sandbox.child import Log, Meter, close_unknown_fds, ignore_stop_signals, limit_memory
 from batchml.execution.sandbox.client import KEPT_TASKS
 from batchml.execution.sandbox.pickles import dumps, loads
 from batchml.execution.sandbox.protocol import Frame, Link
@@ -31,8 +31,8 @@ def run(fd: int, pipe: int, settings: Mapping[str, Any]) -> None:
     proc.name_process("batchml-partner")
     ignore_stop_signals()
     proc.die_with_parent(settings["parent"])
-    open_log(pipe)
-    close_unknown_fds({fd, pipe})
+    log = Log([pipe])
+    close_unknown_fds({fd, log.dump_fd, *log.fds})
     limit_memory(settings["memory"])
     gc.enable()
     _Partner(Link.from_fd(fd), settings).serve()
@@ -121,9 +121,8 @@ class _Partner:
                 blobs.append(dumps(reply.value))
                 self._model = (token, reply.value) if stage == "train" else self._model
             except BaseException as error:  # noqa: BLE001 - user objects may raise anything while they are pickled
-                cause = TypeError(
-                    f"what the {stage} stage returned cannot leave its process: {type(error).__name__}: {safe_str(error, 500)}"
-                )
+                why = f"{type(error).__name__}: {safe_str(error, 500)}"
+                cause = TypeError(f"the value of stage {stage} cannot leave its process: {why}")
                 header["failure"] = "error"
                 conditions.append(error_condition(stage, cause).as_json())  # type: ignore[arg-type]
         header["conditions"] = conditions

@@ -46,7 +46,7 @@ def session_partner() -> PartnerClient:
 
 
 def _close() -> None:
-    global _session  # noqa: PLW0603 - as above
+    global _session  # noqa: PLW0603 - one per process
     with _lock:
         if _session is not None and _session.pid == os.getpid():
             _session.family.close()

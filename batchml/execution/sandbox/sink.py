@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections import deque
 
@@ -25,7 +26,7 @@ class Sink:
         Bytes kept at each end.
     """
 
-    __slots__ = ("_head", "_keep", "_size", "_tail", "_tail_size", "ended", "fd")
+    __slots__ = ("_head", "_keep", "_size", "_tail", "_tail_size", "ended", "fd", "rests_until")
 
     def __init__(self, fd: int, keep: int = 64 * 1024) -> None:
         os.set_blocking(fd, False)
@@ -36,6 +37,7 @@ class Sink:
         self._tail_size = 0
         self._size = 0
         self.ended = False
+        self.rests_until = math.inf  # for whoever watches it
 
     def drain(self, limit: int = 4 * 1024 * 1024) -> int:
         """Read what is there, at most `limit` bytes, without waiting; return how many bytes came."""

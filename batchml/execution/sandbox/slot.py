@@ -8,26 +8,26 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from batchml.execution.sandbox import hygiene, proc
-from batchml.execution.sandbox.child import Meter, close_unknown_fds, ignore_stop_signals, limit_memory, open_log
+from batchml.execution.sandbox.child import Log, Meter, close_unknown_fds, ignore_stop_signals, limit_memory
 from batchml.execution.sandbox.protocol import Frame, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["run"]
 
 
-def run(link_fd: int, pipe: int, keeper: Link, settings: Mapping[str, Any]) -> None:
+def run(link_fd: int, pipes: Sequence[int], keeper: Link, settings: Mapping[str, Any]) -> None:
     """Be a slot: serve jobs until the supervisor closes the link; never returns for any other reason."""
     os.setsid()
     proc.name_process("batchml-slot")
     ignore_stop_signals()
     proc.die_with_parent(settings["parent"])
-    open_log(pipe)
-    close_unknown_fds({link_fd, pipe, keeper.fileno()})
+    log = Log(pipes)
+    close_unknown_fds({link_fd, log.dump_fd, *log.fds, keeper.fileno()})
     limit_memory(settings["memory"])
     gc.enable()
-    Slot(Link.from_fd(link_fd), keeper, settings).serve()
+    Slot(Link.from_fd(link_fd), keeper, log, settings).serve()
 
 
 def _load(path: str) -> Any:
@@ -38,14 +38,15 @@ def _load(path: str) -> Any:
 class Slot:
     """The loop of a slot; what a job is, is the runner's business (see `batchml.execution.sandbox.job`)."""
 
-    def __init__(self, link: Link, keeper: Link, settings: Mapping[str, Any]) -> None:
+    def __init__(self, link: Link, keeper: Link, log: Log, settings: Mapping[str, Any]) -> None:
         self._link = link
+        self._log = log
         self._nonce = settings["nonce"]
         self._pid = os.getpid()
         self._attempt = 0
         self._runner = _load(settings["runner"])(settings, keeper, self._announce)
         self._meter = Meter()
-        self._state = hygiene.State(own_fds={link.fileno(), keeper.fileno(), self._meter.fd})
+        self._state = hygiene.State(own_fds={link.fileno(), keeper.fileno(), self._meter.fd, *log.fds})
 
     def serve(self) -> None:
         """Run job after job."""
@@ -65,6 +66,7 @@ class Slot:
             self._runner.forget(header["drop"])
         if frame.blobs:
             self._runner.learn(header["e"], frame.blobs[0])
+        self._log.turn(header["log"])
         self._state.prepare()
         self._meter.start()
         report, blobs = self._runner.run(header["e"], header["i"], self._state.mark)
@@ -75,6 +77,8 @@ class Slot:
         report |= {"t": "done", "a": self._attempt, "n": self._nonce}
         hygiene.flush()
         self._send(report, blobs)
+        if report["dirty"]:
+            os._exit(0)  # before another job begins
 
     def _announce(self, seconds: float | None) -> None:
         """Tell the supervisor that a stage with a limit begins (or, with None, that it is over)."""
