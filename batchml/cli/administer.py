@@ -22,9 +22,9 @@ def db() -> None:
 @command
 def upgrade(session: Session, *, as_json: bool) -> None:
     """Bring the schema to this version of batchml; keep a backup."""
-    from batchml.study import upgrade as upgrade_schema
+    from batchml.study import Registry
 
-    before, after = upgrade_schema(session.url)
+    before, after = Registry.upgrade(session.url)
     words = f"upgraded from {before} to {after}" if before != after else f"the schema is at {after} already"
     say({"before": before, "after": after}, words, as_json=as_json)
 
@@ -53,10 +53,10 @@ def info(session: Session, *, as_json: bool) -> None:
 @command
 def unlock(session: Session, *, yes: bool, as_json: bool) -> None:
     """Take the ownership from a host that died while it held a registry on a network file system."""
-    from batchml.study import unlock as take
+    from batchml.study import Registry
 
     agree("Is the process that held the registry surely gone?", yes=yes)
-    holder = take(session.url)
+    holder = Registry.unlock(session.url)
     say({"released": holder}, f"released: {holder}" if holder else "nobody holds it", as_json=as_json)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import click
 
 from batchml.cli.progress import Reporter, Tally, reporter
+from batchml.cli.secrets import clean
 
 if TYPE_CHECKING:
     from batchml.cli.session import Session
@@ -20,27 +21,27 @@ _EVERY_S = 0.5
 """Seconds between two looks at the registry."""
 
 
-def tally(registry: Registry) -> Tally:
-    """Return where the jobs of current benchmarks stand."""
-    status = registry.status()
+def tally(registry: Registry, eta: Eta | None = None) -> Tally:
+    """Return where the jobs of current benchmarks that were ever submitted stand."""
+    states = registry.tally()
     return Tally(
-        total=status.total - status.defined,
-        done=status.done,
-        failed=status.error + status.cancelled,
-        running=status.running,
-        eta_s=registry.estimate().remaining_s,
+        total=sum(states.values()) - states["defined"],
+        done=states["done"],
+        failed=states["error"] + states["cancelled"],
+        running=states["running"],
+        eta_s=None if eta is None else eta.seconds(registry),
     )
 
 
 def follow(
-    session: Session, registry: Registry, submission: Submission | None, *, quiet: bool, timeout: float = math.inf
+    session: Session, registry: Registry, submissions: tuple[Submission, ...], *, quiet: bool, timeout: float = math.inf
 ) -> bool:
     """Show progress until every queued job has ended.
 
     Parameters
     ----------
-    submission
-        The workers that this command has started, to be drained on Ctrl-C; None if it has started none.
+    submissions
+        Whose workers this command has started: they are drained on Ctrl-C.
     timeout
         Seconds after which to give up.
 
@@ -53,28 +54,54 @@ def follow(
         with reporter(quiet=quiet) as shown:
             reason = _look(registry, shown, monotonic() + timeout)
     except KeyboardInterrupt:
-        _drain(session, submission)
+        _drain(session, submissions)
         return False
     if reason:
-        click.echo(f"batchml: {reason}", err=True)
+        words = " ".join(each.last_words() for each in submissions if not each.alive)
+        said = f"; its worker said: {words}" if words else ""
+        click.echo(clean(f"batchml: {reason}{said}; to go on: {session.hint('resume')}"), err=True)
     return not reason
 
 
+class Eta:
+    """Expected seconds until the end: measured as often as costs a tenth of the time, counted down meanwhile."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self._end: float | None = None
+
+    def seconds(self, registry: Registry) -> float | None:
+        """Return the seconds left from now, None while nothing has been measured."""
+        start = monotonic()
+        if start >= self._due:
+            left = registry.estimate(submitted=True).remaining_s
+            now = monotonic()
+            self._due = now + max(1.0, 10 * (now - start))
+            self._end = None if left is None else now + left
+        return None if self._end is None else max(0.0, self._end - monotonic())
+
+
 def _look(registry: Registry, shown: Reporter, deadline: float) -> str | None:
+    eta = Eta()
     while True:
-        ended, reason = registry.await_end(_EVERY_S)
-        shown.show(tally(registry))
-        if ended or reason:
-            return reason
+        start = monotonic()
+        backlog = registry.backlog()
+        shown.show(tally(registry, eta))
+        if backlog.stalled or not backlog.queued + backlog.running:
+            return backlog.stalled
         if monotonic() >= deadline:
             return "time is up, jobs are still queued or running"
+        # Looking costs more where there are many jobs: at most a tenth of the time.
+        sleep(max(_EVERY_S, 10 * (monotonic() - start)))
 
 
-def _drain(session: Session, submission: Submission | None) -> None:
-    if submission is not None:
+def _drain(session: Session, submissions: tuple[Submission, ...]) -> None:
+    if submissions:
         click.echo("\nfinishing what runs (Ctrl-C again: leave at once) ...", err=True)
         try:
-            submission.drain()
+            for each in submissions:
+                each.stop()
         except KeyboardInterrupt:
-            submission.kill()
+            for each in submissions:
+                each.stop(now=True, timeout=5.0)
     click.echo(f"interrupted; to go on: {session.hint('resume')}", err=True)

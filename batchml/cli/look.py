@@ -28,7 +28,7 @@ def status(session: Session, *, watch: bool, as_json: bool) -> None:
     """Count the jobs of current benchmarks by state, and the workers."""
     with session.open(readonly=True) as registry:
         if watch:
-            follow(session, registry, None, quiet=as_json)
+            follow(session, registry, (), quiet=as_json)
         _echo_status(session, registry, as_json=as_json)
 
 
@@ -133,7 +133,7 @@ def test_job(session: Session, job: int, *, external: bool, debug: bool, as_json
 def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
     """Estimate the work that is left from measured runtimes."""
     with session.open(readonly=True) as registry:
-        found = registry.estimate(slots)
+        found = registry.estimate(slots).as_json()
     if as_json:
         echo_json(found)
     elif not found["jobs_left"]:

@@ -15,7 +15,9 @@ from batchml.cli.tables import echo, say
 from batchml.cli.work import local, slots_option
 
 if TYPE_CHECKING:
+    from batchml.executors.local import Local
     from batchml.experiment.design import BenchmarkDesign
+    from batchml.study import Registry, Submission
 
 __all__ = ["COMMANDS"]
 
@@ -62,8 +64,8 @@ def run(session: Session, design: Path, *, name: str | None, slots: int | None, 
         if not as_json:
             echo(f"{loaded!r}\n{planned}")
         registry.add(loaded, name)
-        submission = registry.submit_rest(planned.benchmark, executor=local(session, slots=slots))
-        if submission is not None and not follow(session, registry, submission, quiet=as_json):
+        started = _start(registry, planned.benchmark, local(session, slots=slots))
+        if not follow(session, registry, started, quiet=as_json or not started):
             return SOME_JOBS
         complete = echo_aggregate(registry.reduce(benchmark=planned.benchmark), None, as_json=as_json)
     if not as_json:
@@ -79,6 +81,14 @@ def read_design(path: Path) -> BenchmarkDesign:
     design = load_design(path)
     check_cells(design.cells)
     return design
+
+
+def _start(registry: Registry, benchmark: str, executor: Local) -> tuple[Submission, ...]:
+    """Start workers for what is not done: they also take what an earlier run left in the queue."""
+    jobs = registry.jobs(benchmark=benchmark, state="defined")
+    if len(jobs):
+        return (registry.submit(jobs, executor=executor),)
+    return registry.resume(executor=executor).submissions
 
 
 def _echo_next(session: Session, *, complete: bool) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -38,6 +41,32 @@ class Session:
         from batchml.study import Registry
 
         return Registry.open(self.url, readonly=readonly)
+
+    def open_or_create(self) -> Registry:
+        """Open the registry, or make one where there is none."""
+        from batchml.study import Registry
+
+        return Registry.create(self.url, exist_ok=True)
+
+    @contextmanager
+    def peek(self) -> Iterator[Registry]:
+        """Open the registry for looking; where there is none, an empty one that is gone afterwards."""
+        from batchml.errors import NotARegistryError
+        from batchml.study import Registry
+
+        with ExitStack() as stack:
+            try:
+                registry = self.open(readonly=True)
+            except NotARegistryError:
+                if not self._absent():
+                    raise
+                folder = stack.enter_context(TemporaryDirectory(prefix="batchml-"))
+                registry = Registry.create(f"sqlite:///{folder}/empty.db")
+            yield stack.enter_context(registry)
+
+    def _absent(self) -> bool:
+        prefix, found, name = self.url.partition(":///")
+        return prefix == "sqlite" and bool(found) and not Path(name.partition("?")[0]).exists()
 
     def hint(self, words: str) -> str:
         """Return a command line for the user to type next, aimed at the same registry."""

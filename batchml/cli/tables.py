@@ -30,7 +30,7 @@ def echo_json(value: Any) -> None:
     click.echo(clean(json.dumps(jsonable(value), indent=2, ensure_ascii=False)))
 
 
-def say(data: Mapping[str, Any], words: str, *, as_json: bool) -> None:
+def say(data: Any, words: str, *, as_json: bool) -> None:
     """Print the same thing as data or in words."""
     if as_json:
         echo_json(data)

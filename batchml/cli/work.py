@@ -61,7 +61,7 @@ def submit(
         submission = registry.submit(
             jobs, executor=local(session, workers=workers, slots=slots, detach=detach), resources=needs
         )
-        return watch(session, registry, submission, detach=detach, as_json=as_json)
+        return watch(session, registry, (submission,), detach=detach, as_json=as_json)
 
 
 @click.command("worker")
@@ -93,7 +93,7 @@ def worker(
 def wait(session: Session, *, timeout: float | None, as_json: bool) -> int:
     """Wait until nothing is queued or running; status 1 if jobs failed or nobody is there to run them."""
     with session.open(readonly=True) as registry:
-        ended = follow(session, registry, None, quiet=as_json, timeout=math.inf if timeout is None else timeout)
+        ended = follow(session, registry, (), quiet=as_json, timeout=math.inf if timeout is None else timeout)
         return verdict(registry, ended=ended, as_json=as_json)
 
 
@@ -110,11 +110,11 @@ def resume(session: Session, *, dry_run: bool, detach: bool, assume_dead: tuple[
         )
         if not as_json:
             echo(str(report))
-        if dry_run or report.submission is None:
+        if dry_run or not report.submissions:
             if as_json:
                 echo_json(report.as_json())
             return OK
-        return watch(session, registry, report.submission, detach=detach, as_json=as_json)
+        return watch(session, registry, report.submissions, detach=detach, as_json=as_json)
 
 
 @click.command("stop")
@@ -124,7 +124,7 @@ def resume(session: Session, *, dry_run: bool, detach: bool, assume_dead: tuple[
 def stop(session: Session, workers: tuple[int, ...], *, now: bool, as_json: bool) -> None:
     """Tell workers (default: all) to finish what runs and end."""
     with session.open() as registry:
-        count = registry.stop(list(workers) or None, now=now)
+        count = len(registry.stop(list(workers) or None, now=now))
     say({"stopping": count}, f"told {count} {'worker' if count == 1 else 'workers'} to stop", as_json=as_json)
 
 
@@ -137,14 +137,16 @@ def local(session: Session, *, slots: int | None = None, workers: int | None = N
     return Local(detach=detach, **{k: v for k, v in given.items() if v is not None})
 
 
-def watch(session: Session, registry: Registry, submission: Submission, *, detach: bool, as_json: bool) -> int:
-    """Follow a submission to its end, or say how to when its workers go on alone; return the exit status."""
+def watch(
+    session: Session, registry: Registry, submissions: tuple[Submission, ...], *, detach: bool, as_json: bool
+) -> int:
+    """Follow submissions to their end, or say how to when their workers go on alone; return the exit status."""
     if detach:
-        words = f"submission {submission.id}: {len(submission.workers)} workers go on by themselves"
-        data = {"submission": submission.id, "workers": list(submission.workers)}
-        say(data, f"{words}\nnext: {session.hint('wait')}", as_json=as_json)
+        data = [{"submission": each.id, "workers": list(each.workers)} for each in submissions]
+        words = [f"submission {each.id}: workers {', '.join(each.workers)} go on by themselves" for each in submissions]
+        say(data, "\n".join([*words, f"next: {session.hint('wait')}"]), as_json=as_json)
         return OK
-    ended = follow(session, registry, submission, quiet=as_json)
+    ended = follow(session, registry, submissions, quiet=as_json)
     return verdict(registry, ended=ended, as_json=as_json)
 
 

@@ -1,0 +1,60 @@
+"""Which of the user's own modules this user has trusted for which registry: kept with the user, never in the registry.
+
+Whoever can write to a registry could name any module and any folder there. So workers get theirs from the designs that
+the user added on this machine, as remembered here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchml.worker.home import state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Consent", "recall", "remember"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Modules that may be named, and the folders they are in."""
+
+    modules: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def __or__(self, other: Consent) -> Consent:
+        """Return both."""
+        return Consent(
+            modules=tuple(dict.fromkeys([*self.modules, *other.modules])),
+            paths=tuple(dict.fromkeys([*self.paths, *other.paths])),
+        )
+
+
+def recall(registry: str) -> Consent:
+    """Return what was remembered for the registry of that id; nothing if that cannot be read."""
+    try:
+        data = json.loads(_file(registry).read_text(encoding="utf-8"))
+        return Consent(modules=tuple(map(str, data["modules"])), paths=tuple(map(str, data["paths"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Consent()
+
+
+def remember(registry: str, consent: Consent) -> None:
+    """Add to what is remembered for a registry."""
+    known = recall(registry)
+    if known | consent == known:
+        return
+    file = _file(registry)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    together = known | consent
+    aside = file.with_name(f"{file.name}.tmp-{os.getpid()}")
+    aside.write_text(json.dumps({"modules": together.modules, "paths": together.paths}), encoding="utf-8")
+    aside.replace(file)
+
+
+def _file(registry: str) -> Path:
+    return state_folder() / "trusted" / f"{registry}.json"

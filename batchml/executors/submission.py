@@ -1,0 +1,146 @@
+"""Started workers and the jobs they were started for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from batchml.core.trust import Trust
+from batchml.errors import ConfigError, TrustError, nearest
+from batchml.executors.base import Launch
+from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batchml.executors.base import Executor, Handle
+    from batchml.executors.consent import Consent
+    from batchml.registry.store import Store
+
+__all__ = ["Submission", "executor_of", "launch", "require_consent"]
+
+_POLL_S = 0.1
+
+
+class Submission:
+    """Jobs that were queued together, and the workers that were started for them.
+
+    Attributes
+    ----------
+    id
+        The submission's row.
+    queued
+        How many jobs it queued.
+    handles
+        The workers as their executor knows them.
+    """
+
+    def __init__(self, store: Store, submission_id: int, queued: int, handles: Sequence[Handle]) -> None:
+        self._store = store
+        self.id = submission_id
+        self.queued = queued
+        self.handles = tuple(handles)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of its workers: process ids for local ones."""
+        return tuple(handle.name for handle in self.handles)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any of its workers has not ended."""
+        return any(handle.alive() for handle in self.handles)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the jobs that its workers serve have ended; False if time is up, or the workers left before."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            alive = self.alive
+            if not class_waits(self._store, self.id):
+                return True
+            if not alive or (deadline is not None and time.monotonic() >= deadline):
+                return False
+            time.sleep(_POLL_S)
+
+    def cancel(self, *, running: bool = True) -> int:
+        """Cancel its jobs that have not ended (`running`: those that run, too) and return how many."""
+        from batchml.registry.moves import cancel
+
+        states = ("queued", "running") if running else ("queued",)
+        return cancel(self._store, submission_jobs(self._store, self.id, states), running=running)
+
+    def stop(self, *, now: bool = False, timeout: float | None = None) -> bool:
+        """Let its workers finish what runs (`now`: end that too) and wait for their end; what is left stays queued."""
+        for handle in self.handles:
+            handle.stop(now=now)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ended = True
+        for handle in self.handles:
+            ended &= handle.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return ended
+
+    def last_words(self, lines: int = 3) -> str:
+        """Return the end of what its workers had to say, for when they left too early."""
+        for handle in self.handles:
+            try:
+                text = handle.log.read_text(encoding="utf-8", errors="replace") if handle.log else ""
+            except OSError:
+                continue
+            if text.strip():
+                return "\n".join(text.strip().splitlines()[-lines:])
+        return ""
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.workers)
+        return f"<Submission {self.id}: {self.queued} jobs queued, workers {names}>"
+
+
+def launch(
+    store: Store, executor: Executor, submission_id: int, queued: int, resources: Mapping[str, Any], consent: Consent
+) -> Submission:
+    """Start an executor's workers for a submission that has been entered."""
+    handles = executor.start(
+        Launch(
+            url=store.url,
+            registry=store.uuid,
+            submission=submission_id,
+            artifacts=store.artifact_path,
+            paths=consent.paths,
+            trust=consent.modules,
+            resources=resources,
+        )
+    )
+    return Submission(store, submission_id, queued, handles)
+
+
+def require_consent(store: Store, consent: Consent, state: str, jobs: Sequence[int] | None = None) -> None:
+    """Refuse to start workers for jobs whose modules nobody here trusts: each of those jobs would fail.
+
+    Parameters
+    ----------
+    state, jobs
+        The jobs in question: those in that state, of these ids or any.
+
+    Raises
+    ------
+    TrustError
+        Naming benchmark and module.
+    """
+    trust = Trust.default().with_modules(consent.modules)
+    for benchmark, modules in modules_of_waiting(store, state, jobs).items():
+        foreign = [module for module in modules if not trust.covers(module)]
+        if foreign:
+            raise TrustError(
+                f"benchmark '{benchmark}' uses the module {foreign[0]}, which was not trusted on this machine: add its "
+                f"design here again, or set BATCHML_TRUSTED_MODULES={foreign[0]} if you know that code"
+            )
+
+
+def executor_of(name: str, settings: Mapping[str, Any]) -> Executor:
+    """Return the executor that a submission was made with."""
+    from batchml.executors.local import Local
+
+    known = {"local": Local}
+    if name not in known:
+        raise ConfigError(f"no executor is called '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+    return known[name](**settings)
