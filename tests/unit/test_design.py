@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import KFold
 
-from batchml.core.catalog import lrn, rsmp, tsk
+from batchml.core.catalog import lrn, rsmp
 from batchml.core.task import as_task_classif
 from batchml.errors import ConfigError, DesignError, UnknownKeyError
 from batchml.experiment.design import BenchmarkDesign
@@ -48,8 +48,10 @@ def test_a_design_says_what_it_is_in_one_line():
     assert repr(benchmark_grid(tasks, learners, "cv")) == "3 tasks x 3 learners x cv10 = 90 iterations"
     assert repr(benchmark_grid("iris", "classif.tree", "holdout")) == "1 task x 1 learner x holdout = 1 iteration"
     repeated = rsmp("repeated_cv", folds=5, repeats=2)
-    assert repr(benchmark_grid("iris", "classif.tree", repeated)) == "1 task x 1 learner x repeated_cv 5x2 = 10 iterations"
-    partial = benchmark_grid(tasks, learners, "cv").filter(lambda row: row.task != "iris" or row.learner != "classif.knn")
+    words = "1 task x 1 learner x repeated_cv 5x2 = 10 iterations"
+    assert repr(benchmark_grid("iris", "classif.tree", repeated)) == words
+    whole = benchmark_grid(tasks, learners, "cv")
+    partial = whole.filter(lambda row: row.task != "iris" or row.learner != "classif.knn")
     assert repr(partial) == "8 cells of 3 tasks x 3 learners x cv10 = 80 iterations"
     assert "3 learners" in partial._repr_html_()
 
@@ -65,12 +67,12 @@ def test_two_tasks_of_one_name_are_refused():
 
 
 def test_mixed_task_types_are_refused():
-    with pytest.raises(DesignError, match="'iris' is classif.*'diabetes' is regr"):
+    with pytest.raises(DesignError, match=r"'iris' is classif.*'diabetes' is regr"):
         benchmark_grid(["iris", "diabetes"], "classif.featureless", "cv")
 
 
 def test_the_same_model_under_two_names_is_refused():
-    with pytest.raises(DesignError, match="same computation twice.*'a'.*'b'"):
+    with pytest.raises(DesignError, match=r"same computation twice.*'a'.*'b'"):
         benchmark_grid("iris", [lrn("classif.tree", id="a"), lrn("classif.tree", id="b")], "cv")
 
 
