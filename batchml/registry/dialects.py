@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -31,11 +32,25 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from batchml.registry.processes import boot_seconds
+
 if TYPE_CHECKING:
     from sqlalchemy import TextualSelect
     from sqlalchemy.sql.compiler import SQLCompiler
 
-__all__ = ["Id", "Json", "Time", "among", "among_words", "epoch_now", "insert_new", "run_many", "series", "utc_now"]
+__all__ = [
+    "Id",
+    "Json",
+    "Time",
+    "among",
+    "among_words",
+    "epoch_now",
+    "insert_new",
+    "lease_seconds",
+    "run_many",
+    "series",
+    "utc_now",
+]
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """Row ids: 64 bits on both; SQLite makes only ``INTEGER PRIMARY KEY`` an alias of its row id."""
@@ -80,6 +95,16 @@ def _epoch_now_sqlite(_element: epoch_now, _compiler: SQLCompiler, **_options: A
 @compiles(epoch_now, "postgresql")
 def _epoch_now_postgresql(_element: epoch_now, _compiler: SQLCompiler, **_options: Any) -> str:
     return "extract(epoch FROM now())::double precision"
+
+
+def lease_seconds(connection: Connection) -> float:
+    """Return now, in seconds by the clock that leases are reckoned by: the server's, or this host's time since boot.
+
+    SQLite is one host, whose wall clock may be set.
+    """
+    if connection.dialect.name == "postgresql":
+        return float(connection.execute(select(epoch_now())).scalar_one())
+    return boot_seconds()
 
 
 class _Listing(TypeDecorator[Sequence[Any]]):

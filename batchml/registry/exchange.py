@@ -12,7 +12,7 @@ from batchml.errors import ArtifactError, PoisonedError, WorkerStoppedError
 from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
 from batchml.registry.close import close_outcomes, release
-from batchml.registry.processes import boot_seconds
+from batchml.registry.dialects import lease_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
     """
     models = _store_models(store, outcomes)
     with store.write() as connection:
-        now = boot_seconds()
+        now = lease_seconds(connection)
         order = _beat(connection, worker_id, now)
         lost = _close(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)

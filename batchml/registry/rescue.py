@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
 from batchml.registry.claim import LEASE_S
-from batchml.registry.dialects import among
-from batchml.registry.processes import Process, boot_seconds, is_gone
+from batchml.registry.dialects import among, lease_seconds
+from batchml.registry.processes import Process, is_gone
 from batchml.registry.tables import attempt, job, worker
 from batchml.registry.workers import end_worker
 
@@ -148,7 +148,7 @@ def reconcile(
     with store.read() as connection:
         rows = connection.execute(select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)).all()
         _refuse_unknown(connection, assume_dead, store)
-    now = boot_seconds()
+        now = lease_seconds(connection)
     dead: dict[int, str] = {}
     seen: dict[Verdict, list[int]] = {Verdict.ALIVE: [], Verdict.SILENT: []}
     for row in rows:

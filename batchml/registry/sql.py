@@ -113,19 +113,26 @@ def _meaning(error: sqlite3.DatabaseError, timeout_s: float) -> Exception:
 
 
 def _ask_server(store: Store, query: str, timeout_s: float, params: dict[str, Any]) -> pd.DataFrame:
-    from sqlalchemy import exc
+    import psycopg
 
+    # A prepared statement is one statement: the plain protocol would run "SELECT 1; COMMIT; DELETE ..." too.
+    prepared = str(text(query).compile(dialect=store.engine.dialect))
     with translated(store.place), store.engine.connect() as connection, connection.begin() as transaction:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+        driver: Any = connection.connection.driver_connection
         try:
-            found = connection.execute(text(query), params)
-            frame = as_frame(_unique(list(found.keys())), list(found.all()))
-        except exc.ProgrammingError as error:
-            raise ConfigError(f"the query cannot be run: {store.place.scrub(str(error.orig))}") from None
+            with driver.cursor() as cursor:
+                cursor.execute(prepared, params, prepare=True)
+                names = [about.name for about in cursor.description or ()]
+                return as_frame(_unique(names), cursor.fetchall())
+        except psycopg.errors.QueryCanceled:
+            raise RegistryError(f"the query took longer than {timeout_s:g} s and was ended") from None
+        except (psycopg.ProgrammingError, psycopg.InternalError, psycopg.DataError) as error:
+            said = store.place.scrub(str(error)).strip().splitlines()[0]
+            raise ConfigError(f"the query cannot be run: {said}") from None
         finally:
             transaction.rollback()
-        return frame
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -10,8 +10,8 @@ from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
 from batchml.registry import close_queries, queries
 from batchml.registry.close import close_rows
-from batchml.registry.dialects import among, utc_now
-from batchml.registry.processes import Process, boot_seconds, here
+from batchml.registry.dialects import among, lease_seconds, utc_now
+from batchml.registry.processes import Process, here
 from batchml.registry.tables import attempt, submission, worker
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def register_worker(
             "scheduler_id": scheduler_id,
             "incarnation": incarnation,
             "slots": slots,
-            "beat_s": boot_seconds(),
+            "beat_s": lease_seconds(connection),
         }
         worker_id = connection.execute(worker.insert().returning(worker.c.id), values).scalar_one()
         if scheduler_id is not None:
