@@ -157,7 +157,8 @@ def _learner(entry: Mapping[str, Any], where: str, trust: Trust) -> Learner:
 
     kind = _one_of(entry, ("key", "class", "steps"), where)
     name = take_text(entry, "id", where)
-    options = {"preprocess": entry["preprocess"]} if "preprocess" in entry else {}
+    preprocess = take_text(entry, "preprocess", where)
+    options = {} if preprocess is None else {"preprocess": preprocess}
     if kind == "class":
         table = {key: entry[key] for key in ("class", "params") if key in entry}
         return as_learner(build_object(table, trust=trust, where=where), id=name, **options)

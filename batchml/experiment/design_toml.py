@@ -111,8 +111,8 @@ def _seed(head: Mapping[str, Any], where: str) -> int | None:
     seed = head.get("seed")
     if seed is None:
         return None
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise DesignError(f"{where}: seed must be a whole number from 0, not {seed!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise DesignError(f"{where}: seed must be a whole number from 0 to 2**63 - 1, not {seed!r}")
     return seed
 
 

@@ -42,6 +42,8 @@ def take_text(entry: Mapping[str, Any], key: str, where: str) -> str | None:
     value = entry.get(key)
     if value is not None and not isinstance(value, str):
         raise DesignError(f"{where}: {key} must be a text, not {value!r}")
+    if value is not None and not value.strip():
+        raise DesignError(f"{where}: {key} is empty; leave it out, or write something")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,8 @@ def vary(learner: Learner, settings: Settings) -> tuple[Learner, Settings]:
 
 def _label(value: Any) -> Any:
     """Return a value as plain data that people recognise."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value  # JSON has no word for nan and infinities
     if isinstance(value, (list, tuple)):
         return [_label(item) for item in value]
     return " ".join(str(value).split())

@@ -214,7 +214,7 @@ def test_own_modules_beside_the_file_are_trusted_by_name_only(write, tmp_path):
         ("[[benchmark]]\nseed = 1\n" + TASK, r"write \[benchmark\] in single brackets"),
         (TASK + '[[learner]]\nid = "x"\n' + RESAMPLING, "exactly one of key, class, steps; none is there"),
         (TASK + LEARNER + 'class = "a.B"\n' + RESAMPLING, "exactly one of key, class, steps; key and class are there"),
-        ("[benchmark]\nseed = -1\n" + TASK + LEARNER + RESAMPLING, "seed must be a whole number from 0, not -1"),
+        ("[benchmark]\nseed = -1\n" + TASK + LEARNER + RESAMPLING, "seed must be a whole number from 0 to .*, not -1"),
         ("[benchmark]\nseed = true\n" + TASK + LEARNER + RESAMPLING, "seed must be a whole number"),
         ("[benchmark]\nmeasures = 3\n" + TASK + LEARNER + RESAMPLING, "measures must be a list of texts"),
         ('[benchmark]\nmeasures = ["classif.acx"]\n' + TASK + LEARNER + RESAMPLING, r"classif\.acc"),
@@ -223,6 +223,8 @@ def test_own_modules_beside_the_file_are_trusted_by_name_only(write, tmp_path):
         (TASK + LEARNER + 'encapsulate = "proces"\n' + RESAMPLING, r"'proces' \(did you mean 'process'\?\)"),
         (TASK + LEARNER + "timeout = { trian = 1 }\n" + RESAMPLING, r"'trian' \(did you mean 'train'\?\)"),
         (TASK + LEARNER + 'preprocess = "atuo"\n' + RESAMPLING, "atuo"),
+        (TASK + LEARNER + 'id = " "\n' + RESAMPLING, r"\[\[learner\]\] 1 .*id is empty"),
+        (TASK + LEARNER + "params = { max_depth = 2020-01-01 }\n" + RESAMPLING, r"\[\[learner\]\] 1 .*date"),
         (TASK + '[[learner]]\nid = "a"\nsteps = []\n' + RESAMPLING, "steps must be a list"),
         (
             TASK + '[[learner]]\nid = "a"\nsteps = ["sklearn.svm.SVC", { klass = "x" }]\n' + RESAMPLING,
