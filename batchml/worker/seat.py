@@ -130,9 +130,9 @@ class Seat:
             self._job_limit()
 
     def recall(self) -> bool:
-        """Take back the attempt that waits behind the running one; False if there is none, or it has begun."""
+        """Take back the attempt that waits behind the running one; False if there is none, or it is out of reach."""
         queued = self.queued
-        if queued is None or not self.handle.recall():
+        if queued is None or not self.handle.recall(queued.assignment.attempt_id):
             return False
         self.queued = None
         self._give_back(queued)
@@ -149,8 +149,8 @@ class Seat:
         running = self.running
         if running is None or running.ending is not None:
             return
-        if self.queued is not None and not self.recall():  # the next one has begun, so this one has been reported
-            self.hear()
+        if self.queued is not None and not self.recall() and self.handle.unread() is None:
+            self.hear()  # the next one has begun, so this one has been reported
             return
         running.ending, running.reason = ending, reason
         running.kill_at = time.monotonic() + _END_PATIENCE
@@ -267,7 +267,7 @@ class Seat:
             return
         if running.ending is not None:
             self.finish(running.ending, running.reason)
-        elif self.handle.recall():  # it died before it read that
+        elif self.handle.unread() == running.assignment.attempt_id:  # it died before it read that
             self.running = None
             self._give_back(running)
         else:

@@ -221,7 +221,9 @@ class SandboxPool:
 
     def _takes_more(self, seat: Seat) -> bool:
         running = seat.running
-        return running is not None and seat.queued is None and running.ending is None and self._is_short(running)
+        if running is None or seat.queued is not None or running.ending is not None or not seat.handle.up:
+            return False
+        return self._is_short(running)
 
     def _is_short(self, running: Running) -> bool:
         expected = self._recent.get(running.assignment.experiment.id, running.assignment.expected_s)

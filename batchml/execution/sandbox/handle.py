@@ -111,16 +111,31 @@ class Handle:
             self.link.send(header, blobs)
         return self.sinks[self._turn]
 
-    def recall(self) -> bool:
-        """Take back a job that was sent and not begun; False if the slot has it already."""
+    def unread(self) -> int | None:
+        """Return the attempt of the first job that was sent and that the slot has not read, None if it has them all."""
+        try:
+            frame = self._inbox.receive(block=False, peek=True)
+        except (EOFError, OSError, ProtocolError):
+            return None
+        return None if frame is None else int(frame.header["a"])
+
+    def recall(self, attempt: int) -> bool:
+        """Take back the job that was sent last, if the slot has read all before it but not this one.
+
+        The look before the grip matters: a frame that was taken out of turn could not be put back in front, and the
+        one behind it may rely on the experiment that it carries.
+        """
+        if self.unread() != attempt:
+            return False
         try:
             frame = self._inbox.receive(block=False)
         except (EOFError, OSError, ProtocolError):
             return False
-        if frame is None:
+        if frame is None:  # read by the slot since we looked
             return False
         if frame.blobs:
             self.known.pop(frame.header["e"], None)
+        self._turn = 1 - self._turn  # its log was not turned to
         return True
 
     def frames(self) -> Iterator[Frame]:

@@ -112,8 +112,8 @@ class Link:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else ()
         self._socket.sendmsg(parts, ancillary, socket.MSG_NOSIGNAL)
 
-    def receive(self, *, block: bool = True) -> Frame | None:
-        """Return the next frame; None if there is none and `block` is false.
+    def receive(self, *, block: bool = True, peek: bool = False) -> Frame | None:
+        """Return the next frame; None if there is none and `block` is false. With `peek` it stays where it is.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Link:
         ProtocolError
             What came is no frame.
         """
-        flags = socket.MSG_CMSG_CLOEXEC | (0 if block else socket.MSG_DONTWAIT)
+        flags = socket.MSG_CMSG_CLOEXEC | (0 if block else socket.MSG_DONTWAIT) | (socket.MSG_PEEK if peek else 0)
         try:
             size, ancillary, _, _ = self._socket.recvmsg_into([self._buffer], _FDS, flags)
         except BlockingIOError:
