@@ -224,7 +224,7 @@ def test_own_modules_beside_the_file_are_trusted_by_name_only(write, tmp_path):
         (TASK + LEARNER + "timeout = { trian = 1 }\n" + RESAMPLING, r"'trian' \(did you mean 'train'\?\)"),
         (TASK + LEARNER + 'preprocess = "atuo"\n' + RESAMPLING, "atuo"),
         (TASK + LEARNER + 'id = " "\n' + RESAMPLING, r"\[\[learner\]\] 1 .*id is empty"),
-        (TASK + LEARNER + "params = { max_depth = 2020-01-01 }\n" + RESAMPLING, r"\[\[learner\]\] 1 .*date"),
+        (TASK + LEARNER + "params = { max_depth = 2020-01-01 }\n" + RESAMPLING, r"max_depth is a datetime\.date"),
         (TASK + '[[learner]]\nid = "a"\nsteps = []\n' + RESAMPLING, "steps must be a list"),
         (
             TASK + '[[learner]]\nid = "a"\nsteps = ["sklearn.svm.SVC", { klass = "x" }]\n' + RESAMPLING,
