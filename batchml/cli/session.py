@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -105,10 +106,7 @@ def agree(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        agreed = False
-    if not agreed:
-        raise click.UsageError("nothing was changed; --yes answers beforehand", click.get_current_context())
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Say --yes", click.get_current_context())
+    if not click.confirm(question, err=True):
+        raise click.UsageError("nothing was changed", click.get_current_context())

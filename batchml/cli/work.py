@@ -65,7 +65,7 @@ def submit(
 
 
 @click.command("worker")
-@click.option("--submission", type=int, required=True, help="The submission whose jobs it may claim.")
+@click.option("--submission", type=int, help="The submission whose jobs it may claim.")
 @slots_option
 @click.option("--path", "paths", multiple=True, metavar="DIR", help="Folder of the user's own modules.")
 @click.option("--trust", multiple=True, metavar="NAME", help="Module prefix that specs may name.")
@@ -74,7 +74,7 @@ def submit(
 def worker(
     session: Session,
     *,
-    submission: int,
+    submission: int | None,
     slots: int | None,
     paths: tuple[str, ...],
     trust: tuple[str, ...],
