@@ -64,15 +64,19 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
     return not missing
 
 
-@click.command("sql")
+@click.command("sql", context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- ...
 @click.argument("query")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A value for :NAME in the query.")
 @command
 def sql(session: Session, query: str, params: tuple[str, ...], *, as_json: bool) -> None:
-    """Run one SELECT on the views.
+    """Run one SELECT (`-` reads it from standard input) on the views.
 
     They are: jobs, all_jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers.
     """
+    if query == "-":
+        query = click.get_text_stream("stdin").read()
+    elif query.startswith("-") and " " not in query and "\n" not in query:
+        raise click.NoSuchOption(query, ctx=click.get_current_context())
     values = {}
     for word in params:
         name, found, value = word.partition("=")

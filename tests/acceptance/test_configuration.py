@@ -19,7 +19,8 @@ def test_without_files_and_environment_the_defaults_hold(user_folder, tmp_path):
 
 def test_the_folder_wins_over_the_user_and_the_environment_over_both(user_folder, tmp_path):
     (user_folder / "batchml.toml").write_text(
-        'registry = "sqlite:///u.db"\ntrusted_modules = ["a"]\n[executor]\nslots = 3\nworkers = 2\n[sources]\nx = "u"\ny = "u"'
+        'registry = "sqlite:///u.db"\ntrusted_modules = ["a"]\n'
+        '[executor]\nslots = 3\nworkers = 2\n[sources]\nx = "u"\ny = "u"'
     )
     (tmp_path / "batchml.toml").write_text(
         'registry = "sqlite:///f.db"\ntrusted_modules = ["b"]\n[executor]\nslots = 5\n[sources]\ny = "f"'
