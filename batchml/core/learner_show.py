@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
+from batchml.core.show import html_table
 from batchml.core.text import safe_str
 
 if TYPE_CHECKING:
@@ -22,11 +22,7 @@ def as_text(learner: Learner) -> str:
 
 def as_html(learner: Learner) -> str:
     """Return the same as a table."""
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
-        for name, text in _facts(learner)
-    )
-    return f"<table><caption>{html.escape(type(learner).__name__)}: {html.escape(learner.id)}</caption>{rows}</table>"
+    return html_table(f"<{type(learner).__name__}:{learner.id}>", _facts(learner))
 
 
 def _facts(learner: Learner) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""How objects print: a stable text of several lines, and the same as HTML."""
+"""How objects print: a stable text of several lines, and the same as a small HTML table."""
 
 from __future__ import annotations
 
@@ -8,16 +8,52 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Shown", "listing"]
+    import pandas as pd
+
+__all__ = ["Shown", "html_table", "listing"]
+
+_ROWS = 10
 
 
 class Shown:
-    """Gives a class with a `repr` of several lines its HTML for notebooks."""
+    """Gives a class with a `repr` of several lines its HTML for notebooks: the same facts as a table."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        title, *lines = repr(self).splitlines()
+        to_frame = getattr(self, "to_frame", None)
+        if to_frame is not None:
+            return html_table(title, frame=to_frame())
+        return html_table(title, _facts(lines))
+
+
+def html_table(title: str, facts: Iterable[tuple[str, str]] = (), frame: pd.DataFrame | None = None) -> str:
+    """Return a title, facts as rows of name and text, and the first rows of a frame, as HTML; all text is escaped.
+
+    Examples
+    --------
+    >>> html_table("<Tree>", [("Depth", "3")])
+    '<p><b>&lt;Tree&gt;</b></p><table><tr><th style="text-align:left">Depth</th><td>3</td></tr></table>'
+    """
+    rows = "".join(
+        f'<tr><th style="text-align:left">{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
+        for name, text in facts
+    )
+    parts = [f"<p><b>{html.escape(title)}</b></p>"]
+    if rows:
+        parts.append(f"<table>{rows}</table>")
+    if frame is not None:
+        parts.append(frame.head(_ROWS).to_html(index=False, border=0))
+        if len(frame) > _ROWS:
+            parts.append(f"<p>... {len(frame) - _ROWS} more rows</p>")
+    return "".join(parts)
+
+
+def _facts(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the lines of a `repr` as pairs of name and text; a line without a colon is a text."""
+    pairs = (line.strip().lstrip("*- ").partition(":") for line in lines)
+    return [(name, text.strip()) if colon else ("", name) for name, colon, text in pairs]
 
 
 def listing(names: Iterable[object], limit: int = 12) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.digest import digest
+from batchml.core.show import html_table
 from batchml.errors import DesignError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class BenchmarkDesign:
         return f"{product} = {_count(len(self), 'iteration')}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.to_frame().to_html(index=False)}"
+        return html_table(repr(self), frame=self.to_frame())
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per cell: ids, the variant's settings, iterations."""

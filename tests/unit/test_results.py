@@ -249,7 +249,7 @@ def test_the_tables_of_objects_follow_first_appearance():
     with pytest.raises(UnknownKeyError, match="there is no cell 4"):
         bmr.resample_result(4)
     assert "12 of 12 iterations in 4 cells" in repr(bmr)
-    assert bmr._repr_html_().startswith("<pre>")
+    assert '<th style="text-align:left">tasks</th><td>iris, wine</td>' in bmr._repr_html_()
 
 
 def test_a_wrong_learner_is_refused_before_anything_runs():

@@ -65,7 +65,7 @@ def test_a_task_prints_what_it_is():
         "  - numeric (1): x",
         "* Weight: w",
     ]
-    assert task._repr_html_().startswith("<pre>&lt;TaskClassif:toy&gt;")
+    assert task._repr_html_().startswith("<p><b>&lt;TaskClassif:toy&gt;")
 
 
 def test_x_is_a_frame_with_all_levels_and_nan():
