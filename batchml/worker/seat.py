@@ -224,6 +224,7 @@ class Seat:
             reason = f"the process sent a report that makes no sense: {error!r:.200}"
             outcome = ended_outcome(running.assignment, Ending.CRASHED, reason, log, running.wall_s)
         # One that is being ended has finished first: that counts, but its process is on its way out.
+        self.handle.wake()
         fresh = outcome.dirty or outcome.ending is Ending.CRASHED or running.ending is not None
         self._over(outcome)
         if fresh:

@@ -62,6 +62,8 @@ class SandboxPool:
         Limit of one iteration in wall time, None for none.
     runner, imports
         What runs an assignment in a slot, and what the template imports before it forks: for tests.
+    family
+        A template that was started before the rest was known; the pool closes it.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class SandboxPool:
         timeout_s: float | None = None,
         runner: str = RUNNER,
         imports: Iterable[str] = IMPORTS,
+        family: Family | None = None,
     ) -> None:
         setup = Setup(
             role="worker",
@@ -93,7 +96,9 @@ class SandboxPool:
         memory = None if memory_mb is None else int(memory_mb * 2**20)
         proc.adopt_orphans()
         self._watch = Watch()
-        self._family = Family(setup)
+        self._family = family or Family(setup)
+        if family is not None:
+            family.tell(setup)
         self._watch.add(self._family.pidfd, self._template_died)
         self._lobby: deque[Running] = deque()
         self._recent: dict[int, float] = {}  # wall time of an experiment's last job

@@ -199,6 +199,8 @@ class PartnerClient:
             frame = self._keeper.receive(block=False)
         except EOFError as error:
             self._drop()
+            if self._keep_models:  # a slot dies with its keeper, any moment now
+                time.sleep(1.0)
             raise ConnectionError("the process that starts encapsulated stages is gone") from error
         if frame is None or frame.header.get("t") != "gone":
             return None

@@ -90,7 +90,7 @@ class Setup:
 class Family:
     """A template process and the tag by which everything that descends from it is known."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup | None) -> None:
         if not hasattr(os, "pidfd_open") or not hasattr(os, "fork") or not sys.platform.startswith("linux"):
             raise ConfigError("slots and encapsulated processes need Linux 5.3 or newer; use encapsulate='capture'")
         self.tag = secrets.token_hex(8)
@@ -118,9 +118,21 @@ class Family:
             )
         finally:
             its.close()
-        fields = ("role", "artifacts", "trust", "paths", "imports", "runner")
-        mine.send({"t": "setup", "tag": self.tag, **{name: getattr(setup, name) for name in fields}})
+        if setup is None:
+            mine.send({"t": "warm", "imports": IMPORTS})
+        else:
+            mine.send(self._told(setup))
         return mine, os.pidfd_open(self._process.pid)
+
+    def tell(self, setup: Setup) -> None:
+        """Give a template that was started without knowing for whom its setup."""
+        self._setup = setup
+        with contextlib.suppress(OSError):  # a template that has just died is noticed by its pidfd
+            self.link.send(self._told(setup))
+
+    def _told(self, setup: Setup) -> dict[str, object]:
+        fields = ("role", "artifacts", "trust", "paths", "imports", "runner")
+        return {"t": "setup", "tag": self.tag, **{name: getattr(setup, name) for name in fields}}
 
     def restart(self) -> None:
         """Start another template in place of a dead one."""

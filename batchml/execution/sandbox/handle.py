@@ -168,6 +168,13 @@ class Handle:
         except OSError:
             self.kill()
 
+    def wake(self) -> None:
+        """Let a keeper go on that its slot's user code has stopped."""
+        if self.pidfd is not None and self.keeper is not None:
+            with contextlib.suppress(ChildProcessError, ProcessLookupError):
+                if os.waitid(os.P_PIDFD, self.pidfd, os.WSTOPPED | os.WNOHANG) is not None:
+                    os.kill(self.keeper, signal.SIGCONT)
+
     def kill(self) -> None:
         """Kill the keeper, and with it its slot."""
         if self.keeper is not None:

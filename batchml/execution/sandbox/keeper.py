@@ -24,7 +24,7 @@ from batchml.execution.sandbox.protocol import Frame, Link, ProtocolError, pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["GRACE", "Keeper", "clear", "run", "watch_parent"]
+__all__ = ["GRACE", "Keeper", "clear", "ignore_stops", "run", "watch_parent"]
 
 GRACE = 0.5
 """Seconds between the request to end (TERM) and the kill."""
@@ -34,10 +34,15 @@ _DUMP_PATIENCE = 0.3
 _MEMORY_BEAT = 0.2
 
 
-def watch_parent(parent: int) -> int:
-    """Return a descriptor that becomes readable when the parent may be dead; ignore what terminals and SLURM send."""
+def ignore_stops() -> None:
+    """Ignore what terminals and SLURM send: the supervisor decides what becomes of its family."""
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
+
+
+def watch_parent(parent: int) -> int:
+    """Return a descriptor that becomes readable when the parent may be dead; ignore what terminals and SLURM send."""
+    ignore_stops()
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(proc.PARENT_GONE, lambda *_: None)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

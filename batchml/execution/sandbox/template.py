@@ -27,25 +27,43 @@ __all__ = ["main"]
 
 def main(fd: int, parent: int) -> None:
     """Serve the supervisor (or session) at the other end of `fd` until it is gone."""
-    gone = keeper.watch_parent(parent)
+    keeper.ignore_stops()
+    proc.die_with_parent(parent)  # at once: imports take seconds, and nothing has been forked yet
     link = Link.from_fd(fd)
-    frame = link.receive()
-    assert frame is not None
-    setup = frame.header
+    setup = _setup(link)
+    if setup is None:
+        return
     prepare(setup)
+    gone = keeper.watch_parent(parent)
     if setup["role"] == "session":
         keeper.Keeper(link, parent, gone, setup).serve()
     else:
         _serve(link, parent, gone, setup)
 
 
+def _setup(link: Link) -> Mapping[str, Any] | None:
+    """Receive the setup, importing before it comes if told so; None if nobody wants this template after all."""
+    try:
+        while (frame := link.receive()) is not None:
+            if frame.header["t"] == "setup":
+                return frame.header
+            _import(frame.header["imports"])
+    except EOFError:
+        pass
+    return None
+
+
+def _import(names: Sequence[str]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):  # whoever needs it gets the error, with a job to report it on
+            importlib.import_module(name)
+
+
 def prepare(setup: Mapping[str, Any]) -> None:
     """Import what slots will need, and make the pages that hold it cheap to share."""
     proc.name_process("batchml-template")
     sys.path[:] = [*sys.path, *(path for path in setup["paths"] if path not in sys.path)]
-    for name in setup["imports"]:
-        with contextlib.suppress(ImportError):  # whoever needs it gets the error, with a job to report it on
-            importlib.import_module(name)
+    _import(setup["imports"])
     with contextlib.suppress(ImportError):
         import pyarrow as pa
 
