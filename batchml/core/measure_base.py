@@ -15,6 +15,9 @@ from batchml.core.show import Shown, listing
 from batchml.errors import ConfigError, SpecError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from batchml.core.measure_facts import Facts
     from batchml.core.prediction_base import Prediction
     from batchml.core.trust import Trust
@@ -25,6 +28,7 @@ _FORMAT = 1
 _AVERAGES = ("macro", "micro", "macro_weighted")
 _SETS = ("train", "test")
 _FIELDS = ("average", "predict_sets")
+_ENCODED = ("aggregator", "na_value")
 
 
 class Measure(Shown):
@@ -45,9 +49,14 @@ class Measure(Shown):
         The sets whose predictions are scored, together: ``test`` (default), ``train``.
     aggregator
         Instead of an average: a function of the values.
+    na_value
+        What stands for an undefined value (precision where nothing was found positive), by default NaN. A missing
+        prediction, a wrong predict type or a missing predict set is NaN whatever this is.
     """
 
     facts: Facts
+    #: How values become one unless something else is asked for.
+    own_average: ClassVar[str] = "macro"
     #: Prefixes of a spec that other classes read.
     readers: ClassVar[Mapping[str, str]] = {
         "scorer": "measures.foreign:MeasureScorer",
@@ -60,20 +69,22 @@ class Measure(Shown):
         facts: Facts,
         *,
         id: str | None = None,  # noqa: A002  # the word of the field
-        average: str = "macro",
+        average: str | None = None,
         predict_sets: Sequence[str] | str = ("test",),
         aggregator: Callable[[Sequence[float]], float] | None = None,
+        na_value: float = math.nan,
         **params: Any,
     ) -> None:
         self.key = key
         self.facts = facts
         self.id = id or key
-        self.average = average
+        self.average = average or self.own_average
         self.predict_sets = predict_sets
         self.aggregator = aggregator
+        self.na_value = float(na_value)
         for name in params:
             if name not in facts.params:
-                known = [*facts.params, "id", "average", "predict_sets", "aggregator"]
+                known = [*facts.params, "id", "average", "predict_sets", "aggregator", "na_value"]
                 hint = nearest(name, known)
                 raise UnknownKeyError(f"measure {key!r} has no parameter {name!r}{hint}; it has {', '.join(known)}")
         self._params = {**facts.params, **params}
@@ -87,7 +98,7 @@ class Measure(Shown):
 
     @average.setter
     def average(self, word: str) -> None:
-        if word not in _AVERAGES:
+        if word not in {*_AVERAGES, self.own_average}:
             raise ConfigError(f"average is macro, micro or macro_weighted, not {word!r}{nearest(word, _AVERAGES)}")
         self._average = word
 
@@ -131,8 +142,10 @@ class Measure(Shown):
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """Among weights, requires_learner, requires_no_prediction."""
+        """Among weights, obs_loss, requires_learner, requires_no_prediction."""
         words = ["weights"] if self.facts.weights else []
+        if self.facts.loss is not None:
+            words.append("obs_loss")
         if self.facts.needs is not None:
             words += ["requires_learner", "requires_no_prediction"]
         return tuple(words)
@@ -148,7 +161,7 @@ class Measure(Shown):
         """Return the measure as plain data; see `from_spec`. The id is a label and not part of it."""
         spec: dict[str, Any] = {"format": _FORMAT, "key": self.key}
         spec |= self._own_spec()
-        if self.average != "macro":
+        if self.average != self.own_average:
             spec["average"] = self.average
         if self.predict_sets != ("test",):
             spec["predict_sets"] = list(self.predict_sets)
@@ -156,6 +169,10 @@ class Measure(Shown):
             from batchml.core.spec import encode
 
             spec["aggregator"] = encode(self.aggregator, where=f"measure {self.id!r}: aggregator")
+        if not math.isnan(self.na_value):
+            from batchml.core.spec import encode
+
+            spec["na_value"] = encode(self.na_value, where=f"measure {self.id!r}: na_value")
         return spec
 
     def _own_spec(self) -> dict[str, Any]:
@@ -191,8 +208,7 @@ class Measure(Shown):
             raise SpecError(f"a measure in format {spec.get('format')!r} needs a newer version of batchml")
         trust = trust or Trusted.default()
         fields = {name: spec[name] for name in _FIELDS if name in spec}
-        if "aggregator" in spec:
-            fields["aggregator"] = decode(spec["aggregator"], trust=trust)
+        fields |= {name: decode(spec[name], trust=trust) for name in _ENCODED if name in spec}
         key = spec["key"]
         if key in Measure.readers:
             made: Measure = resolve_name(Measure.readers[key]).from_own_spec(spec, trust, id=id, **fields)
@@ -240,17 +256,44 @@ class Measure(Shown):
         one = self._chosen(prediction)
         if one is None:
             return math.nan
-        if self.facts.task_type not in {None, one.task_type}:
-            raise ConfigError(
-                f"measure {self.id!r} is for {self.facts.task_type} tasks, the prediction is {one.task_type}"
-            )
+        self._check_type(one)
         obstacle = self._obstacle(one)
         if obstacle:
             self._warn(obstacle)
             return math.nan
         if len(one) == 0 or one.n_missing or one.truth_missing:
             return math.nan
-        return float(self._run(one, one.weights if self.facts.weights else None, **self._params))
+        return self._defined(self._run(one, one.weights if self.facts.weights else None, **self._params))
+
+    def _defined(self, value: Any) -> float:
+        number = float(value)
+        return self.na_value if math.isnan(number) else number
+
+    def obs_loss(self, prediction: Prediction) -> NDArray[np.float64]:
+        """Return what each row contributes; NaN for missing ones, and (with a warning) where rows have no part.
+
+        Raises
+        ------
+        ConfigError
+            The measure is for another task type.
+        """
+        import numpy as np
+
+        found = np.full(len(prediction), np.nan)
+        self._check_type(prediction)
+        obstacle = self._obstacle(prediction) or ("" if self.facts.loss else "rows have no loss of their own")
+        if obstacle:
+            self._warn(obstacle)
+            return found
+        known = np.flatnonzero(~(prediction.missing | prediction.unknown))
+        found[known] = resolve_name(str(self.facts.loss))(prediction.take(known), **self._params)
+        return found
+
+    def _check_type(self, one: Prediction) -> None:
+        if self.facts.task_type not in {None, one.task_type}:
+            raise ConfigError(
+                f"measure {self.id!r} is for {self.facts.task_type} tasks, the prediction is {one.task_type}"
+            )
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self._kernel is None:
@@ -279,13 +322,15 @@ class Measure(Shown):
         return ""
 
     def _score_without_prediction(self, timings: Mapping[str, float] | None, learner: Any, task: Any) -> float:
+        if self.facts.needs == "learners":
+            return math.nan
         given = timings if self.facts.needs == "timings" else learner
         if given is None:
             if self.facts.needs == "learner":
                 self._warn("it needs the trained learner: use store_models=True")
             return math.nan
         value = self._run(timings=timings, learner=learner, task=task, **self._params)
-        return math.nan if value is None else float(value)
+        return self.na_value if value is None else self._defined(value)
 
     def _warn(self, reason: str) -> None:
         """Say it once, not once for each iteration."""
@@ -299,6 +344,7 @@ class Measure(Shown):
         *,
         n: Sequence[float] | None = None,
         predictions: Callable[[], Sequence[Any]] | Sequence[Any] | None = None,
+        learners: Callable[[], Sequence[Any]] | Sequence[Any] | None = None,  # noqa: ARG002  # others ask them
     ) -> float:
         """Return one value for several iterations; a NaN among them makes it NaN.
 
@@ -309,7 +355,10 @@ class Measure(Shown):
         n
             The rows (or summed weights) of each iteration, for ``macro_weighted``.
         predictions
-            The predictions of the iterations, or a function that returns them, for ``micro``.
+            The predictions of the iterations, or a function that returns them, for ``micro``; ``macro_weighted`` asks
+            them for their weights.
+        learners
+            The trained learners of the iterations, or a function that returns them, for measures that compare models.
         """
         if self.aggregator is not None:
             return float(self.aggregator(list(values)))
@@ -318,6 +367,7 @@ class Measure(Shown):
         if self.average == "micro" and self.facts.needs is None:
             return self._micro(predictions)
         if self.average == "macro_weighted":
+            n = self._summed_weights(predictions) or n
             if n is None:
                 raise ConfigError(
                     f"measure {self.id!r} is macro_weighted: aggregate() needs the rows of each iteration"
@@ -333,6 +383,15 @@ class Measure(Shown):
         if not parts or any(one is None for one in parts):
             return math.nan
         return self.score(parts[0].combine(parts))
+
+    def _summed_weights(self, predictions: Any) -> list[float] | None:
+        """Return the summed row weights of each iteration; None if its rows have none or the measure heeds none."""
+        if not self.facts.weights or predictions is None:
+            return None
+        parts = [self._chosen(one) for one in (predictions() if callable(predictions) else predictions)]
+        if not parts or any(one is None or one.weights is None for one in parts):
+            return None
+        return [float(one.weights.sum()) for one in parts]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kernel": None}

@@ -33,7 +33,9 @@ class Facts:
     weights
         Whether row weights are used.
     needs
-        Without predictions: ``timings`` or ``learner``.
+        Without predictions: ``timings``, ``learner``, or ``learners`` (of all iterations together).
+    loss
+        Import path below batchml of the function that gives each row's part, or None: ``loss(prediction, **params)``.
     params
         Parameters and their defaults.
     """
@@ -45,6 +47,7 @@ class Facts:
     predict_type: str | None = "response"
     twoclass: bool = False
     weights: bool = False
-    needs: Literal["timings", "learner"] | None = None
+    needs: Literal["timings", "learner", "learners"] | None = None
+    loss: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""

@@ -79,6 +79,11 @@ class Prediction(Shown):
         """Whether the truth of some row is not known."""
         raise NotImplementedError
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """The rows whose truth is not known."""
+        raise NotImplementedError
+
     def _find_missing(self) -> NDArray[np.bool_]:
         raise NotImplementedError
 
@@ -98,6 +103,20 @@ class Prediction(Shown):
 
         chosen = as_measures(measures, self.task_type)
         return pd.Series({one.id: one.score(self) for one in chosen}, dtype=float)
+
+    def obs_loss(self, measures: Any = None) -> pd.DataFrame:
+        """Return row_id, truth, response and for each measure what the row contributes; NaN for missing rows.
+
+        Parameters
+        ----------
+        measures
+            Those with the property ``obs_loss``, such as classif.ce, classif.logloss, regr.mse; None: the default of
+            the task type.
+        """
+        from batchml.core.measure import as_measures
+
+        frame = self.to_frame()[["row_id", "truth", "response"]]
+        return frame.assign(**{one.id: one.obs_loss(self) for one in as_measures(measures, self.task_type)})
 
     def to_frame(self) -> pd.DataFrame:
         """Return a data frame with a row per predicted row."""

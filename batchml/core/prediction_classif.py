@@ -171,6 +171,11 @@ class PredictionClassif(Prediction):
         """Whether the truth of some row is not known."""
         return bool((self.truth_codes < 0).any())
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """The rows whose truth is not known."""
+        return self.truth_codes < 0
+
     def _find_missing(self) -> NDArray[np.bool_]:
         gone = self.response_codes < 0
         if self._prob is not None:

@@ -118,6 +118,11 @@ class PredictionRegr(Prediction):
         """Whether the truth of some row is not known."""
         return bool(np.isnan(self.truth).any())
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """The rows whose truth is not known."""
+        return np.isnan(self.truth)
+
     def _find_missing(self) -> NDArray[np.bool_]:
         gone = np.isnan(self.response)
         if self.se is not None:

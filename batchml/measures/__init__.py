@@ -24,11 +24,14 @@ KEYS: dict[str, dict[str, Any]] = {
 
 
 def measure(key: str, **kwargs: Any) -> Any:
-    """Return the measure of a key; keywords are parameters, id, average, predict_sets, aggregator."""
+    """Return the measure of a key; keywords are parameters, id, average, predict_sets, aggregator, na_value."""
     from batchml.core.measure import Measure
 
     costs: Any = kwargs.get("costs")
     if hasattr(costs, "to_dict"):  # a frame: rows responses, columns truth; plain data can be written down
         kwargs["costs"] = {said: dict(costs.loc[said].items()) for said in costs.index}
+    from batchml.measures.similarity import MeasureSimilarity
+
+    make = MeasureSimilarity if FACTS[key].needs == "learners" else Measure
     # Another name of a measure has the same identity, but keeps its name as the id.
-    return Measure(NAMES.get(key, key), FACTS[key], **{**kwargs, "id": kwargs.get("id") or key})
+    return make(NAMES.get(key, key), FACTS[key], **{**kwargs, "id": kwargs.get("id") or key})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batchml.measures.classif import weighted_mean
+from batchml.measures.ranks import ktau, srho
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,26 +26,22 @@ __all__ = [
 ]  # fmt: skip
 
 
-#: Up to this many rows all pairs are compared at once, 8 n**2 bytes each time; scipy sorts, which pays off later.
-_PAIRWISE = 400
-
-
 def _error(p: PredictionRegr) -> _Floats:
     return p.truth - p.response
 
 
 def mse(p: PredictionRegr, weights: _Floats | None) -> float:
-    """Return the mean squared error."""
+    """Return the mean squared error (Gauss 1823)."""
     return weighted_mean(_error(p) ** 2, weights)
 
 
 def rmse(p: PredictionRegr, weights: _Floats | None) -> float:
-    """Return the root of the mean squared error."""
+    """Return the root of the mean squared error (Hyndman and Koehler 2006, Another look at measures of accuracy)."""
     return math.sqrt(mse(p, weights))
 
 
 def mae(p: PredictionRegr, weights: _Floats | None) -> float:
-    """Return the mean absolute error."""
+    """Return the mean absolute error (Willmott and Matsuura 2005)."""
     return weighted_mean(np.abs(_error(p)), weights)
 
 
@@ -90,14 +87,17 @@ def pbias(p: PredictionRegr, weights: _Floats | None) -> float:
 
 
 def mape(p: PredictionRegr, weights: _Floats | None) -> float:
-    """Return the mean of |truth - response| / |truth|; NaN if a truth is 0."""
+    """Return the mean of |truth - response| / |truth|; NaN if a truth is 0 (de Myttenaere et al. 2016)."""
     if not p.truth.all():
         return math.nan
     return weighted_mean(np.abs(_error(p) / p.truth), weights)
 
 
 def smape(p: PredictionRegr, weights: _Floats | None) -> float:
-    """Return the mean of 2 |truth - response| / (|truth| + |response|), from 0 to 2; NaN if both are 0 in a row."""
+    """Return the mean of 2 |truth - response| / (|truth| + |response|), from 0 to 2; NaN if both are 0 in a row.
+
+    Armstrong (1985), Long-range forecasting, in the form of Chen and Yang (2004).
+    """
     size = np.abs(p.truth) + np.abs(p.response)
     if not size.all():
         return math.nan
@@ -120,6 +120,7 @@ def rsq(p: PredictionRegr, weights: _Floats | None) -> float:
     """Return 1 - sse / sum of squares around the mean of the scored rows (their weighted mean with weights).
 
     -inf if the truth is constant and a prediction is wrong; NaN with fewer than two rows, or if nothing is wrong then.
+    The coefficient of determination (Wright 1921) about the mean of the test rows.
     """
     if len(p) < 2:
         return math.nan
@@ -128,38 +129,6 @@ def rsq(p: PredictionRegr, weights: _Floats | None) -> float:
     if total:
         return 1 - wrong / total
     return -math.inf if wrong else math.nan
-
-
-def ktau(p: PredictionRegr, weights: _Floats | None) -> float:  # noqa: ARG001
-    """Return Kendall's tau-b: concordant less discordant pairs, by those without ties; NaN if one is constant."""
-    if len(p) < 2 or not np.ptp(p.truth) or not np.ptp(p.response):
-        return math.nan
-    if len(p) > _PAIRWISE:
-        from scipy.stats import kendalltau
-
-        return float(kendalltau(p.truth, p.response).statistic)
-    true = np.sign(p.truth[:, None] - p.truth)
-    said = np.sign(p.response[:, None] - p.response)
-    return float(np.vdot(true, said)) / math.sqrt(np.vdot(true, true) * np.vdot(said, said))
-
-
-def srho(p: PredictionRegr, weights: _Floats | None) -> float:  # noqa: ARG001
-    """Return Spearman's rho: the correlation of ranks, ties getting their mean; NaN if one is constant."""
-    if len(p) < 2 or not np.ptp(p.truth) or not np.ptp(p.response):
-        return math.nan
-    true, said = _ranks(p.truth), _ranks(p.response)
-    return float(true @ said) / math.sqrt(float(true @ true) * float(said @ said))
-
-
-def _ranks(values: _Floats) -> _Floats:
-    """Return ranks less their mean."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(starts, append=len(values))
-    found = np.empty(len(values))
-    found[order] = np.repeat(starts + sizes / 2, sizes) - len(values) / 2
-    return found
 
 
 def _pinball(error: _Floats, alpha: float, weights: _Floats | None) -> float:

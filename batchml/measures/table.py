@@ -30,7 +30,21 @@ def _regr(kernel: str, about: str, **more: Any) -> Facts:
     return Facts(kernel=f"measures.regr:{kernel}", about=about, **{**defaults, **more})
 
 
-def _general(kernel: str, about: str, needs: Any, *, least: float = 0.0, minimize: bool | None = True) -> Facts:
+def _similarity(kernel: str, about: str, **more: Any) -> Facts:
+    return Facts(
+        kernel=f"measures.similarity:{kernel}",
+        about=about,
+        needs="learners",
+        task_type=None,
+        predict_type=None,
+        minimize=False,
+        **more,
+    )
+
+
+def _general(
+    kernel: str, about: str, needs: Any, *, least: float = 0.0, minimize: bool | None = True, **more: Any
+) -> Facts:
     return Facts(
         kernel=f"measures.general:{kernel}",
         about=about,
@@ -39,6 +53,7 @@ def _general(kernel: str, about: str, needs: Any, *, least: float = 0.0, minimiz
         predict_type=None,
         range=(least, _INF),
         minimize=minimize,
+        **more,
     )
 
 
@@ -53,8 +68,8 @@ NAMES: Final = {
 }
 
 FACTS: Final[dict[str, Facts]] = {
-    "classif.acc": _classif("classif:acc", "accuracy"),
-    "classif.ce": _classif("classif:ce", "classification error", minimize=True),
+    "classif.acc": _classif("classif:acc", "accuracy", loss="measures.losses:zero_one"),
+    "classif.ce": _classif("classif:ce", "classification error", minimize=True, loss="measures.losses:zero_one"),
     "classif.bacc": _classif("classif:bacc", "balanced accuracy: mean recall of the classes that occur"),
     "classif.mcc": _classif("classif:mcc", "Matthews correlation", range=(-1.0, 1.0)),
     "classif.costs": _classif(
@@ -65,9 +80,18 @@ FACTS: Final[dict[str, Facts]] = {
         weights=False,
         params={"costs": None, "normalize": True},
     ),
-    "classif.logloss": _prob("classif:logloss", "log loss", minimize=True, range=(0.0, _INF), params={"eps": 1e-15}),
+    "classif.logloss": _prob(
+        "classif:logloss",
+        "log loss",
+        minimize=True,
+        range=(0.0, _INF),
+        params={"eps": 1e-15},
+        loss="measures.losses:logarithmic",
+    ),
     "classif.mbrier": _prob("classif:mbrier", "Brier score of all classes", minimize=True, range=(0.0, 2.0)),
-    "classif.bbrier": _prob("binary:bbrier", "Brier score of the positive class", minimize=True, twoclass=True),
+    "classif.bbrier": _prob(
+        "binary:bbrier", "Brier score of the positive class", minimize=True, twoclass=True, loss="measures.losses:brier"
+    ),
     "classif.auc": _prob("ranking:auc", "area under the ROC curve", twoclass=True),
     "classif.prauc": _prob("ranking:prauc", "area under the precision-recall curve", twoclass=True, weights=False),
     "classif.mauc_aunu": _prob("ranking:mauc_aunu", "AUC, each class against the rest, uniform", weights=False),
@@ -93,18 +117,18 @@ FACTS: Final[dict[str, Facts]] = {
     "classif.recall": _binary("tpr", "true positive rate"),
     "classif.sensitivity": _binary("tpr", "true positive rate"),
     "classif.specificity": _binary("tnr", "true negative rate"),
-    "regr.mse": _regr("mse", "mean squared error"),
-    "regr.rmse": _regr("rmse", "root of the mean squared error"),
-    "regr.mae": _regr("mae", "mean absolute error"),
+    "regr.mse": _regr("mse", "mean squared error", loss="measures.losses:squared"),
+    "regr.rmse": _regr("rmse", "root of the mean squared error", loss="measures.losses:squared"),
+    "regr.mae": _regr("mae", "mean absolute error", loss="measures.losses:absolute"),
     "regr.rsq": _regr("rsq", "share of variance explained", range=(-_INF, 1.0), minimize=False),
-    "regr.sse": _regr("sse", "sum of squared errors"),
-    "regr.sae": _regr("sae", "sum of absolute errors"),
-    "regr.medse": _regr("medse", "median squared error", weights=False),
-    "regr.medae": _regr("medae", "median absolute error", weights=False),
-    "regr.maxae": _regr("maxae", "largest absolute error", weights=False),
-    "regr.mape": _regr("mape", "mean absolute error relative to the truth"),
+    "regr.sse": _regr("sse", "sum of squared errors", loss="measures.losses:squared"),
+    "regr.sae": _regr("sae", "sum of absolute errors", loss="measures.losses:absolute"),
+    "regr.medse": _regr("medse", "median squared error", weights=False, loss="measures.losses:squared"),
+    "regr.medae": _regr("medae", "median absolute error", weights=False, loss="measures.losses:absolute"),
+    "regr.maxae": _regr("maxae", "largest absolute error", weights=False, loss="measures.losses:absolute"),
+    "regr.mape": _regr("mape", "mean absolute error relative to the truth", loss="measures.losses:relative"),
     "regr.smape": _regr("smape", "symmetric mean absolute percentage error", range=(0.0, 2.0)),
-    "regr.msle": _regr("msle", "mean squared logarithmic error"),
+    "regr.msle": _regr("msle", "mean squared logarithmic error", loss="measures.losses:squared_log"),
     "regr.rmsle": _regr("rmsle", "root of the mean squared logarithmic error"),
     "regr.bias": _regr("bias", "mean error", range=(-_INF, _INF), minimize=None),
     "regr.pbias": _regr("pbias", "mean error relative to the truth", range=(-_INF, _INF), minimize=None),
@@ -129,7 +153,9 @@ FACTS: Final[dict[str, Facts]] = {
     "time_predict": _general("time_predict", "seconds of predicting", "timings"),
     "time_both": _general("time_both", "seconds of training and predicting", "timings"),
     "oob_error": _general("oob_error", "the model's out-of-bag error", "learner", least=-_INF),
-    "selected_features": _general("selected_features", "number of features used by the model", "learner"),
+    "selected_features": _general(
+        "selected_features", "number of features used by the model", "learner", params={"normalize": False}
+    ),
     "internal_valid_score": _general(
         "internal_valid_score", "the learner's own last validation score", "learner", least=-_INF, minimize=None
     ),
@@ -138,4 +164,14 @@ FACTS: Final[dict[str, Facts]] = {
     ),
     "aic": _general("aic", "Akaike's criterion", "learner", least=-_INF),
     "bic": _general("bic", "Bayes criterion", "learner", least=-_INF),
+    "debug": Facts(
+        kernel="measures.general:debug",
+        about="number of rows, for tests",
+        task_type=None,
+        range=(0.0, _INF),
+        minimize=None,
+        params={"na_ratio": 0.0},
+    ),
+    "sim.jaccard": _similarity("jaccard", "likeness of the iterations' feature sets", range=(0.0, 1.0)),
+    "sim.phi": _similarity("phi", "correlation of the iterations' feature sets", range=(-1.0, 1.0), params={"p": None}),
 }

@@ -411,3 +411,213 @@ def test_scoring_a_hundred_rows_takes_less_than_a_tenth_of_a_millisecond():
                 measure.score(part)
         best = min(best, time.perf_counter() - start)
     assert best / 250 < 1e-4
+
+
+def learner_with(features, of=10):
+    class Told:
+        class state:  # noqa: N801
+            class schema:  # noqa: N801
+                columns = range(of)
+
+        def selected_features(self):
+            return features
+
+    return Told()
+
+
+def similarity(key, *sets, of=10, **params):
+    return bm.msr(key, **params).aggregate([], learners=[learner_with(one, of) for one in sets])
+
+
+def test_feature_sets_are_compared_in_pairs():
+    """Definitions: Jaccard's share of common elements; phi, the correlation of the indicators."""
+    assert similarity("sim.jaccard", ["a", "b"], ["b", "c"]) == 1 / 3
+    assert similarity("sim.jaccard", ["a"], ["a"], ["b"]) == 1 / 3
+    assert similarity("sim.jaccard", [], ["a"]) == 0
+    assert math.isnan(similarity("sim.jaccard", [], [], ["a"]))
+    a, b = np.isin(range(10), [0, 1, 2]), np.isin(range(10), [1, 2, 3, 4])
+    correlation = np.corrcoef(a, b)[0, 1]
+    assert similarity("sim.phi", [0, 1, 2], [1, 2, 3, 4]) == pytest.approx(correlation)
+    assert similarity("sim.phi", ["a"], ["b"], of=2) == -1
+    assert similarity("sim.phi", ["a"], ["b"], p=2) == -1
+    assert math.isnan(similarity("sim.phi", ["a", "b"], ["a"], p=2))
+    assert similarity("sim.jaccard", [], [], na_value=0) == 0
+
+
+def test_the_similarity_of_feature_sets_needs_the_models():
+    measure = bm.msr("sim.jaccard")
+    assert math.isnan(measure.score(PredictionClassif(["a"], ["a"])))
+    with pytest.warns(UserWarning, match=r"'sim\.jaccard' is NaN: it needs trained learners"):
+        assert math.isnan(measure.aggregate([math.nan]))
+    assert (measure.average, measure.spec()["key"]) == ("custom", "sim.jaccard")
+
+
+def test_a_model_tells_how_many_features_it_uses():
+    task = bm.tsk("iris")
+    learner = learner_with(["petal_length_cm"])
+    assert bm.msr("selected_features").score(learner=learner, task=task) == 1
+    assert bm.msr("selected_features", normalize=True).score(learner=learner, task=task) == 0.25
+    with pytest.warns(UserWarning, match="it needs the trained learner: use store_models=True"):
+        assert math.isnan(bm.msr("selected_features").score())
+
+
+class Candid:
+    oob_error = 0.25
+
+    def aic(self):
+        return 12.5
+
+    def bic(self):
+        return None
+
+
+def test_what_a_model_says_of_itself_is_a_score():
+    assert bm.msr("oob_error").score(learner=Candid()) == 0.25
+    assert bm.msr("aic").score(learner=Candid()) == 12.5
+    for key in ("bic", "internal_valid_score", "best_valid_score"):
+        assert math.isnan(bm.msr(key).score(learner=Candid()))
+    assert bm.msr("bic", na_value=-1).score(learner=Candid()) == -1
+
+
+def test_the_debug_measure_counts_rows():
+    p = PredictionRegr([1.0, 2.0], [1.0, 2.0])
+    assert bm.msr("debug").score(p) == 2
+    assert math.isnan(bm.msr("debug", na_ratio=1).score(p))
+
+
+def test_an_undefined_value_can_be_a_number_but_a_missing_prediction_cannot():
+    nothing_found = PredictionClassif(["a", "b"], ["b", "b"])
+    measure = bm.msr("classif.ppv", na_value=0)
+    assert math.isnan(bm.msr("classif.ppv").score(nothing_found))
+    assert measure.score(nothing_found) == 0
+    assert Measure.from_spec(json.loads(json.dumps(measure.spec()))).score(nothing_found) == 0
+    assert math.isnan(measure.score(PredictionClassif(["a", "b"], ["b", None])))
+
+
+#: measure -> how the losses of rows become its value
+LOSSES = {
+    "classif.ce": np.mean, "classif.bbrier": np.mean, "classif.logloss": np.mean, "regr.mse": np.mean,
+    "regr.rmse": lambda x: np.sqrt(np.mean(x)), "regr.sse": np.sum, "regr.medse": np.median, "regr.mae": np.mean,
+    "regr.sae": np.sum, "regr.medae": np.median, "regr.maxae": np.max, "regr.mape": np.mean, "regr.msle": np.mean,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", sorted(LOSSES))
+def test_losses_of_rows_make_up_the_measure(key):
+    rng = np.random.default_rng(3)
+    p = PredictionRegr(rng.uniform(1, 9, 30), rng.uniform(1, 9, 30))
+    if key.startswith("classif"):
+        p = PredictionClassif(rng.choice(["a", "b"], 30), prob=rng.dirichlet([1, 1], 30), classes=["a", "b"])
+    table = p.obs_loss(key)
+    assert list(table.columns) == ["row_id", "truth", "response", key]
+    assert LOSSES[key](table[key]) == pytest.approx(bm.msr(key).score(p), abs=1e-12)
+
+
+def test_a_missing_row_has_no_loss_and_some_measures_have_none():
+    p = PredictionClassif(["a", "b", None], ["a", None, "b"], classes=["a", "b"])
+    table = p.obs_loss(["classif.ce", "classif.acc"])
+    assert table["classif.ce"].fillna(-1).tolist() == table["classif.acc"].fillna(-1).tolist() == [0, -1, -1]
+    with pytest.warns(UserWarning, match="rows have no loss of their own"):
+        assert p.obs_loss("classif.mcc")["classif.mcc"].isna().all()
+    with pytest.raises(ConfigError, match="is for regr tasks"):
+        p.obs_loss("regr.mse")
+
+
+@SMALL
+@given(st.integers(301, 700), st.integers(1, 400), st.integers(0, 2**32))
+def test_kendalls_tau_of_many_rows_is_that_of_scipy(n, values, seed):
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, values + 1, n).astype(float)
+    b = a * rng.choice([-1, 1]) + rng.integers(0, values + 1, n)
+    wanted = scipy.stats.kendalltau(a, b).statistic
+    assert bm.msr("regr.ktau").score(PredictionRegr(a, b)) == pytest.approx(wanted, abs=1e-12, nan_ok=True)
+
+
+def test_the_weighted_macro_average_goes_by_rows_or_by_their_weights():
+    measure = bm.msr("regr.mae", average="macro_weighted")
+    parts = [PredictionRegr([1, 2], [1, 3], weights=[1, 3]), PredictionRegr([1], [3], weights=[6])]
+    values = [measure.score(part) for part in parts]
+    assert values == [0.75, 2.0]
+    assert measure.aggregate(values, n=[2, 1]) == pytest.approx((2 * 0.75 + 2) / 3)
+    assert measure.aggregate(values, n=[2, 1], predictions=parts) == pytest.approx((4 * 0.75 + 6 * 2) / 10)
+    free = [PredictionRegr([1, 2], [1, 3]), PredictionRegr([1], [3])]
+    assert measure.aggregate([0.5, 2.0], n=[2, 1], predictions=free) == 1.0
+
+
+WEIGHTED = [key for key in bm.msr().key if "weights" in bm.msr(key).properties]
+
+
+@pytest.mark.parametrize("key", WEIGHTED)
+def test_a_weight_of_two_is_the_row_twice_and_equal_weights_change_nothing(key):
+    rng = np.random.default_rng(5)
+    weights = rng.integers(1, 4, 25).astype(float)
+    times = np.repeat(np.arange(25), weights.astype(int))
+    truth, said = rng.uniform(1, 9, 25), rng.uniform(1, 9, 25)
+    if key.startswith("classif"):
+        prob = rng.dirichlet([2, 2], 25)
+        whole = PredictionClassif(rng.choice(["a", "b"], 25), prob=prob, classes=["a", "b"], weights=weights)
+    elif bm.msr(key).predict_type == "quantiles":
+        whole = PredictionRegr(truth, quantiles=said[:, None], quantile_probs=[0.5], weights=weights)
+    else:
+        whole = PredictionRegr(truth, said, weights=weights)
+    once = whole._copy(weights=None).take(times)
+    if key != "regr.rqr":  # the quantile of the truth itself is not weighted
+        assert bm.msr(key).score(whole) == pytest.approx(bm.msr(key).score(once), abs=1e-10)
+    ones, none = whole._copy(weights=np.ones(25)), whole._copy(weights=None)
+    assert bm.msr(key).score(ones) == pytest.approx(bm.msr(key).score(none), abs=1e-12)
+
+
+def test_a_fold_without_a_class_has_no_auc_and_the_mean_none_either():
+    parts = [
+        PredictionClassif(["a", "b"], prob=[0.9, 0.2], classes=["a", "b"]),
+        PredictionClassif(["a", "a"], prob=[0.9, 0.8], classes=["a", "b"]),
+    ]
+    measure = bm.msr("classif.auc")
+    values = [measure.score(part) for part in parts]
+    assert (values[0], math.isnan(values[1]), math.isnan(measure.aggregate(values))) == (1.0, True, True)
+    assert bm.msr("classif.auc", average="micro").aggregate(values, predictions=parts) == 1.0
+
+
+RNG = np.random.default_rng(8)
+X = RNG.normal(size=(60, 3))
+LABELS = {
+    "two": np.array(["no", "yes"])[(X[:, 0] + RNG.normal(size=60) > 0).astype(int)],
+    "three": np.array(["a", "b", "c"])[np.digitize(X[:, 0] + RNG.normal(size=60), [-0.7, 0.7])],
+    "zero and one": (X[:, 1] + RNG.normal(size=60) > 0).astype(int),
+    "counts": RNG.poisson(3, 60) + 1.0,
+}
+
+
+def fitted(y):
+    from sklearn.linear_model import PoissonRegressor
+    from sklearn.naive_bayes import GaussianNB
+
+    return (PoissonRegressor() if y.dtype.kind == "f" else GaussianNB()).fit(X, y)
+
+
+def prediction_by(model, y):
+    if y.dtype.kind == "f":
+        return PredictionRegr(y, model.predict(X))
+    classes = model.classes_.tolist()
+    return PredictionClassif(y, prob=model.predict_proba(X), classes=classes, positive=classes[-1])
+
+
+@pytest.mark.parametrize("kind", ["two", "three", "zero and one", "counts"])
+@pytest.mark.filterwarnings("ignore")
+def test_every_scorer_of_scikit_learn_gives_its_value(kind):
+    """Scorers that cannot score such a target fail as scikit-learn's do."""
+    y = LABELS[kind]
+    model = fitted(y)
+    p = prediction_by(model, y)
+    scored = 0
+    for name in metrics.get_scorer_names():
+        try:
+            wanted = metrics.get_scorer(name)(model, X, y)
+        except (TypeError, ValueError, AttributeError):
+            continue
+        measure = as_measure(metrics.get_scorer(name))
+        assert measure.id == name
+        if not math.isnan(wanted):
+            assert measure.score(p) == pytest.approx(wanted, abs=1e-12), name
+            scored += 1
+    assert scored > 15
