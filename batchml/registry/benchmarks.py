@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, insert, select, update
 
 from batchml.registry import queries
 from batchml.registry.cells import Survey, survey
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, among_words, insert_new, series, utc_now
+from batchml.registry.dialects import among, among_words, insert_new, run_many, series, unindexed, utc_now
 from batchml.registry.moves import reset
 from batchml.registry.plan import Comparison, Plan, compare
 from batchml.registry.specs import put_specs
@@ -165,11 +166,20 @@ def _make_current(
     about = {name: values[name] for name in ("modules", "paths")}
     held = connection.execute(select(benchmark.c.modules, benchmark.c.paths).where(benchmark.c.id == key)).one()
     changes += (held.modules, held.paths) != (about["modules"], about["paths"])
-    members = [_member(key, position, cell, rows, experiments) for position, cell in enumerate(surveyed.cells)]
+    members = [
+        (
+            key,
+            experiments[cell.experiment],
+            position,
+            cell.n_iterations,
+            rows["resampling"][cell.resampling],
+            *cell.labels,
+        )
+        for position, cell in enumerate(surveyed.cells)
+    ]
     changes += _replace(connection, benchmark_experiment, key, members)
     measures = [
-        {"benchmark_id": key, "measure_id": rows["measure"][digest], "position": position, "name": name}
-        for position, (name, digest) in enumerate(surveyed.measures)
+        (key, rows["measure"][digest], position, name) for position, (name, digest) in enumerate(surveyed.measures)
     ]
     changes += _replace(connection, benchmark_measure, key, measures)
     changes += _update_experiments(connection, surveyed, rows, experiments)
@@ -179,32 +189,20 @@ def _make_current(
         connection.execute(queries.raise_revision())
 
 
-def _member(
-    key: int, position: int, cell: Any, rows: Mapping[str, Mapping[str, int]], experiments: Mapping[str, int]
-) -> dict[str, Any]:
-    task, learner, resampling, params = cell.labels
-    return {
-        "benchmark_id": key,
-        "experiment_id": experiments[cell.experiment],
-        "position": position,
-        "n_iterations": cell.n_iterations,
-        "resampling_id": rows["resampling"][cell.resampling],
-        "task": task,
-        "learner": learner,
-        "resampling": resampling,
-        "params": params,
-    }
-
-
-def _replace(connection: Connection, table: Any, key: int, wanted: list[dict[str, Any]]) -> bool:
+def _replace(connection: Connection, table: Table, key: int, wanted: list[tuple[Any, ...]]) -> bool:
     """Make the rows of a benchmark those that are wanted; say whether they were others."""
-    held = connection.execute(select(table).where(table.c.benchmark_id == key).order_by(table.c.position)).mappings()
-    if [dict(row) for row in held] == wanted:
+    held = connection.execute(select(table).where(table.c.benchmark_id == key).order_by(table.c.position))
+    if [tuple(row) for row in held] == wanted:
         return False
     connection.execute(delete(table).where(table.c.benchmark_id == key))
-    if wanted:
-        connection.execute(insert(table), wanted)
+    names = tuple(column.name for column in table.columns)
+    run_many(connection, _insert(table), names, wanted)
     return True
+
+
+@cache
+def _insert(table: Table) -> Executable:
+    return insert(table).values({column.name: bindparam(column.name) for column in table.columns})
 
 
 _CURRENT = ("policy_id", "source_id", "task", "learner", "resampling", "params")
@@ -219,7 +217,8 @@ def _update_experiments(
     """Give experiments the policy, sources and labels of this design, and the longer resampling; return how many
     changed.
     """
-    found = select(experiment).where(among(experiment.c.id))
+    names = ("id", "n_iterations", "resampling_id", *_CURRENT)
+    found = select(*(experiment.c[name] for name in names)).where(among(experiment.c.id))
     held = {row.id: row for row in connection.execute(found, {"ids": list(experiments.values())})}
     changed = []
     for cell in surveyed.cells:
@@ -232,9 +231,8 @@ def _update_experiments(
             values |= {name: kept[name] for name in ("resampling_id", "n_iterations")}
             changed.append({"key": row.id, **{f"new_{name}": value for name, value in values.items()}})
     if changed:
-        names = (*_CURRENT, "resampling_id", "n_iterations")
         change = update(experiment).where(experiment.c.id == bindparam("key"))
-        connection.execute(change.values({name: bindparam(f"new_{name}") for name in names}), changed)
+        connection.execute(change.values({name: bindparam(f"new_{name}") for name in names[1:]}), changed)
     return len(changed)
 
 
@@ -246,7 +244,7 @@ def _withdraw(store: Store, before: Comparison) -> None:
         benchmark_experiment.c.experiment_id == job.c.experiment_id
     )
     queued = select(job.c.id).where(job.c.state == "queued", among(job.c.experiment_id), ~member.exists())
-    back = update(job).where(among(job.c.id), job.c.state == "queued").values(state="defined")
+    back = update(job).where(among(job.c.id), unindexed(job.c.state) == "queued").values(state="defined")
     with store.read() as connection:
         ids = list(connection.execute(queued, {"ids": list(before.left)}).scalars())
 

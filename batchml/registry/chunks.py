@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chunked"]
 
-_AIM_S = 0.1
+_AIM_S = 0.08
 _FIRST = 2_000
 _MOST = 50_000
 
@@ -38,5 +38,5 @@ def chunked(
             answers.append(act(connection, part))
             took = time.perf_counter() - began
         start += len(part)
-        size = max(1, min(_MOST, int(size * min(4.0, _AIM_S / max(took, 1e-4)))))
+        size = max(1, min(_MOST, int(size * min(2.0, _AIM_S / max(took, 1e-4)))))
     return answers

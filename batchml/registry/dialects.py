@@ -49,6 +49,7 @@ __all__ = [
     "lease_seconds",
     "run_many",
     "series",
+    "unindexed",
     "utc_now",
 ]
 
@@ -154,6 +155,29 @@ def among(column: ColumnElement[Any], name: str = "ids") -> ColumnElement[bool]:
 def among_words(column: ColumnElement[Any], name: str = "words") -> ColumnElement[bool]:
     """Return `column` IN the list of words that the parameter `name` holds, of any length."""
     return _among(column, bindparam(name, type_=_Listing(Text)))
+
+
+class unindexed(FunctionElement[Any]):  # noqa: N801 - reads as the SQL it becomes
+    """A column whose index is not to be used.
+
+    For guards beside a list of ids: SQLite would read all jobs of a state rather than look up the ids.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.type = column.type
+        super().__init__(column)
+
+
+@compiles(unindexed, "sqlite")
+def _unindexed_sqlite(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return "+" + compiler.process(next(iter(element.clauses)), **options)
+
+
+@compiles(unindexed, "postgresql")
+def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(next(iter(element.clauses)), **options)
 
 
 def insert_new(dialect: Dialect, table: Table) -> Insert:

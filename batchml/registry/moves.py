@@ -12,7 +12,7 @@ from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, RegistryError, UnknownKeyError
 from batchml.registry import close_queries
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, insert_new
+from batchml.registry.dialects import among, insert_new, unindexed
 from batchml.registry.tables import experiment, job, job_tag, result
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ def retry(store: Store, jobs: Sequence[int]) -> int:
     `defined`.
     """
     state = case((job.c.resource_id.is_(None), "defined"), else_="queued")
-    again = update(job).where(among(job.c.id), job.c.state.in_(["error", "cancelled"])).values(state=state, **_CLEAN)
+    again = (
+        update(job)
+        .where(among(job.c.id), unindexed(job.c.state).in_(["error", "cancelled"]))
+        .values(state=state, **_CLEAN)
+    )
     return _moved(store, jobs, lambda connection, part: connection.execute(again, {"ids": list(part)}).rowcount)
 
 
@@ -62,7 +66,7 @@ def reset(store: Store, jobs: Sequence[int]) -> int:
     """
     back = (
         update(job)
-        .where(among(job.c.id), job.c.state != "defined")
+        .where(among(job.c.id), unindexed(job.c.state) != "defined")
         .values(state="defined", generation=job.c.generation + 1, **_CLEAN)
     )
 
@@ -79,7 +83,7 @@ def cancel(store: Store, jobs: Sequence[int], *, running: bool = False) -> int:
     states = ["defined", "queued", "running"] if running else ["defined", "queued"]
     stop = (
         update(job)
-        .where(among(job.c.id), job.c.state.in_(states))
+        .where(among(job.c.id), unindexed(job.c.state).in_(states))
         .values(state="cancelled", generation=job.c.generation + 1)
     )
 
@@ -107,7 +111,7 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
         Some are running; nothing was removed.
     """
     ids = known_jobs(store, jobs)
-    busy = select(func.count()).where(among(job.c.id), job.c.state == "running")
+    busy = select(func.count()).where(among(job.c.id), unindexed(job.c.state) == "running")
     with store.read() as connection:
         number = connection.execute(busy, {"ids": ids}).scalar_one()
     if number:
@@ -127,7 +131,9 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
             shrink = update(experiment).where(experiment.c.id == bindparam("key")).values(n_jobs=smaller)
             connection.execute(shrink, gaps)
         connection.execute(delete(result).where(among(result.c.job_id)), values)
-        return connection.execute(delete(job).where(among(job.c.id), job.c.state != "running"), values).rowcount
+        return connection.execute(
+            delete(job).where(among(job.c.id), unindexed(job.c.state) != "running"), values
+        ).rowcount
 
     return sum(chunked(store, ids, act, first=200))
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from batchml.core.digest import digest
 from batchml.errors import UnknownKeyError
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, insert_new
+from batchml.registry.dialects import among, insert_new, unindexed
 from batchml.registry.tables import benchmark_experiment, job, resource, submission
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def submit(
         ).scalar_one()
     queue = (
         update(job)
-        .where(among(job.c.id), job.c.state == "defined")
+        .where(among(job.c.id), unindexed(job.c.state) == "defined")
         .values(state="queued", submission_id=bindparam("submission"), resource_id=bindparam("resource"))
     )
 

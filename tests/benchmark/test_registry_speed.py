@@ -5,6 +5,7 @@ Specs are made up, so that nothing but the registry is measured.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -22,6 +23,7 @@ from batchml.core.digest import digest
 from batchml.registry import benchmarks
 from batchml.registry.exchange import exchange
 from batchml.registry.jobs import find, retry, status, submit, tally
+from batchml.registry.lock import FairLock
 from batchml.registry.store import Store
 from batchml.registry.workers import register_worker
 
@@ -71,12 +73,32 @@ def design(n_learners):
     return SimpleNamespace(cells=cells, name="big", seed=1, measures=measures, modules=(), paths=(), store_models=False)
 
 
+TURNS = []
+
+
+@pytest.fixture(autouse=True)
+def _watched_lock(monkeypatch):
+    """Note how long each write transaction keeps the other writers out."""
+    held = FairLock.held
+
+    @contextlib.contextmanager
+    def watched(self):
+        with held(self):
+            began = time.perf_counter()
+            yield
+            TURNS.append(time.perf_counter() - began)
+
+    monkeypatch.setattr(FairLock, "held", watched)
+
+
 def timed(name, call):
+    TURNS.clear()
     began = time.perf_counter()
     found = call()
     took = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{name:44s} {took:9.3f} s   peak {peak} MB", flush=True)
+    turns = f"   {len(TURNS)} write transactions, longest {max(TURNS) * 1e3:.0f} ms" if TURNS else ""
+    print(f"{name:36s} {took:9.3f} s   peak {peak} MB{turns}", flush=True)
     return found, took
 
 

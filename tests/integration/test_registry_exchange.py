@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from batchml.core.attempt import Ending, JobResult, Order, Outcome
 from batchml.errors import PoisonedError, RegistryError, UnknownKeyError
 from batchml.registry import tables
 from batchml.registry.exchange import exchange, open_attempts
-from batchml.registry.moves import cancel, reset, retry
+from batchml.registry.moves import cancel, remove, reset, retry
 from batchml.registry.specs import put_specs
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
@@ -467,3 +471,57 @@ def test_whatever_happens_the_rows_agree(tmp_path_factory, steps):
                 results = connection.exec_driver_sql("SELECT job_id FROM result").scalars().all()
             assert sorted(opened) == [key for key, word in state.items() if word == "running"]
             assert sorted(results) == [key for key, word in state.items() if word == "done"]
+
+
+CLAIMER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_registry_exchange as shared
+from batchml.registry.store import Store
+from batchml.registry.workers import register_worker
+with Store.open(sys.argv[2]) as store:
+    worker, back, seen = register_worker(store, 1, slots=3), [], 0
+    while True:
+        answer = shared.exchange(store, worker, back, [], 3)
+        assert answer.lost == ()
+        back = [shared.done(a) for a in answer.assignments]
+        seen += len(back)
+        if not back and not answer.waiting:
+            break
+print(seen)
+"""
+
+
+def test_several_processes_run_each_job_once(store):
+    fill(store, 10, 20)
+    submit(store)
+    command = [sys.executable, "-c", CLAIMER, str(Path(__file__).parent), store.url]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    counts = [int(child.communicate(timeout=120)[0]) for child in children]
+    assert sum(counts) == 200
+    assert min(counts) > 0
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM attempt").scalar() == 200
+        assert connection.exec_driver_sql("SELECT DISTINCT state, attempts FROM job").all() == [("done", 1)]
+
+
+def test_moves_look_jobs_up_by_id_and_never_read_a_whole_state(store):
+    """With a million jobs the difference is hours: the index of states would be read for each slice of ids."""
+    worker = staffed(store, iterations=30)
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, _context, executemany):
+        if statement.startswith(("UPDATE job", "UPDATE attempt", "DELETE")):
+            values = parameters[0] if executemany else parameters
+            asked = sqlite3.connect(store.place.path)
+            plans.extend((statement, row[3]) for row in asked.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+            asked.close()
+
+    event.listen(store.engine, "before_cursor_execute", explain)
+    exchange(store, worker, [done(a) for a in take(store, worker, 5)], [], 5)
+    for move in (cancel, retry, reset, remove):
+        move(store, [11, 12])
+    assert plans
+    for statement, step in plans:
+        assert "ix_job_state" not in step, statement
+        assert not step.startswith("SCAN") or "json_each" in step, statement
