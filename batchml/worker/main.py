@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
+import select
 import sys
 import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchml.errors import ArtifactError
+from batchml.core.attempt import Order
+from batchml.errors import ArtifactError, ConfigError
 from batchml.worker.loop import Loop
 from batchml.worker.settings import Settings
 from batchml.worker.signals import StopSignals
@@ -18,6 +22,7 @@ from batchml.worker.signals import StopSignals
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from batchml.execution.sandbox.family import Family
     from batchml.registry.store import Store
     from batchml.worker.loop import Report
     from batchml.worker.slots import SandboxPool
@@ -33,10 +38,22 @@ LIFELINE = "BATCHML_LIFELINE"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a worker is to do."""
+
+    url: str = field(repr=False)
+    submission: int
+    slots: int | None = None
+    artifacts: str = ""
+    paths: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
+
+
 def run_worker(
     url: str,
     *,
-    submission: int,
+    submission: int | None = None,
     slots: int | None = None,
     paths: Iterable[str] = (),
     trust: Iterable[str] = (),
@@ -51,7 +68,7 @@ def run_worker(
     url
         The registry.
     submission
-        Whose resource class may be claimed.
+        Whose resource class may be claimed; None to warm up and be told everything by a line of JSON on the lifeline.
     slots
         Iterations at once; None for the CPUs that this process may use.
     paths
@@ -64,27 +81,21 @@ def run_worker(
     ArtifactError
         The data of tasks cannot be read here; nothing was claimed.
     """
-    hint = os.environ.pop(ARTIFACTS, None)
+    task = Task(url=url, submission=submission or 0, slots=slots, paths=tuple(paths), trust=tuple(trust))
+    task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""))
     os.environ.pop(REGISTRY, None)  # user code in the slots has no business with a password
-    slots = slots or len(os.sched_getaffinity(0))
-    settings = settings or Settings()
+    if submission is None and LIFELINE not in os.environ:
+        raise ConfigError("--submission is missing: say whose jobs this worker may claim")
     stop = _listen()
-    with contextlib.ExitStack() as stack:
-        # First of all the slots: their imports take longer than everything else here, and run beside it.
-        pool = None
-        if hint:
-            pool = _start_pool(hint, slots, paths, trust)
-            stack.callback(pool.close)
-        from batchml.registry.store import Store
-
-        _speak()
-        store = Store.open(url)
-        stack.callback(store.close)
-        _check_artifacts(store)
-        if pool is None:
-            pool = _start_pool(str(store.artifact_path), slots, paths, trust)
-            stack.callback(pool.close)
-        report = _serve(store, submission, pool, settings, stop)
+    early = None
+    if submission is None:
+        early = _start_template()
+        told = _hear(stop)
+        if told is None:
+            early.close()
+            return 0
+        task = told
+    report = _work(task, early, settings or Settings(), stop)
     _log.info(
         "left (%s): %d outcomes, %d refused, %d undelivered",
         report.reason,
@@ -93,6 +104,25 @@ def run_worker(
         report.undelivered,
     )
     return 0
+
+
+def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignals) -> Report:
+    with contextlib.ExitStack() as stack:
+        # First of all the slots: their imports take longer than everything else here, and run beside it.
+        pool = None
+        if early is not None or task.artifacts:
+            pool = _start_pool(task, task.artifacts, early)
+            stack.callback(pool.close)
+        from batchml.registry.store import Store
+
+        _speak()
+        store = Store.open(task.url)
+        stack.callback(store.close)
+        _check_artifacts(store)
+        if pool is None:
+            pool = _start_pool(task, str(store.artifact_path), None)
+            stack.callback(pool.close)
+        return _serve(store, task.submission, pool, settings, stop)
 
 
 def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings, stop: StopSignals) -> Report:
@@ -122,11 +152,31 @@ def _boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _start_pool(artifacts: str, slots: int, paths: Iterable[str], trust: Iterable[str]) -> SandboxPool:
+def _start_template() -> Family:
+    from batchml.execution.sandbox.family import Family
+
+    return Family(None)
+
+
+def _hear(stop: StopSignals) -> Task | None:
+    """Wait for the line that says what to do; None if the other end is gone, or somebody says stop."""
+    poll = select.poll()
+    for descriptor in stop.descriptors:
+        poll.register(descriptor, select.POLLIN)
+    while stop.order is Order.GO_ON and b"\n" not in stop.heard:
+        poll.poll()
+    if b"\n" not in stop.heard:
+        return None
+    data = json.loads(stop.heard)
+    return Task(**{**data, "paths": tuple(data["paths"]), "trust": tuple(data["trust"])})
+
+
+def _start_pool(task: Task, artifacts: str, early: Family | None) -> SandboxPool:
     from batchml.core.trust import Trust
     from batchml.worker.slots import SandboxPool
 
-    return SandboxPool(slots, artifacts, Trust.default().with_modules(tuple(trust)), tuple(paths))
+    slots = task.slots or len(os.sched_getaffinity(0))
+    return SandboxPool(slots, artifacts, Trust.default().with_modules(task.trust), task.paths, family=early)
 
 
 def _check_artifacts(store: Store) -> None:

@@ -50,12 +50,18 @@ class StopSignals:
     lifeline
         The read end of a pipe whose other end the starting process holds; its end of file is a wish to drain.
         It does not count as a second signal: a closing terminal sends HUP and closes the pipe.
+
+    Attributes
+    ----------
+    heard
+        What came down the lifeline.
     """
 
     def __init__(self, lifeline: int | None = None) -> None:
         self._count = 0
         self._lifeline = lifeline
         self._cut = False
+        self.heard = b""
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._before: dict[signal.Signals, Any] = {}
         self._wakeup_before = -1
@@ -100,7 +106,11 @@ class StopSignals:
         """Empty the signal pipe and see whether the lifeline still holds."""
         for descriptor, _ in self._news.poll(0):
             with contextlib.suppress(BlockingIOError):
-                if os.read(descriptor, 4096) or descriptor != self._lifeline:
+                said = os.read(descriptor, 4096)
+                if descriptor != self._lifeline:
+                    continue
+                if said:
+                    self.heard += said
                     continue
                 self._cut = True
                 # An ended pipe is readable for ever: whoever polls it shall see the signal pipe in its place.

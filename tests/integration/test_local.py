@@ -42,6 +42,7 @@ class Study:
         monkeypatch.setenv(MARK, self.mark)
         monkeypatch.setenv("BATCHML_STATE", str(folder / "state"))
         self.store = Store.create(self.url, seed=1)
+        self.handles = []
 
     def fill(self, jobs, seconds):
         learner = bm.lrn("classif.debug", sleep_train=seconds)
@@ -49,6 +50,11 @@ class Study:
         self.submission, n = submit(self.store)
         assert n == jobs
         return self
+
+    def start(self, **settings):
+        handles = Local(**settings).start(self.launch)
+        self.handles.extend(handles)
+        return handles
 
     @property
     def launch(self):
@@ -118,6 +124,8 @@ def study(tmp_path, monkeypatch):
     for pid in study.processes():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    for handle in study.handles:
+        handle.wait(10)
 
 
 @pytest.mark.parametrize("numbers", [{"slots": 0}, {"workers": 0}, {"slots": 1.5}, {"workers": None}, {"slots": True}])
@@ -128,7 +136,7 @@ def test_local_refuses_numbers_that_start_nothing(numbers):
 
 def test_a_worker_does_all_jobs_and_leaves_nothing_behind(study):
     study.fill(12, 0.0)
-    (handle,) = Local(slots=2).start(study.launch)
+    (handle,) = study.start(slots=2)
     assert handle.wait(60)
     assert handle.status == 0, handle.tail(20)
     assert study.states() == {"done": 12}
@@ -140,7 +148,7 @@ def test_a_worker_does_all_jobs_and_leaves_nothing_behind(study):
 
 def test_two_workers_share_the_jobs(study):
     study.fill(40, 0.05)
-    handles = Local(slots=1, workers=2).start(study.launch)
+    handles = study.start(slots=1, workers=2)
     assert all(handle.wait(60) for handle in handles)
     assert study.states() == {"done": 40}
     shares = study.ask("select count(*) from attempt where outcome = 'done' group by worker_id")
@@ -150,7 +158,7 @@ def test_two_workers_share_the_jobs(study):
 
 def test_the_registry_s_url_is_in_no_argument_and_not_where_user_code_could_see_it(study):
     study.fill(4, 1.0)
-    Local(slots=1).start(study.launch)
+    study.start(slots=1)
     study.until_running()
     url = study.url.encode()
     for environment, arguments in study.processes().values():
@@ -162,7 +170,7 @@ def test_the_registry_s_url_is_in_no_argument_and_not_where_user_code_could_see_
 
 def test_a_stopped_worker_finishes_what_runs_and_gives_the_rest_back(study):
     study.fill(30, 0.5)
-    (handle,) = Local(slots=2).start(study.launch)
+    (handle,) = study.start(slots=2)
     study.until_running(2)
     handle.stop()
     assert handle.wait(10)
@@ -175,7 +183,7 @@ def test_a_stopped_worker_finishes_what_runs_and_gives_the_rest_back(study):
 
 def test_a_worker_that_must_stop_now_reports_what_it_ended(study):
     study.fill(4, 60.0)
-    (handle,) = Local(slots=2).start(study.launch)
+    (handle,) = study.start(slots=2)
     study.until_running(2)
     start = time.monotonic()
     handle.stop(now=True)
@@ -189,7 +197,7 @@ def test_a_worker_that_must_stop_now_reports_what_it_ended(study):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT])
 def test_every_stopping_signal_drains(study, number):
     study.fill(20, 0.4)
-    (handle,) = Local(slots=1, detach=True).start(study.launch)
+    (handle,) = study.start(slots=1, detach=True)
     study.until_running()
     os.kill(handle.pid, number)
     assert handle.wait(10)
@@ -308,7 +316,7 @@ def test_a_closing_terminal_drains_a_worker(study):
 def test_a_worker_that_cannot_read_the_data_claims_nothing(study):
     study.fill(3, 0.0)
     (study.folder / "study.db.artifacts").rename(study.folder / "elsewhere")
-    (handle,) = Local(slots=1).start(study.launch)
+    (handle,) = study.start(slots=1)
     assert handle.wait(30)
     assert handle.status == 2
     assert "cannot be read" in handle.tail()
@@ -321,7 +329,7 @@ def test_a_worker_that_cannot_read_the_data_claims_nothing(study):
 def test_a_worker_of_no_submission_says_so(study):
     study.fill(1, 0.0)
     study.submission = 99
-    (handle,) = Local(slots=1).start(study.launch)
+    (handle,) = study.start(slots=1)
     assert handle.wait(30)
     assert handle.status == 2
     assert "no submission 99" in handle.tail()
@@ -330,7 +338,7 @@ def test_a_worker_of_no_submission_says_so(study):
 
 def test_killing_the_supervisor_leaves_nobody_alive_a_second_later(study):
     study.fill(4, 60.0)
-    (handle,) = Local(slots=2).start(study.launch)
+    (handle,) = study.start(slots=2)
     study.until_running(2)
     os.kill(handle.pid, signal.SIGKILL)
     assert handle.wait(5)
@@ -339,7 +347,7 @@ def test_killing_the_supervisor_leaves_nobody_alive_a_second_later(study):
 
 def test_a_worker_survives_a_registry_that_is_locked_for_a_while(study):
     study.fill(20, 0.1)
-    (handle,) = Local(slots=2).start(study.launch)
+    (handle,) = study.start(slots=2)
     study.until_running(1)
     with contextlib.closing(sqlite3.connect(study.file, isolation_level=None, timeout=10)) as other:
         other.execute("begin immediate")
