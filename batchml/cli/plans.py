@@ -73,8 +73,8 @@ def run(session: Session, design: Path, *, name: str | None, slots: int | None, 
         if not follow(session, registry, started, quiet=as_json or not started):
             return SOME_JOBS
         complete = echo_aggregate(registry.reduce(benchmark=planned.benchmark), None, as_json=as_json)
-    if not as_json:
-        _echo_next(session, complete=complete)
+        if not as_json:
+            _echo_next(session, registry, complete=complete)
     return OK if complete else SOME_JOBS
 
 
@@ -99,12 +99,12 @@ def _start(registry: Registry, benchmark: str, executor: Local) -> tuple[Submiss
     return registry.resume(executor=executor).submissions
 
 
-def _echo_next(session: Session, *, complete: bool) -> None:
-    query = "SELECT task, learner, mean, sd FROM aggregates WHERE measure = 'classif.acc' ORDER BY task, mean DESC"
-    words = ["status", f'sql "{query}"', "export results"]
+def _echo_next(session: Session, registry: Registry, *, complete: bool) -> None:
+    words = ["status", 'sql "SELECT task, learner, measure, mean, sd FROM aggregates"', "export results"]
     if not complete:
         words = ["errors", "retry --state error", "resume"]
-    echo(f"\nregistry: {session.shown_url}")
+    file = registry.info()["file"]
+    echo(f"\nregistry: {session.shown_url}" + (f" ({file})" if file else ""))
     echo("next:")
     for word in words:
         echo(f"  {session.hint(word)}")

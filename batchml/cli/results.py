@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,7 @@ def sql(session: Session, query: str, params: tuple[str, ...], *, as_json: bool)
     They are: jobs, all_jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers.
     """
     if query == "-":
-        query = click.get_text_stream("stdin").read()
+        query = sys.stdin.read()
     elif query.startswith("-") and " " not in query and "\n" not in query:
         raise click.NoSuchOption(query, ctx=click.get_current_context())
     values = {}

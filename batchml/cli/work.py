@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,11 @@ from batchml.cli.following import follow, tally
 from batchml.cli.progress import sentence
 from batchml.cli.selection import Filters, chosen, job_selection
 from batchml.cli.session import Session, command
-from batchml.cli.tables import echo, echo_json, say
+from batchml.cli.tables import echo, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchml.executors.local import Local
     from batchml.study import Registry, Submission
 
@@ -105,16 +107,14 @@ def wait(session: Session, *, timeout: float | None, as_json: bool) -> int:
 def resume(session: Session, *, dry_run: bool, detach: bool, assume_dead: tuple[int, ...], as_json: bool) -> int:
     """Find what was lost, queue it again, and start workers as the last submission did."""
     with session.open() as registry:
-        report = registry.resume(
-            executor=local(session, detach=detach) if detach else None, dry_run=dry_run, assume_dead=assume_dead
-        )
+        report = registry.resume(dry_run=dry_run, assume_dead=assume_dead, detach=detach)
+        if dry_run or detach:
+            say(report.as_json(), str(report), as_json=as_json)
+            return OK
         if not as_json:
             echo(str(report))
-        if dry_run or not report.submissions:
-            if as_json:
-                echo_json(report.as_json())
-            return OK
-        return watch(session, registry, report.submissions, detach=detach, as_json=as_json)
+        ended = follow(session, registry, report.submissions, quiet=as_json)
+        return verdict(registry, ended=ended, as_json=as_json, more=report.as_json())
 
 
 @click.command("stop")
@@ -150,10 +150,10 @@ def watch(
     return verdict(registry, ended=ended, as_json=as_json)
 
 
-def verdict(registry: Registry, *, ended: bool, as_json: bool) -> int:
-    """Print how jobs ended; status 1 if some failed or did not end."""
+def verdict(registry: Registry, *, ended: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> int:
+    """Print how jobs ended (as JSON with `more`); status 1 if some failed or did not end."""
     found = tally(registry)
-    data = {"total": found.total, "done": found.done, "failed": found.failed, "left": found.left}
+    data = {**(more or {}), "total": found.total, "done": found.done, "failed": found.failed, "left": found.left}
     say(data, sentence(found), as_json=as_json)
     return OK if ended and not found.failed and not found.left else SOME_JOBS
 

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import operator
 import time
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
-from batchml.executors.consent import Consent, recall, remember
+from batchml.executors.consent import Consent, remember
 from batchml.executors.submission import Submission, executor_of, launch, require_consent
+from batchml.study.ids import job_ids
+from batchml.study.reading import Reading
+from batchml.study.resumption import Resumption
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    import pandas as pd
-    import pyarrow as pa
-
     from batchml.core.trust import Trust
     from batchml.executors.base import Executor
     from batchml.experiment.design import BenchmarkDesign
-    from batchml.experiment.result import BenchmarkResult
     from batchml.registry.backlog import Backlog
-    from batchml.registry.estimates import Estimate
-    from batchml.registry.plan import Plan
-    from batchml.registry.rescue import Reconciliation
     from batchml.registry.store import Store
+    from batchml.study.ids import Jobs
 
-    Jobs = int | Iterable[int] | pd.DataFrame
-
-__all__ = ["Registry", "Resumption", "StalledWarning", "Submission"]
+__all__ = ["Registry", "StalledWarning"]
 
 _POLL_S = 0.2
 _RESCUE_S = 10.0
@@ -42,39 +35,7 @@ class StalledWarning(UserWarning):
     """`Registry.wait` gave up because nobody is there to run what waits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumption:
-    """What `Registry.resume` found and did.
-
-    Attributes
-    ----------
-    found
-        Dead workers and what became of their jobs.
-    delivered
-        Results that a worker had left on this machine's disk.
-    submissions
-        The workers that were started, one entry per resource class; empty for a dry run, or if nobody was needed.
-    """
-
-    found: Reconciliation
-    delivered: int = 0
-    submissions: tuple[Submission, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        started = [{"id": each.id, "workers": list(each.workers)} for each in self.submissions]
-        return {**self.found.as_json(), "delivered": self.delivered, "submissions": started}
-
-    def __str__(self) -> str:
-        """Return a few lines for people."""
-        lines = [str(self.found)]
-        if self.delivered:
-            lines.append(f"{self.delivered} results that were left on this machine's disk were taken in")
-        lines += [f"started {len(each.workers)} workers (submission {each.id})" for each in self.submissions]
-        return "\n".join(lines)
-
-
-class Registry:
+class Registry(Reading):
     """A database of benchmarks: designs, jobs, attempts, results.
 
     Made by `Registry.create` and `Registry.open`; a with-statement closes it. Jobs are named by ids or by a frame with
@@ -82,8 +43,7 @@ class Registry:
     """
 
     def __init__(self, store: Store, trust: Trust | None = None) -> None:
-        self._store = store
-        self._trust = trust
+        super().__init__(store, trust)
         self._rescue_due = 0.0
 
     @classmethod
@@ -138,33 +98,7 @@ class Registry:
 
         return cls(Store.open(url, readonly), trust)
 
-    def close(self) -> None:
-        """Close it. Workers that were started go on until they are done, as long as this process lives."""
-        self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    @property
-    def url(self) -> str:
-        """Where it is, without the password."""
-        return str(self._store.place)
-
-    @property
-    def seed(self) -> int:
-        """The root seed of designs that bring none."""
-        return self._store.root_seed
-
     # -- designs ----------------------------------------------------------------------------------------------------
-
-    def plan(self, design: BenchmarkDesign, name: str | None = None) -> Plan:
-        """Say what `add` would do: what is new, reused, runs again and why."""
-        from batchml.registry.benchmarks import plan
-
-        return plan(self._store, design, name, trust=self._trust)
 
     def add(
         self,
@@ -214,7 +148,7 @@ class Registry:
 
         executor = executor or executor_of("local", {})
         needs = Resources.parse(resources).as_json()
-        ids = None if jobs is None else _ids(jobs)
+        ids = None if jobs is None else job_ids(jobs)
         consent = self._consent()
         require_consent(self._store, consent, "defined", ids)
         number, queued = submit(self._store, ids, needs, executor.name, executor.settings)
@@ -258,6 +192,7 @@ class Registry:
         dry_run: bool = False,  # noqa: FBT001, FBT002 - as in API.md
         *,
         assume_dead: Iterable[int] = (),
+        detach: bool | None = None,
     ) -> Resumption:
         """Find what was lost, queue it again, and start workers where jobs wait and none is alive.
 
@@ -271,6 +206,8 @@ class Registry:
             Only say what would be done.
         assume_dead
             Workers that you know to be dead though nothing proves it.
+        detach
+            Whether local workers shall outlive this session; None for as the last ones.
         """
         from batchml.core.resources import Resources
         from batchml.registry.backlog import adopt, orphaned
@@ -286,7 +223,7 @@ class Registry:
         require_consent(self._store, consent, "queued")
         started = []
         for row in orphaned(self._store):
-            how = executor or executor_of(row.executor, row.settings)
+            how = executor or executor_of(row.executor, _override(row.settings, detach=detach))
             needs = row.body if resources is None else Resources.parse(resources).as_json()
             number, _ = submit(self._store, [], needs, how.name, how.settings)
             started.append(launch(self._store, how, number, adopt(self._store, row.id, number), needs, consent))
@@ -298,167 +235,43 @@ class Registry:
 
         return stop_workers(self._store, None if workers is None else list(workers), now=now)
 
-    def _consent(self) -> Consent:
-        return recall(self._store.uuid)
-
-    # -- looking ----------------------------------------------------------------------------------------------------
-
-    def status(self, benchmark: str | None = None) -> pd.DataFrame:
-        """Return a row per benchmark: its jobs by state."""
-        from batchml.registry import jobs
-
-        return jobs.status(self._store, benchmark)
-
-    def tally(self) -> dict[str, int]:
-        """Count the jobs of current benchmarks by state, each job once."""
-        from batchml.registry import jobs
-
-        return jobs.tally(self._store)
-
-    def jobs(self, **filters: Any) -> pd.DataFrame:
-        """Return jobs of current benchmarks as a table.
-
-        Parameters
-        ----------
-        **filters
-            state, outcome, task, learner, resampling, iteration, tag, benchmark: one value, or several that will do.
-        """
-        from batchml.registry import jobs
-
-        return jobs.find(self._store, **filters)
-
-    def errors(self, benchmark: str | None = None) -> pd.DataFrame:
-        """Return recorded errors: where, in which stage, what."""
-        from batchml.registry import history
-
-        return history.errors(self._store, benchmark)
-
-    def log(self, job_id: int) -> str:
-        """Return what the attempts at a job printed, warned and raised."""
-        from batchml.registry import history
-
-        return history.log_of(self._store, job_id)
-
-    def grep_logs(self, pattern: str) -> pd.DataFrame:
-        """Return the lines of logs and conditions that match a regular expression."""
-        from batchml.registry import history
-
-        return history.grep_logs(self._store, pattern)
-
-    def attempts(self, job_id: int) -> pd.DataFrame:
-        """Return the attempts at a job, first to last."""
-        from batchml.registry import history
-
-        return history.attempts(self._store, job_id)
-
-    def why(self, job_id: int) -> str:
-        """Say why a job is in its state: what it waits for, or what ended it."""
-        from batchml.registry import history
-
-        return history.why(self._store, job_id)
-
-    def test_job(self, job_id: int, external: bool = False, debug: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """Run a job here without writing anything, and return what came of it.
-
-        Parameters
-        ----------
-        external
-            In a child process, as a worker would.
-        debug
-            In this process, with the debugger where it fails.
-        """
-        from batchml.worker.trial import try_job
-
-        trust, paths = self._reading_trust(), self._consent().paths
-        return try_job(self._store, job_id, external=external, debug=debug, trust=trust, paths=paths)
-
-    def estimate(self, slots: int | None = None, *, submitted: bool = False) -> Estimate:
-        """Return how long the jobs that are left (only submitted ones, if asked) will take, by measured runtimes."""
-        from batchml.registry.estimates import estimate
-
-        return estimate(self._store, slots, submitted=submitted)
-
     # -- changing ---------------------------------------------------------------------------------------------------
 
     def retry(self, jobs: Jobs) -> int:
         """Queue failed or cancelled jobs again and return how many; their history stays. `resume` starts workers."""
         from batchml.registry import moves
 
-        return moves.retry(self._store, _ids(jobs))
+        return moves.retry(self._store, job_ids(jobs))
 
     def reset(self, jobs: Jobs) -> int:
         """Drop results and make jobs defined again; return how many."""
         from batchml.registry import moves
 
-        return moves.reset(self._store, _ids(jobs))
+        return moves.reset(self._store, job_ids(jobs))
 
     def cancel(self, jobs: Jobs, running: bool = False) -> int:  # noqa: FBT001, FBT002 - as in API.md
         """Cancel jobs that have not started (`running`: those that run, too); return how many."""
         from batchml.registry import moves
 
-        return moves.cancel(self._store, _ids(jobs), running=running)
+        return moves.cancel(self._store, job_ids(jobs), running=running)
 
     def remove(self, jobs: Jobs) -> int:
         """Delete jobs with results, attempts and logs; return how many."""
         from batchml.registry import moves
 
-        return moves.remove(self._store, _ids(jobs))
+        return moves.remove(self._store, job_ids(jobs))
 
     def tag(self, jobs: Jobs, tag: str) -> int:
         """Give jobs a tag; return how many did not have it."""
         from batchml.registry import moves
 
-        return moves.tag(self._store, _ids(jobs), tag)
+        return moves.tag(self._store, job_ids(jobs), tag)
 
     def untag(self, jobs: Jobs, tag: str) -> int:
         """Take a tag from jobs; return how many had it."""
         from batchml.registry import moves
 
-        return moves.untag(self._store, _ids(jobs), tag)
-
-    # -- results ----------------------------------------------------------------------------------------------------
-
-    def reduce(
-        self,
-        jobs: Jobs | None = None,
-        benchmark: str | None = None,
-        strict: bool = False,  # noqa: FBT001, FBT002 - as in API.md
-    ) -> BenchmarkResult:
-        """Return the results of current benchmarks; with `strict`, refuse while any is missing."""
-        from batchml.reduce.collect import reduce
-
-        ids = None if jobs is None else _ids(jobs)
-        return reduce(self._store, ids, benchmark, strict, trust=self._reading_trust())
-
-    def predictions(self, jobs: Jobs | None = None) -> pa.RecordBatchReader:
-        """Return the predictions of jobs as a stream of record batches, a row per predicted row."""
-        from batchml.reduce.export import predictions
-
-        return predictions(self._store, None if jobs is None else _ids(jobs))
-
-    def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
-        """Return the rows of one SELECT on the views; ``:name`` in it stands for the parameter of that name."""
-        from batchml.registry.sql import sql
-
-        return sql(self._store, query, **params)
-
-    def export(self, folder: str | os.PathLike[str]) -> None:
-        """Write jobs, scores, conditions and predictions as Parquet files."""
-        from batchml.reduce.export import export
-
-        export(self._store, folder)
-
-    def info(self) -> dict[str, Any]:
-        """Return facts about the registry: where it is, its schema, how much is in it."""
-        from batchml.registry.care import describe
-
-        return describe(self._store)
-
-    def check(self) -> list[str]:
-        """Return what is wrong with the registry in sentences, nothing if it is sound."""
-        from batchml.registry.care import problems
-
-        return problems(self._store)
+        return moves.untag(self._store, job_ids(jobs), tag)
 
     @staticmethod
     def upgrade(url: str) -> tuple[str, str]:
@@ -474,34 +287,6 @@ class Registry:
 
         return unlock(url)
 
-    def _reading_trust(self) -> Trust:
-        from batchml.core.trust import Trust
 
-        return (self._trust or Trust.default()).with_modules(self._consent().modules)
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{number} {state}" for state, number in self.tally().items() if number)
-        return f"<Registry {self.url}>\n* Jobs: {counts or 'none'}\n* Benchmarks: {len(self.status())}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>Registry {self.url}</p>{self.status().to_html(index=False)}"
-
-
-def _ids(jobs: Jobs) -> list[int]:
-    """Return job ids, once each.
-
-    Raises
-    ------
-    ConfigError
-        They are no whole numbers, or a frame without ``job_id``.
-    """
-    given: Any = jobs
-    if hasattr(given, "columns"):
-        if "job_id" not in given.columns:
-            raise ConfigError("jobs are ids or a frame with a column job_id, as jobs() returns it")
-        given = given["job_id"]
-    listed = list(given) if hasattr(given, "__iter__") else [given]
-    try:
-        return list(dict.fromkeys(operator.index(each) for each in listed))
-    except TypeError:
-        raise ConfigError(f"jobs are whole numbers or a frame with a column job_id, not {jobs!r:.60}") from None
+def _override(settings: Mapping[str, Any], *, detach: bool | None) -> dict[str, Any]:
+    return {**settings, "detach": detach} if detach is not None and "detach" in settings else dict(settings)

@@ -1,0 +1,194 @@
+"""What can be asked of a registry without changing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from batchml.executors.consent import Consent, recall
+from batchml.study.ids import job_ids
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from batchml.core.trust import Trust
+    from batchml.experiment.design import BenchmarkDesign
+    from batchml.experiment.result import BenchmarkResult
+    from batchml.registry.estimates import Estimate
+    from batchml.registry.plan import Plan
+    from batchml.registry.store import Store
+    from batchml.study.ids import Jobs
+
+__all__ = ["Reading"]
+
+
+class Reading:
+    """The part of `Registry` that a registry opened with ``readonly=True`` has too."""
+
+    def __init__(self, store: Store, trust: Trust | None = None) -> None:
+        self._store = store
+        self._trust = trust
+
+    def close(self) -> None:
+        """Close it. Workers that were started go on until they are done, as long as this process lives."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        return str(self._store.place)
+
+    @property
+    def seed(self) -> int:
+        """The root seed of designs that bring none."""
+        return self._store.root_seed
+
+    # -- jobs -------------------------------------------------------------------------------------------------------
+
+    def plan(self, design: BenchmarkDesign, name: str | None = None) -> Plan:
+        """Say what `add` would do: what is new, reused, runs again and why."""
+        from batchml.registry.benchmarks import plan
+
+        return plan(self._store, design, name, trust=self._trust)
+
+    def status(self, benchmark: str | None = None) -> pd.DataFrame:
+        """Return a row per benchmark: its jobs by state."""
+        from batchml.registry import jobs
+
+        return jobs.status(self._store, benchmark)
+
+    def tally(self) -> dict[str, int]:
+        """Count the jobs of current benchmarks by state, each job once."""
+        from batchml.registry import jobs
+
+        return jobs.tally(self._store)
+
+    def jobs(self, **filters: Any) -> pd.DataFrame:
+        """Return jobs of current benchmarks as a table.
+
+        Parameters
+        ----------
+        **filters
+            state, outcome, task, learner, resampling, iteration, tag, benchmark: one value, or several that will do.
+        """
+        from batchml.registry import jobs
+
+        return jobs.find(self._store, **filters)
+
+    def errors(self, benchmark: str | None = None) -> pd.DataFrame:
+        """Return recorded errors: where, in which stage, what."""
+        from batchml.registry import history
+
+        return history.errors(self._store, benchmark)
+
+    def log(self, job_id: int) -> str:
+        """Return what the attempts at a job printed, warned and raised."""
+        from batchml.registry import history
+
+        return history.log_of(self._store, job_id)
+
+    def grep_logs(self, pattern: str) -> pd.DataFrame:
+        """Return the lines of logs and conditions that match a regular expression."""
+        from batchml.registry import history
+
+        return history.grep_logs(self._store, pattern)
+
+    def attempts(self, job_id: int) -> pd.DataFrame:
+        """Return the attempts at a job, first to last."""
+        from batchml.registry import history
+
+        return history.attempts(self._store, job_id)
+
+    def why(self, job_id: int) -> str:
+        """Say why a job is in its state: what it waits for, or what ended it."""
+        from batchml.registry import history
+
+        return history.why(self._store, job_id)
+
+    def test_job(self, job_id: int, external: bool = False, debug: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+        """Run a job here without writing anything, and return what came of it.
+
+        Parameters
+        ----------
+        external
+            In a child process, as a worker would.
+        debug
+            In this process, with the debugger where it fails.
+        """
+        from batchml.worker.trial import try_job
+
+        trust, paths = self._reading_trust(), self._consent().paths
+        return try_job(self._store, job_id, external=external, debug=debug, trust=trust, paths=paths)
+
+    def estimate(self, slots: int | None = None, *, submitted: bool = False) -> Estimate:
+        """Return how long the jobs that are left (only submitted ones, if asked) will take, by measured runtimes."""
+        from batchml.registry.estimates import estimate
+
+        return estimate(self._store, slots, submitted=submitted)
+
+    # -- results ----------------------------------------------------------------------------------------------------
+
+    def reduce(
+        self,
+        jobs: Jobs | None = None,
+        benchmark: str | None = None,
+        strict: bool = False,  # noqa: FBT001, FBT002 - as in API.md
+    ) -> BenchmarkResult:
+        """Return the results of current benchmarks; with `strict`, refuse while any is missing."""
+        from batchml.reduce.collect import reduce
+
+        ids = None if jobs is None else job_ids(jobs)
+        return reduce(self._store, ids, benchmark, strict, trust=self._reading_trust())
+
+    def predictions(self, jobs: Jobs | None = None) -> pa.RecordBatchReader:
+        """Return the predictions of jobs as a stream of record batches, a row per predicted row."""
+        from batchml.reduce.export import predictions
+
+        return predictions(self._store, None if jobs is None else job_ids(jobs))
+
+    def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
+        """Return the rows of one SELECT on the views; ``:name`` in it stands for the parameter of that name."""
+        from batchml.registry.sql import sql
+
+        return sql(self._store, query, **params)
+
+    def export(self, folder: str | os.PathLike[str]) -> None:
+        """Write jobs, scores, conditions and predictions as Parquet files."""
+        from batchml.reduce.export import export
+
+        export(self._store, folder)
+
+    def info(self) -> dict[str, Any]:
+        """Return facts about the registry: where it is, its schema, how much is in it."""
+        from batchml.registry.care import describe
+
+        return describe(self._store)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the registry in sentences, nothing if it is sound."""
+        from batchml.registry.care import problems
+
+        return problems(self._store)
+
+    def _reading_trust(self) -> Trust:
+        from batchml.core.trust import Trust
+
+        return (self._trust or Trust.default()).with_modules(self._consent().modules)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {state}" for state, number in self.tally().items() if number)
+        return f"<Registry {self.url}>\n* Jobs: {counts or 'none'}\n* Benchmarks: {len(self.status())}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>Registry {self.url}</p>{self.status().to_html(index=False)}"
+
+    def _consent(self) -> Consent:
+        return recall(self._store.uuid)
