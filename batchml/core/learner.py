@@ -55,6 +55,10 @@ class Learner(LearnerSettings):
         What training left; None before.
     """
 
+    #: Whether stages may draw from the global generators of `random` and numpy; False lets them share a process with
+    #: others in threads.
+    draws_globally: bool = True
+
     # What subclasses fill ------------------------------------------------------------------------------------------
 
     def _fit(self, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> Any:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from batchml.core.learner import Learner
     from batchml.core.task import Task
 
-__all__ = ["check"]
+__all__ = ["check", "check_missings"]
 
 
 def check(learner: Learner, task: Task) -> None:
@@ -28,7 +28,7 @@ def check(learner: Learner, task: Task) -> None:
         )
         raise ConfigError(msg)
     _check_feature_types(learner, task)
-    _check_missings(learner, task)
+    check_missings(learner, task)
     _check_classes(learner, task)
     if "weights" in task.properties and "weights" not in learner.properties:
         msg = f"learner '{learner.id}' cannot use the weights of task '{task.id}': take the role weight off its column"
@@ -46,7 +46,14 @@ def _check_feature_types(learner: Learner, task: Task) -> None:
             raise DataError(msg)
 
 
-def _check_missings(learner: Learner, task: Task) -> None:
+def check_missings(learner: Learner, task: Task) -> None:
+    """Refuse missing values that the learner does not take.
+
+    Raises
+    ------
+    DataError
+        Naming task, learner and column.
+    """
     if "missings" in learner.properties:
         return
     for column, count in task.missings(task.feature_names).items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchml.core.catalog import resolve_name
+from batchml.core.learner_check import check_missings
 from batchml.core.seed import draw_root
 from batchml.errors import ConfigError, DataError
 
@@ -102,6 +103,7 @@ class LearnerState:
 def train_in_session(learner: Learner, task: Task, row_ids: Any, *, seed: int | None) -> LearnerState:
     """Train as a worker would, and return the state."""
     seed = draw_root() if seed is None else seed
+    resolve_name("execution.limits:warn_of_limits")(learner, stacklevel=3)
     rows = _rows(task, row_ids)
     if not len(rows):
         msg = f"learner '{learner.id}' cannot be trained on no rows of task '{task.id}'"
@@ -188,6 +190,7 @@ def _check_shape(learner: Learner, task: Task, schema: Schema) -> None:
         )
         msg = f"task '{task.id}' has other features than learner '{learner.id}' was trained on: {what}"
         raise DataError(msg)
+    check_missings(learner, task)
     if tuple(getattr(task, "classes", ())) != schema.classes:
         msg = f"task '{task.id}' has other classes than learner '{learner.id}' was trained on"
         raise DataError(msg)

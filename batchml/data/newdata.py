@@ -36,16 +36,14 @@ def as_newdata_task(data: Any, schema: Schema, where: str) -> Task:
     Raises
     ------
     DataError
-        A feature is missing or of another type.
+        A feature is missing, there twice, infinite or of another type, or there are no rows.
     """
     if hasattr(data, "reset_index"):
         data = data.reset_index(drop=True)
     table = arrow_table(data)
+    _check_shape(table, schema, where)
     columns: dict[str, pa.Array] = {}
     for name, info in schema.columns.items():
-        if name not in table.column_names:
-            hint = nearest(name, table.column_names)
-            raise DataError(f"new data for learner '{where}' has no column '{name}'{hint}, which it was trained on")
         columns[name] = _fitted(name, table.column(name), info, where)
     target = table.column(schema.target) if schema.target in table.column_names else None
     columns[schema.target] = _target(target, schema, table.num_rows)
@@ -54,6 +52,19 @@ def as_newdata_task(data: Any, schema: Schema, where: str) -> Task:
     if schema.task_type == "classif":
         return TaskClassif("newdata", backend, schema.target, roles=roles, positive=schema.positive)
     return TaskRegr("newdata", backend, schema.target, roles=roles)
+
+
+def _check_shape(table: pa.Table, schema: Schema, where: str) -> None:
+    names = table.column_names
+    for name in (*schema.columns, schema.target):
+        if names.count(name) > 1:
+            raise DataError(f"new data for learner '{where}' has {names.count(name)} columns '{name}': keep one")
+    for name in schema.columns:
+        if name not in names:
+            hint = nearest(name, names)
+            raise DataError(f"new data for learner '{where}' has no column '{name}'{hint}, which it was trained on")
+    if not table.num_rows:
+        raise DataError(f"new data for learner '{where}' has no rows")
 
 
 def _fitted(name: str, column: pa.ChunkedArray, info: ColumnInfo, where: str) -> pa.Array:
@@ -65,12 +76,20 @@ def _fitted(name: str, column: pa.ChunkedArray, info: ColumnInfo, where: str) ->
     if info.levels is not None and found.levels is not None:
         return _recoded(array.to_pylist(), (*info.levels, *(x for x in found.levels if x not in info.levels)), info)
     if found.type == info.type:
-        return array
+        return _finite(name, array, where)
     if info.type in _NUMBERS and found.type in _NUMBERS:
-        return (array.cast(pa.int8()) if found.type == "logical" else array).cast(pa.float64())
+        return _finite(name, (array.cast(pa.int8()) if found.type == "logical" else array).cast(pa.float64()), where)
     raise DataError(
         f"column '{name}' of the new data is {found.type}, but learner '{where}' was trained with {info.type} values"
     )
+
+
+def _finite(name: str, array: pa.Array, where: str) -> pa.Array:
+    if pa.types.is_floating(array.type) and np.isinf(array.to_numpy(zero_copy_only=False)).any():
+        raise DataError(
+            f"column '{name}' of the new data for learner '{where}' has infinite values, as no training data may have"
+        )
+    return array
 
 
 def _nothing(n: int, info: ColumnInfo) -> pa.Array:

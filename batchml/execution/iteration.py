@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from batchml.core.conditions import Condition
     from batchml.core.learner import Learner
+    from batchml.core.learner_state import Trained
     from batchml.core.measure import Measure
     from batchml.core.prediction import Prediction
     from batchml.core.resampling import Resampling
@@ -44,8 +45,8 @@ class IterationResult:
         Seconds of ``train`` and ``predict`` (all predict sets together).
     scores
         Measure id to value, None where there is no prediction to score.
-    model
-        The trained model if it was asked for.
+    model, trained
+        If it was asked for: the trained model, and with it all that training left.
     completeness
         Of the test set (or the only set there is): ``none`` (no row predicted), ``partial`` (some missing), ``imputed``
         (all there, some from the fallback), ``full``.
@@ -58,6 +59,7 @@ class IterationResult:
     timings: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, float | None] = field(default_factory=dict)
     model: Any = None
+    trained: Trained | None = None
     completeness: Completeness = "none"
     n: int = 0
     n_missing: int = 0
@@ -163,6 +165,7 @@ def _run(
         timings=timings,
         scores=scores,
         model=trained.model if store_model else None,
+        trained=trained if store_model else None,
         **_completeness(learner, predictions, rows),
     )
 

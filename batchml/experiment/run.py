@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from batchml.core.digest import digest
 from batchml.core.seed import derive
-from batchml.errors import ConfigError
+from batchml.execution.limits import warn_of_limits
+from batchml.experiment.parallel import Job, Work, results
 from batchml.experiment.scoring import measure_key
 from batchml.experiment.source import MemorySource
 from batchml.experiment.table import CELL_COLUMNS, JOB_COLUMNS, ResultTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from batchml.core.learner import Learner
     from batchml.core.measure import Measure
     from batchml.core.resampling import Resampling
-    from batchml.core.task import Task
     from batchml.execution.iteration import IterationResult
     from batchml.experiment.design import Cell
 
 __all__ = ["run_cells"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    cell: int
-    iteration: int
-    task: Task
-    learner: Learner
-    resampling: Resampling
-    label: str
-    seed: int
-    measures: tuple[Measure, ...]
-    store_model: bool
 
 
 def run_cells(cells: Sequence[Cell], *, seed: int, measures: Sequence[Measure], store_models: bool) -> ResultTable:
@@ -50,21 +36,24 @@ def run_cells(cells: Sequence[Cell], *, seed: int, measures: Sequence[Measure], 
     """
     import pandas as pd
 
+    for learner in {id(cell.learner): cell.learner for cell in cells}.values():
+        warn_of_limits(learner, stacklevel=4)
     bound = _instantiated(cells, seed)
     digests = [cell.digest for cell in cells]
-    jobs = [
-        _Job(
-            cell=number,
-            iteration=iteration,
+    works = [
+        Work(
             task=cell.task,
             learner=cell.learner,
             resampling=resampling,
             label=cell.label,
-            seed=derive(seed, "job", digests[number], iteration),
             measures=tuple(measures),
             store_model=store_models,
         )
-        for number, (cell, resampling) in enumerate(zip(cells, bound, strict=True))
+        for cell, resampling in zip(cells, bound, strict=True)
+    ]
+    jobs = [
+        Job(number, iteration, derive(seed, "job", digests[number], iteration))
+        for number, resampling in enumerate(bound)
         for iteration in range(resampling.iters)
     ]
     source = MemorySource(
@@ -76,13 +65,13 @@ def run_cells(cells: Sequence[Cell], *, seed: int, measures: Sequence[Measure], 
     keys = [measure_key(measure) for measure in measures]
     scores = {key: np.full(len(jobs), np.nan) for key in keys}
     rows: list[tuple[Any, ...]] = []
-    for row, (job, result) in enumerate(zip(jobs, _results(jobs), strict=True)):
+    for row, (job, result) in enumerate(zip(jobs, results(works, jobs), strict=True)):
         source.add(
             job.cell,
             job.iteration,
             predictions=result.predictions,
             conditions=result.conditions,
-            model=None if result.model is None else _trained(job, result),
+            model=_trained(works[job.cell], job, result) if store_models else None,
         )
         rows.append(_columns(job, result))
         for key, measure in zip(keys, measures, strict=True):
@@ -125,57 +114,15 @@ def _instantiated(cells: Sequence[Cell], seed: int) -> list[Resampling]:
     return bound
 
 
-def _results(jobs: Sequence[_Job]) -> Iterator[IterationResult]:
-    """Yield the jobs' results in order, whoever computes them."""
-    import joblib
-    from joblib.parallel import get_active_backend
-
-    backend, workers = get_active_backend(prefer="processes")
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_run, jobs)
-        return
-    if getattr(backend, "uses_threads", False):
-        _refuse_capture(jobs)
-    yield from joblib.Parallel(prefer="processes")(joblib.delayed(_run)(job) for job in jobs)
-
-
-def _refuse_capture(jobs: Sequence[_Job]) -> None:
-    """Raise if threads would record each other's warnings and output, which belong to the whole process."""
-    for job in jobs:
-        if "capture" in job.learner.encapsulate.values():
-            raise ConfigError(
-                f"learner '{job.learner.id}' is encapsulated by 'capture', which cannot tell threads apart: choose "
-                "joblib's backend 'loky', or encapsulate = 'process'"
-            )
-
-
-def _run(job: _Job) -> IterationResult:
-    from batchml.execution.iteration import run
-
-    try:
-        return run(
-            job.task,
-            job.learner,
-            job.resampling,
-            job.iteration,
-            job_seed=job.seed,
-            measures=job.measures,
-            store_model=job.store_model,
-        )
-    except Exception as error:
-        error.add_note(f"in {job.label}, iteration {job.iteration}")
-        raise
-
-
-def _trained(job: _Job, result: IterationResult) -> Learner:
-    """Return the learner as it was after this iteration's training."""
+def _trained(work: Work, job: Job, result: IterationResult) -> Learner:
+    """Return the learner as it was after this iteration: with its model, and that of its fallback."""
     from batchml.core.learner_state import LearnerState, Schema
-    from batchml.execution.stages import Trained
 
-    learner = job.learner.clone()
+    assert result.trained is not None
+    learner = work.learner.clone()
     learner.state = LearnerState(
-        trained=Trained(ok=True, model=result.model, conditions=result.conditions),
-        schema=Schema.of(job.task),
+        trained=result.trained,
+        schema=Schema.of(work.task),
         seed=job.seed,
         log=result.conditions,
         timings=dict(result.timings),
@@ -183,7 +130,7 @@ def _trained(job: _Job, result: IterationResult) -> Learner:
     return learner
 
 
-def _columns(job: _Job, result: IterationResult) -> tuple[Any, ...]:
+def _columns(job: Job, result: IterationResult) -> tuple[Any, ...]:
     """Return the row of `JOB_COLUMNS` for a finished iteration."""
     levels = [condition.level for condition in result.conditions]
     return (

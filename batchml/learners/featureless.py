@@ -29,6 +29,7 @@ _NORMAL = 1.4826
 
 class _Featureless(Learner):
     feature_types = _ALL_TYPES
+    draws_globally = False
 
     def __init__(
         self,

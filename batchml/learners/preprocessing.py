@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 
     from batchml.core.task import Task
 
-__all__ = ["accepts", "check_parameters", "parts", "prepared", "takes_categories", "takes_missing", "wants_names"]
+__all__ = [
+    "accepts",
+    "check_parameters",
+    "is_known",
+    "parts",
+    "prepared",
+    "takes_categories",
+    "takes_missing",
+    "wants_names",
+]
 
 _NUMBERS = ("logical", "integer", "numeric")
 _UNIT_BOUND = (
@@ -89,6 +98,13 @@ def parts(estimator: Any) -> Iterator[Any]:
         for value in estimator.get_params(deep=True).values():
             if hasattr(value, "get_params") and not isinstance(value, type):
                 yield value
+
+
+def is_known(estimator: Any) -> bool:
+    """Tell whether an estimator is scikit-learn's own and calls no function of the user's."""
+    values = estimator.get_params(deep=False).values()
+    code = [type(estimator), *(value for value in values if callable(value))]
+    return all(getattr(one, "__module__", "").partition(".")[0] in {"sklearn", "numpy", "scipy"} for one in code)
 
 
 def check_parameters(estimator: Any, where: str) -> None:

@@ -106,6 +106,11 @@ class LearnerSklearn(Learner):
         return ("response", "se") if "return_std" in _argument_names(self._estimator, "predict") else ("response",)
 
     @property
+    def draws_globally(self) -> bool:  # type: ignore[override]  # depends on the parts
+        """False for scikit-learn's own estimators: their `random_state` is set."""
+        return not all(preprocessing.is_known(part) for part in preprocessing.parts(self.estimator))
+
+    @property
     def _calibrated(self) -> bool:
         """Whether probabilities are made by calibration: SVC has none of its own."""
         return type(self._estimator).__name__ in {"SVC", "NuSVC", "LinearSVC"} and self.preprocess == "auto"

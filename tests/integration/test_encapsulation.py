@@ -13,6 +13,8 @@ from batchml.errors import ConfigError, LearnerError, ProcessDiedError, StageTim
 from batchml.execution import iteration
 from batchml.execution.limits import thread_limit, time_limit
 
+PYTHON_ONLY = "ignore:learner .* in a session the time limit:UserWarning"
+
 
 class Halves:
     def __init__(self, task):
@@ -70,6 +72,7 @@ def test_conditions_come_back_from_the_process_in_order(penguins):
 
 
 @pytest.mark.parametrize("method", ["none", "capture", "process"])
+@pytest.mark.filterwarnings(PYTHON_ONLY)
 def test_a_stage_that_takes_too_long_is_stopped(penguins, method):
     learner = lrn("classif.debug", sleep_train=60, encapsulate=method, timeout={"train": 0.3})
     start = time.monotonic()
@@ -100,6 +103,7 @@ def test_models_come_back_from_the_process_and_predict_here(penguins):
     assert (learner.predict(penguins).response == here.response).all()
 
 
+@pytest.mark.filterwarnings(PYTHON_ONLY)
 def test_in_another_thread_a_limit_is_noticed_afterwards(penguins):
     learner = lrn("classif.debug", sleep_train=0.2, encapsulate="capture", timeout={"train": 0.1})
     thread = threading.Thread(target=learner.train, args=(penguins,))
@@ -108,6 +112,7 @@ def test_in_another_thread_a_limit_is_noticed_afterwards(penguins):
     assert learner.errors == ["reached elapsed time limit"]
 
 
+@pytest.mark.filterwarnings(PYTHON_ONLY)
 def test_code_that_swallows_exceptions_is_stopped_too(penguins):
     learner = lrn("classif.debug", sleep_train=swallow, encapsulate="capture", timeout={"train": 0.1})
     start = time.monotonic()
@@ -158,3 +163,16 @@ def test_a_job_without_a_fallback_ends_without_a_prediction(penguins):
     assert [c.kind for c in result.conditions] == ["died"]
     with pytest.raises(LearnerError):
         iteration.run(penguins, lrn("classif.debug", error_train=1), Halves(penguins), 0, job_seed=7)
+
+
+@pytest.mark.parametrize("method", ["none", "capture", {"train": "process"}])
+def test_a_limit_that_a_session_cannot_enforce_warns(penguins, method):
+    learner = lrn("classif.tree", encapsulate=method, timeout=60)
+    with pytest.warns(UserWarning, match=r"learner 'classif.tree': in a session the time limit of .*predict interr"):
+        learner.train(penguins)
+    assert len(learner.predict(penguins)) == 344
+
+
+def test_a_limit_on_processes_does_not_warn(penguins):
+    lrn("classif.featureless", encapsulate="process", timeout=60).train(penguins)
+    lrn("classif.featureless").train(penguins)
