@@ -108,13 +108,12 @@ def swallow(self):
             continue
 
 
-def hold_the_interpreter(self):
+def loop_in_a_pattern(self):
     re.match(r"(a+)+$", "a" * 40 + "b")
 
 
 def loop_in_c(self):
-    # PyDLL keeps the interpreter's lock while the C library sleeps.
-    ctypes.PyDLL(None).sleep(600)
+    sum(range(10**13))  # neither signals nor other threads get a turn
 
 
 def raise_value_error(self):
@@ -250,3 +249,8 @@ def set_timer(self):
 
 def hold_a_lock(self):
     self.lock_ = threading.Lock()
+
+
+def daemon_and_sleep(self):
+    daemon(self)
+    time.sleep(600)

@@ -254,7 +254,7 @@ def test_a_prediction_that_makes_no_sense_is_the_learners_error(pool, nasty, goo
     good()
 
 
-@pytest.mark.parametrize("deed", ["sleep", "swallow", "hold_the_interpreter", "loop_in_c", "stubborn_child"])
+@pytest.mark.parametrize("deed", ["sleep", "swallow", "loop_in_a_pattern", "loop_in_c", "stubborn_child"])
 def test_a_limit_ends_whatever_hangs(pool, nasty, good, deed):
     begin = time.monotonic()
     outcome = run(pool, nasty(deed, timeout=0.3))

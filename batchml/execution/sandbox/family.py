@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from batchml.errors import ConfigError
 from batchml.execution.sandbox import proc
+from batchml.execution.sandbox.keeper import LEAVE
 from batchml.execution.sandbox.protocol import Link, pair
 
 if TYPE_CHECKING:
@@ -158,19 +159,20 @@ class Family:
     def close(self, known: Iterable[int] = (), patience: float = 10.0) -> None:
         """End the template and everything that carries its tag; `known` are the keepers, which are leaving already."""
         self.link.close()  # tells a template to sweep and leave
-        deadline = time.monotonic() + patience
+        begin = time.monotonic()
         met = set(known)
         while True:
             left = [pid for pid in proc.tagged(self.tag) if pid != self.pid]
-            for pid in left:
-                proc.send([*proc.descendants(pid), pid], signal.SIGKILL)
+            if time.monotonic() - begin > LEAVE:
+                for pid in left:
+                    proc.send([*proc.descendants(pid), pid], signal.SIGKILL)
             met.update(left)
             for pid in met:  # those that were ours or have become ours
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             children = proc.child_pids()
             met.update(pid for pid in children if pid != self.pid and proc.dead_name(pid).startswith(_NAME))
-            if not (left or met.intersection(children)) or time.monotonic() > deadline:
+            if not (left or met.intersection(children)) or time.monotonic() - begin > patience:
                 break
             time.sleep(0.002)
         self._forget()

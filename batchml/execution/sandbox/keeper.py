@@ -24,12 +24,15 @@ from batchml.execution.sandbox.protocol import Frame, Link, ProtocolError, pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["GRACE", "Keeper", "clear", "ignore_stops", "run", "watch_parent"]
+__all__ = ["GRACE", "LEAVE", "Keeper", "clear", "ignore_stops", "run", "watch_parent"]
 
 GRACE = 0.5
 """Seconds between the request to end (TERM) and the kill."""
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+LEAVE = 0.4
+"""Seconds that keepers have to end all below them when their supervisor is gone; normally milliseconds."""
+
 _DUMP_PATIENCE = 0.3
 _MEMORY_BEAT = 0.2
 

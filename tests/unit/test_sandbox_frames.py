@@ -1,0 +1,82 @@
+"""Frames are what was sent or a ProtocolError, whatever bytes come."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchml.core.attempt import Assignment, Ending, Experiment
+from batchml.execution.sandbox.protocol import Frame, ProtocolError, decode, encode
+from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+HEADERS = st.dictionaries(st.text().filter(lambda key: key != "blobs"), JSON, max_size=4)
+
+
+@settings(max_examples=40)
+@given(HEADERS, st.lists(st.binary(max_size=50), max_size=3))
+def test_a_frame_arrives_as_it_was_sent(header, blobs):
+    assert decode(b"".join(encode(header, blobs))) == Frame(header, tuple(blobs))
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_frame_or_a_protocol_error(packet):
+    try:
+        frame = decode(packet)
+    except ProtocolError:
+        return
+    assert isinstance(frame.header, dict)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        b"\x05\0\0\0[1,2]",
+        b"\x02\0\0\0[]",
+        b'\x0d\0\0\0{"blobs":[9]}',
+        b'\x0d\0\0\0{"blobs":"x"}',
+        b"\xff\xff\xff\xff",
+    ],
+)
+def test_what_is_no_frame_is_refused(packet):
+    with pytest.raises(ProtocolError):
+        decode(packet)
+
+
+def assignment():
+    experiment = Experiment(id=1, digest="d", task={}, learner={}, policy={}, resampling={}, measures=(), seed=1)
+    return Assignment(attempt_id=7, job_id=8, iteration=0, experiment=experiment)
+
+
+@pytest.mark.parametrize(
+    ("status", "oom", "ending", "signum", "message"),
+    [
+        (11, False, Ending.CRASHED, 11, "SIGSEGV"),
+        (9, True, Ending.OUT_OF_MEMORY, 9, "want of memory"),
+        (11, True, Ending.CRASHED, 11, "SIGSEGV"),
+        (3 << 8, False, Ending.CRASHED, None, "status 3"),
+        (71 << 8, False, Ending.CRASHED, None, "closes descriptors"),
+        (None, False, Ending.CRASHED, None, "killed from within"),
+    ],
+)
+def test_the_status_of_a_process_tells_how_its_attempt_ended(status, oom, ending, signum, message):
+    outcome = exit_outcome(assignment(), status, "log", 1.0, oom=oom)
+    assert (outcome.ending, outcome.signal, outcome.log) == (ending, signum, "log")
+    assert message in outcome.message
+
+
+def test_an_attempt_that_was_ended_says_why():
+    outcome = ended_outcome(assignment(), Ending.TIMEOUT, "too long", "log", 2.0)
+    assert (outcome.attempt_id, outcome.job_id) == (7, 8)
+    assert (outcome.message, outcome.error_type) == ("too long", "StageTimeoutError")
+
+
+@pytest.mark.parametrize("header", [{}, {"ending": "done"}, {"ending": "great", "conditions": [], "dirty": []}])
+def test_a_report_that_makes_no_sense_is_refused(header):
+    with pytest.raises((KeyError, ValueError, TypeError)):
+        frame_outcome(assignment(), Frame(header), "")
