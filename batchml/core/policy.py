@@ -1,142 +1,125 @@
-"""Which finished jobs a changed policy could change: those run again, all others are reused."""
+"""Which jobs a changed policy could change (encapsulation, fallback, limits): those run again."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["could_change", "reasons"]
+__all__ = ["Ran", "why_again"]
 
 _STAGES = ("train", "predict")
-#: From the weakest: what a method keeps in, the ones after it keep in too.
+
 _STRENGTH = {"none": 0, "capture": 1, "process": 2}
-#: Endings that a stronger encapsulation turns into a recorded error.
+"""From the weakest: what a method keeps in, the ones after it keep in too."""
+
 _KEPT_IN = {
-    "capture": ("learner_error", "timeout"),
-    "process": ("learner_error", "timeout", "crashed", "out_of_memory"),
+    "capture": {"learner_error", "timeout"},
+    "process": {"learner_error", "timeout", "crashed", "out_of_memory"},
 }
+"""Endings that a stronger encapsulation turns into a recorded error."""
 
 
-def could_change(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    *,
-    ending: str | None,
-    fit_s: float | None = None,
-    predict_s: float | None = None,
-    n_imputed: int = 0,
-    completeness: str = "full",
-    n_errors: int = 0,
-    has_model: bool = False,
-) -> bool:
-    """Tell whether a job that ran under the policy `old` could have come out otherwise under `new`; see `reasons`."""
-    return bool(
-        reasons(
-            old,
-            new,
-            ending=ending,
-            fit_s=fit_s,
-            predict_s=predict_s,
-            n_imputed=n_imputed,
-            completeness=completeness,
-            n_errors=n_errors,
-            has_model=has_model,
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """How a job ended under its policy.
+
+    Attributes
+    ----------
+    outcome
+        Of its deciding attempt (`batchml.core.attempt.Ending`).
+    completeness
+        Of its result, None without one.
+    fit_s, predict_s
+        Measured times in seconds, None if the job did not get there.
+    errors, timed_out
+        Whether errors were recorded (an encapsulated failure); whether one of them, or the ending, was a time limit.
+    model_stored
+        Its model is there.
+    """
+
+    outcome: str
+    completeness: str | None = None
+    fit_s: float | None = None
+    predict_s: float | None = None
+    errors: bool = False
+    timed_out: bool = False
+    model_stored: bool = False
+
+
+def why_again(old: Mapping[str, Any], new: Mapping[str, Any], ran: Ran) -> str | None:
+    """Return why a job that ran under the policy spec `old` could end otherwise under `new`, None if it cannot.
+
+    The reason completes "N jobs run again: they ...". What is not named here changes nothing that was computed.
+    """
+    return (
+        _lacks(old, new, ran)
+        or _limits(old, new, ran)
+        or ("failed, which the new policy handles otherwise" if _handled_otherwise(old, new, ran) else None)
     )
 
 
-def reasons(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    *,
-    ending: str | None,
-    fit_s: float | None = None,
-    predict_s: float | None = None,
-    n_imputed: int = 0,
-    completeness: str = "full",
-    n_errors: int = 0,
-    has_model: bool = False,
-) -> tuple[str, ...]:
-    """Return why a job could come out otherwise, in the words that `plan` uses; nothing if it could not.
-
-    Parameters
-    ----------
-    old, new
-        From `Learner.policy_spec`.
-    ending
-        How the job's last attempt ended (`batchml.core.attempt.Ending`); None if it never ran.
-    fit_s, predict_s
-        Measured times, None if the job did not get there.
-    n_imputed, completeness
-        Of its result: rows from the fallback; ``full``, ``partial``, ``imputed``, ``none``.
-    n_errors
-        Conditions of level error that it recorded (an encapsulated failure).
-    has_model
-        Its model is stored.
-
-    Notes
-    -----
-    Whatever is not named here (and a policy of another format) changes nothing that was computed.
-    """
-    if ending is None:
-        return ()
-    failed = ending not in {"done", "cancelled"}
-    troubled = failed or n_errors > 0
-    gaps = completeness in {"partial", "imputed", "none"} or n_imputed > 0
-    found = []
-    if _field(old, "fallback") != _field(new, "fallback") and (troubled or gaps):
-        found.append("fallback changed")
-    if old.get("when") != new.get("when") and troubled:
-        found.append("when changed")
-    found += _limit_reasons(old, new, {"train": fit_s, "predict": predict_s}, ending=ending, n_errors=n_errors)
-    if _encapsulation_matters(old, new, ending=ending, n_errors=n_errors):
-        found.append("encapsulation changed")
-    if set(new.get("predict_sets", ("test",))) - set(old.get("predict_sets", ("test",))):
-        found.append("predict sets added")
+def _lacks(old: Mapping[str, Any], new: Mapping[str, Any], ran: Ran) -> str | None:
+    if ran.outcome == "done":
+        sets = set(new.get("predict_sets", ["test"])) - set(old.get("predict_sets", ["test"]))
+        if sets:
+            return f"lack predictions of the {' and '.join(sorted(sets))} set"
+        if new.get("store_models") and not ran.model_stored:
+            return "have no stored model"
     if old.get("threads", 1) != new.get("threads", 1):
-        found.append("threads changed")
-    if new.get("store_models") and not has_model and not failed:
-        found.append("models are to be stored")
-    return tuple(found)
+        return f"ran with {old.get('threads', 1)} threads, which changes last digits"
+    return None
 
 
-def _field(policy: Mapping[str, Any], name: str) -> Any:
-    """Return the fallback's model: its id is a label."""
-    value = policy.get(name)
-    return value.get("model") if isinstance(value, dict) else value
-
-
-def _limit_reasons(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    took: Mapping[str, float | None],
-    *,
-    ending: str,
-    n_errors: int,
-) -> list[str]:
-    found = []
-    for stage in _STAGES:
-        before, after = (policy.get("timeout", {}).get(stage) for policy in (old, new))
-        if before == after:
-            continue
-        seconds = took[stage]
-        if after is not None and (before is None or after < before):
-            # Lowered: whatever took longer would now be stopped.
-            if seconds is not None and seconds > after:
-                found.append(f"takes longer than the new {stage} limit")
-        elif ending == "timeout" or (n_errors > 0 and seconds is not None and before is not None and seconds >= before):
-            found.append(f"hit the old {stage} limit")
+def _limits(old: Mapping[str, Any], new: Mapping[str, Any], ran: Ran) -> str | None:
+    found = None
+    for stage, seconds in zip(_STAGES, (ran.fit_s, ran.predict_s), strict=True):
+        before, after = _limit(old, stage), _limit(new, stage)
+        if after > before and ran.timed_out and _reached(seconds, before, ran):
+            found = "hit the old limit"
+        elif after < before and (seconds or 0.0) > after:
+            found = found or "took longer than the new limit"
     return found
 
 
-def _encapsulation_matters(old: Mapping[str, Any], new: Mapping[str, Any], *, ending: str, n_errors: int) -> bool:
-    for stage in _STAGES:
-        before, after = (policy.get("encapsulate", {}).get(stage, "none") for policy in (old, new))
-        if _STRENGTH[after] > _STRENGTH[before] and ending in _KEPT_IN[after]:
-            return True
-        # Weaker: an error that was kept in would escape.
-        if _STRENGTH[after] < _STRENGTH[before] and n_errors > 0:
-            return True
-    return False
+def _reached(seconds: float | None, limit: float, ran: Ran) -> bool:
+    """Tell whether this stage was the one that ran out of time; of a job that was killed nothing was measured."""
+    return ran.outcome == "timeout" or seconds is None or seconds >= limit
+
+
+def _handled_otherwise(old: Mapping[str, Any], new: Mapping[str, Any], ran: Ran) -> bool:
+    failed = ran.outcome != "done"
+    gaps = not failed and ran.completeness != "full"
+    if _fallback(old) != _fallback(new) and (failed or ran.errors or gaps):
+        return True
+    if old.get("when") != new.get("when") and (failed or ran.errors):
+        return True
+    return any(
+        _encapsulation_matters(_encapsulation(old, stage), _encapsulation(new, stage), ran, failed=failed)
+        for stage in _STAGES
+    )
+
+
+def _encapsulation_matters(before: str, after: str, ran: Ran, *, failed: bool) -> bool:
+    if _STRENGTH[after] > _STRENGTH[before]:
+        return failed and ran.outcome in _KEPT_IN[after]
+    # Weaker: an error that was kept in would escape.
+    return _STRENGTH[after] < _STRENGTH[before] and ran.errors
+
+
+def _limit(policy: Mapping[str, Any], stage: str) -> float:
+    found = (policy.get("timeout") or {}).get(stage)
+    return math.inf if found is None else float(found)
+
+
+def _encapsulation(policy: Mapping[str, Any], stage: str) -> str:
+    return str((policy.get("encapsulate") or {}).get(stage, "none"))
+
+
+def _fallback(policy: Mapping[str, Any]) -> Any:
+    """Return the fallback's model: its id is a label."""
+    value = policy.get("fallback")
+    return value.get("model") if isinstance(value, dict) else value

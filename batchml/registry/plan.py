@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, bindparam, func, select
 
+from batchml.core.policy import Ran, why_again
 from batchml.registry.dialects import among, among_words, unindexed
-from batchml.registry.policies import Ran, could_change
 from batchml.registry.specs import spec_bodies, spec_ids
 from batchml.registry.tables import (
     attempt,
@@ -219,7 +219,7 @@ def _run_again(connection: Connection, design: Survey, known: Mapping[str, Any])
     for row in rows:
         cell: CellRow = changed[row.experiment_id]
         if row.iteration < cell.n_iterations:
-            found[row.job_id] = could_change(old[row.policy_id], design.bodies["policy"][cell.policy], _ran(row))
+            found[row.job_id] = why_again(old[row.policy_id], design.bodies["policy"][cell.policy], _ran(row))
     return found
 
 
@@ -237,6 +237,7 @@ def _ended() -> Any:
             attempt.c.fit_s,
             attempt.c.predict_s,
             result.c.completeness,
+            result.c.model.label("model"),
             failed.exists().label("failed"),
             failed.where(condition.c.kind == "timeout").exists().label("timed_out"),
         )
@@ -255,8 +256,9 @@ def _ran(row: Any) -> Ran:
         completeness=row.completeness,
         fit_s=row.fit_s,
         predict_s=row.predict_s,
-        failed=bool(row.failed) or row.outcome != "done" or row.completeness != "full",
+        errors=bool(row.failed),
         timed_out=bool(row.timed_out) or row.outcome == "timeout",
+        model_stored=row.model is not None,
     )
 
 

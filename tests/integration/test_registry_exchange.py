@@ -481,6 +481,8 @@ from batchml.registry.store import Store
 from batchml.registry.workers import register_worker
 with Store.open(sys.argv[2]) as store:
     worker, back, seen = register_worker(store, 1, slots=3), [], 0
+    print("ready", flush=True)
+    sys.stdin.readline()
     while True:
         answer = shared.exchange(store, worker, back, [], 3)
         assert answer.lost == ()
@@ -496,7 +498,12 @@ def test_several_processes_run_each_job_once(store):
     fill(store, 10, 20)
     submit(store)
     command = [sys.executable, "-c", CLAIMER, str(Path(__file__).parent), store.url]
-    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    assert [child.stdout.readline() for child in children] == ["ready\n"] * 3
+    for child in children:  # all at once: on a busy machine one could be through before another has begun
+        child.stdin.write("\n")
+        child.stdin.flush()
     counts = [int(child.communicate(timeout=120)[0]) for child in children]
     assert sum(counts) == 200
     assert min(counts) > 0

@@ -1,6 +1,6 @@
 import pytest
 
-from batchml.core.policy import could_change, reasons
+from batchml.core.policy import Ran, why_again
 
 LIMIT_1 = {"format": 1, "timeout": {"train": 1.0}}
 LIMIT_5 = {"format": 1, "timeout": {"train": 5.0}}
@@ -10,63 +10,87 @@ PROCESS = {"format": 1, "encapsulate": {"train": "process", "predict": "process"
 FALLBACK = {**CAPTURE, "fallback": {"id": "a", "model": {"key": "classif.featureless"}}}
 RENAMED = {**CAPTURE, "fallback": {"id": "b", "model": {"key": "classif.featureless"}}}
 
+HIT = "hit the old limit"
+LONGER = "took longer than the new limit"
+OTHERWISE = "failed, which the new policy handles otherwise"
 
-def test_the_same_policy_changes_nothing():
-    for policy in (PLAIN, LIMIT_1, FALLBACK):
-        assert not could_change(policy, policy, ending="learner_error", n_errors=3, completeness="none")
-    assert not could_change(FALLBACK, RENAMED, ending="done", n_errors=1, completeness="imputed")
+
+def done(completeness="full", **fields):
+    return Ran(**({"outcome": "done", "completeness": completeness, "fit_s": 0.4, "predict_s": 0.1} | fields))
+
+
+def failed(outcome="learner_error", **fields):
+    return Ran(outcome=outcome, **fields)
+
+
+@pytest.mark.parametrize("policy", [PLAIN, LIMIT_1, FALLBACK])
+@pytest.mark.parametrize("ran", [done(), done("none", errors=True), failed(), failed("timeout", timed_out=True)])
+def test_the_same_policy_changes_nothing(policy, ran):
+    assert why_again(policy, policy, ran) is None
+
+
+def test_the_label_of_a_fallback_changes_nothing():
+    assert why_again(FALLBACK, RENAMED, done("imputed", errors=True)) is None
 
 
 def test_a_raised_limit_re_runs_only_what_hit_the_old_one():
-    jobs = [{"ending": "timeout"} if i % 33 == 1 else {"ending": "done", "fit_s": 0.4} for i in range(100)]
-    assert sum(could_change(LIMIT_1, LIMIT_5, **job) for job in jobs) == 3
-    kept_in = {"ending": "done", "n_errors": 1, "fit_s": 1.01, "completeness": "imputed"}
-    assert reasons({**FALLBACK, **LIMIT_1}, {**FALLBACK, **LIMIT_5}, **kept_in) == ("hit the old train limit",)
-    failed_early = {**kept_in, "fit_s": 0.2}
-    assert not could_change({**FALLBACK, **LIMIT_1}, {**FALLBACK, **LIMIT_5}, **failed_early)
+    jobs = [failed("timeout", timed_out=True) if i % 33 == 1 else done() for i in range(100)]
+    assert [why_again(LIMIT_1, LIMIT_5, job) for job in jobs].count(HIT) == 3
+    assert [why_again(LIMIT_1, LIMIT_5, job) for job in jobs].count(None) == 97
+    assert why_again(LIMIT_1, PLAIN, jobs[1]) == HIT
+    old, new = {**FALLBACK, **LIMIT_1}, {**FALLBACK, **LIMIT_5}
+    assert why_again(old, new, done("imputed", errors=True, timed_out=True, fit_s=1.01)) == HIT
+    assert why_again(old, new, done("imputed", errors=True, fit_s=0.2)) is None
 
 
 def test_a_lowered_limit_re_runs_only_what_took_longer():
-    assert could_change(LIMIT_5, LIMIT_1, ending="done", fit_s=2.0)
-    assert not could_change(LIMIT_5, LIMIT_1, ending="done", fit_s=0.5)
-    assert could_change(PLAIN, LIMIT_1, ending="done", fit_s=2.0)
+    assert why_again(LIMIT_5, LIMIT_1, done(fit_s=2.0)) == LONGER
+    assert why_again(PLAIN, LIMIT_1, done(fit_s=2.0)) == LONGER
+    assert why_again(LIMIT_5, LIMIT_1, done(fit_s=0.5)) is None
+    assert why_again(LIMIT_5, LIMIT_1, failed("timeout", timed_out=True)) is None
 
 
 @pytest.mark.parametrize(
-    ("job", "again"),
+    ("ran", "reason"),
     [
-        ({"ending": "done"}, False),
-        ({"ending": "done", "completeness": "partial"}, True),
-        ({"ending": "done", "completeness": "none", "n_errors": 1}, True),
-        ({"ending": "learner_error"}, True),
-        ({"ending": None}, False),
-        ({"ending": "cancelled"}, False),
+        (done(), None),
+        (done("partial"), OTHERWISE),
+        (done("none", errors=True), OTHERWISE),
+        (failed(), OTHERWISE),
     ],
 )
-def test_a_new_fallback_re_runs_what_failed_or_left_rows_out(job, again):
-    assert could_change(CAPTURE, FALLBACK, **job) is again
+def test_a_new_fallback_re_runs_what_failed_or_left_rows_out(ran, reason):
+    assert why_again(CAPTURE, FALLBACK, ran) == reason
 
 
 def test_a_removed_fallback_re_runs_what_it_filled():
-    assert could_change(FALLBACK, CAPTURE, ending="done", completeness="imputed", n_imputed=3)
-    assert not could_change(FALLBACK, CAPTURE, ending="done")
+    assert why_again(FALLBACK, CAPTURE, done("imputed")) == OTHERWISE
+    assert why_again(FALLBACK, CAPTURE, done()) is None
 
 
-def test_stronger_encapsulation_re_runs_only_what_it_could_have_kept_in():
-    assert could_change(PLAIN, CAPTURE, ending="learner_error")
-    assert not could_change(PLAIN, CAPTURE, ending="crashed")
-    assert could_change(PLAIN, PROCESS, ending="crashed")
-    assert could_change(CAPTURE, PROCESS, ending="out_of_memory")
-    assert not could_change(PLAIN, PROCESS, ending="done")
-    assert could_change(CAPTURE, PLAIN, ending="done", n_errors=1)
+@pytest.mark.parametrize(
+    ("old", "new", "ran", "reason"),
+    [
+        (PLAIN, CAPTURE, failed(), OTHERWISE),
+        (PLAIN, CAPTURE, failed("crashed"), None),
+        (PLAIN, PROCESS, failed("crashed"), OTHERWISE),
+        (CAPTURE, PROCESS, failed("out_of_memory"), OTHERWISE),
+        (PLAIN, PROCESS, done(), None),
+        (PLAIN, PROCESS, failed("config_error"), None),
+        (CAPTURE, PLAIN, done("none", errors=True), OTHERWISE),
+        (CAPTURE, PLAIN, done(), None),
+    ],
+)
+def test_another_encapsulation_re_runs_only_what_it_could_keep_in_or_let_out(old, new, ran, reason):
+    assert why_again(old, new, ran) == reason
 
 
 def test_models_predict_sets_and_threads_ask_for_what_is_not_there():
     store = {**PLAIN, "store_models": True}
-    assert could_change(PLAIN, store, ending="done")
-    assert not could_change(PLAIN, store, ending="done", has_model=True)
-    assert not could_change(store, PLAIN, ending="done", has_model=True)
+    assert why_again(PLAIN, store, done()) == "have no stored model"
+    assert why_again(PLAIN, store, done(model_stored=True)) is None
+    assert why_again(store, PLAIN, done(model_stored=True)) is None
     both = {**PLAIN, "predict_sets": ["train", "test"]}
-    assert could_change(PLAIN, both, ending="done")
-    assert not could_change(both, PLAIN, ending="done")
-    assert could_change(PLAIN, {**PLAIN, "threads": 2}, ending="done")
+    assert why_again(PLAIN, both, done()) == "lack predictions of the train set"
+    assert why_again(both, PLAIN, done()) is None
+    assert why_again(PLAIN, {**PLAIN, "threads": 2}, done()) == "ran with 1 threads, which changes last digits"

@@ -10,7 +10,6 @@ import pytest
 from batchml.core.attempt import Ending
 from batchml.registry.close import fate
 from batchml.registry.mounts import file_system, is_shared
-from batchml.registry.policies import Ran, could_change
 from batchml.registry.rescue import Verdict, judge
 
 MOUNTS = """\
@@ -74,50 +73,6 @@ def test_a_loss_while_alone_is_charged_and_the_second_ends_the_job():
 
 def test_the_fourth_hiccup_in_a_row_ends_the_job():
     assert [end(Ending.INFRASTRUCTURE, hiccups=n).state for n in range(4)] == ["queued"] * 3 + ["error"]
-
-
-def ran(outcome="done", completeness="full", **fields):
-    base = {"fit_s": 1.0, "predict_s": 0.1, "failed": False, "timed_out": False}
-    return Ran(outcome=outcome, completeness=completeness, **(base | fields))
-
-
-FALLBACK = {"fallback": {"id": "f", "model": {"key": "classif.featureless"}}}
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "how", "reason"),
-    [
-        ({}, {}, ran(), None),
-        ({"timeout": {"train": 5}}, {"timeout": {"train": 60}}, ran(), None),
-        ({"timeout": {"train": 5}}, {"timeout": {"train": 60}}, ran(timed_out=True, failed=True), "hit the old limit"),
-        ({"timeout": {"train": 5}}, {}, ran("timeout", None, timed_out=True, failed=True), "hit the old limit"),
-        (
-            {"timeout": {"train": 60}},
-            {"timeout": {"train": 5}},
-            ran("timeout", None, timed_out=True, failed=True),
-            None,
-        ),
-        ({}, {"timeout": {"train": 0.5}}, ran(), "took longer than the new limit"),
-        ({}, {"timeout": {"train": 5}}, ran(), None),
-        ({}, FALLBACK, ran(), None),
-        ({}, FALLBACK, ran(completeness="partial", failed=True), "failed, which the new policy handles otherwise"),
-        (FALLBACK, {}, ran(completeness="imputed", failed=True), "failed, which the new policy handles otherwise"),
-        ({}, {"encapsulate": {"train": "process"}}, ran(), None),
-        (
-            {},
-            {"encapsulate": {"train": "process"}},
-            ran("crashed", None, failed=True),
-            "failed, which the new policy handles otherwise",
-        ),
-        ({}, {"predict_sets": ["train", "test"]}, ran(), "lack predictions of the train set"),
-        ({"predict_sets": ["train", "test"]}, {}, ran(), None),
-        ({}, {"store_models": True}, ran(), "have no stored model"),
-        ({"store_models": True}, {}, ran(), None),
-        ({}, {"threads": 2}, ran(), "ran with 1 threads, which changes last digits"),
-    ],
-)
-def test_only_jobs_that_could_end_otherwise_run_again(old, new, how, reason):
-    assert could_change(old, new, how) == reason
 
 
 WORKER = SimpleNamespace(host="h", boot_id="b", pid=7, pid_start=1, pid_ns="n", beat_s=1000.0, scheduler_id="4711")
