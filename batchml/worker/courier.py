@@ -156,11 +156,11 @@ class ThreadCourier:
 
     def take(self) -> Reply | None:
         """Return the reply if it has come."""
-        if not self._replies:
-            return None
+        # Emptied first, and even without a reply: one that was taken before it was announced leaves its byte behind, and
+        # a pipe that stays readable would keep the main thread awake.
         with contextlib.suppress(BlockingIOError):
             os.read(self._read, 64)
-        return self._replies.popleft()
+        return self._replies.popleft() if self._replies else None
 
     def fileno(self) -> int:
         """The read end of the pipe on which replies are announced."""

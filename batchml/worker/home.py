@@ -29,9 +29,17 @@ def undelivered_folder(registry: str) -> Path:
 
 
 def worker_log(registry: str, submission: int) -> Path:
-    """Return a new file name for what a worker has to say about itself; old files go."""
+    """Return a new file name for what a worker has to say about itself; old files go.
+
+    Where the home folder cannot be written to, nobody keeps it.
+    """
     folder = state_folder() / "workers" / registry
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return Path(os.devnull)
+    if not os.access(folder, os.W_OK):
+        return Path(os.devnull)
     for old in sorted(folder.glob("*.log"), key=_age)[:-_LOGS_KEPT]:
         with contextlib.suppress(OSError):
             old.unlink()

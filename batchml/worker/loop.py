@@ -89,7 +89,7 @@ class Loop:
         self._pause = pause or self._poller()
         self._hand = Hand()
         self._pace = Pace(self._settings.ahead_s)
-        self._experiments: dict[int, int] = {}
+        self._running: dict[int, int] = {}  # attempts in the pool, with their experiments
         self._alone: int | None = None
         now = clock()
         self._posted_at = -math.inf
@@ -155,7 +155,7 @@ class Loop:
         self._progress_at = now
         self._finished += len(outcomes)
         for outcome in outcomes:
-            experiment = self._experiments.pop(outcome.attempt_id, None)
+            experiment = self._running.pop(outcome.attempt_id, None)
             if experiment is not None:
                 self._pace.measure(experiment, outcome)
             if outcome.attempt_id == self._alone:
@@ -170,7 +170,7 @@ class Loop:
             return
         if hand.suspect is not None:
             hand.release_backlog()
-            if not self._pool.running and hand.settled:
+            if not self._running and hand.settled:
                 self._alone = hand.suspect.attempt_id
                 self._start(hand.suspect)
                 hand.suspect = None
@@ -184,7 +184,7 @@ class Loop:
             self._start(hand.backlog.popleft())
 
     def _start(self, assignment: Assignment) -> None:
-        self._experiments[assignment.attempt_id] = assignment.experiment.id
+        self._running[assignment.attempt_id] = assignment.experiment.id
         self._pool.submit(assignment)
 
     def _distrusts(self, now: float) -> bool:
@@ -244,14 +244,17 @@ class Loop:
             return 0
         if self._alone is not None or hand.suspect is not None:
             return 0
-        free = self._pool.free - len(hand.backlog)
-        held = len(self._pool.running) + len(hand.backlog)
         slots = self._pool.slots
         target = self._pace.target(slots)
+        ahead = len(hand.backlog)
         if target is None:
-            return max(free, 0)
+            return max(self._pool.free - ahead, 0)
+        held = len(self._running) + ahead
         # Near the end of the queue the registry shares out the rest: asking again and again would undo that.
         enough = min(target // 2, 2 * slots - 1) if self._short else target // 2
+        if ahead and held > enough:
+            return 0
+        free = self._pool.free - ahead
         if free <= 0 and held > enough:
             return 0
         return max(target - held, free, 0)
@@ -260,7 +263,7 @@ class Loop:
         """Take in what came of an exchange."""
         hand = self._hand
         if reply.open_attempts is not None:
-            hand.reconcile(reply.open_attempts, self._pool.running)
+            hand.reconcile(reply.open_attempts, self._running)
         if reply.exchange is None:
             self._fail(reply, now)
             return
@@ -285,7 +288,7 @@ class Loop:
         if exchange.cancel:
             self._hand.forget(set(exchange.cancel))
         if exchange.assignments:
-            if not self._hand.backlog and not self._pool.running:
+            if not self._hand.backlog and not self._running:
                 self._progress_at = now
             self._pace.expect(exchange.assignments)
             self._hand.take(exchange.assignments)
@@ -331,7 +334,7 @@ class Loop:
         """Whether to leave the loop: drained, stopped, or nothing to do."""
         now = self._clock()
         if self._order is not Order.GO_ON:
-            return not self._pool.running or now >= self._deadline
+            return not self._running or now >= self._deadline
         if self._idle_since is None or self._busy:
             return False
         return now - max(self._idle_since, self._progress_at) >= self._settings.idle_s
@@ -340,7 +343,7 @@ class Loop:
     def _busy(self) -> bool:
         """Whether anything is in hand."""
         hand = self._hand
-        return bool(self._pool.running or hand.backlog or hand.suspect or hand.outbox or hand.on_its_way)
+        return bool(self._running or hand.backlog or hand.suspect or hand.outbox or hand.on_its_way)
 
     def _leave(self) -> str:
         """End what runs, deliver everything, or leave it on the local disk; say goodbye."""
@@ -387,12 +390,12 @@ class Loop:
         due = now + self._settings.beat_s
         if hand.on_its_way is None:
             due = max(self._due(), self._retry_at)
-            if self._pool.free and self._claim_at > now:
+            if self._claim_at > now and self._pool.free:
                 due = min(due, max(self._claim_at, self._retry_at))
-        if self._pool.running:
+        if self._running:
             due = min(due, now + self._settings.tick_s, self._deadline)
-        if hand.backlog and not self._pool.free:
-            due = min(due, self._progress_at + self._settings.stall_s)
+        if hand.backlog and self._progress_at + self._settings.stall_s < due and not self._pool.free:
+            due = self._progress_at + self._settings.stall_s
         if self._idle_since is not None and not self._busy:
             due = min(due, max(self._idle_since, self._progress_at) + self._settings.idle_s)
         return max(0.0, due - now)

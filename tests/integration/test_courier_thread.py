@@ -26,6 +26,18 @@ def test_a_reply_is_announced_once():
     assert courier.close("idle", 5)
 
 
+def test_a_reply_that_is_taken_before_it_was_announced_does_not_keep_anybody_awake():
+    courier = ThreadCourier(MemoryChannel(MemoryRegistry(3)))
+    courier.post(Request(want=1))
+    until = time.monotonic() + 5
+    while courier.take() is None:  # without waiting for the announcement
+        assert time.monotonic() < until
+    time.sleep(0.05)
+    courier.take()
+    assert not ready(courier, 0)
+    assert courier.close("idle", 5)
+
+
 def test_the_channel_is_closed_by_its_own_thread():
     channel = MemoryChannel(MemoryRegistry())
     seen = []
