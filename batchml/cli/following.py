@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from batchml.cli.progress import Reporter, Tally, reporter
 from batchml.cli.secrets import clean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batchml.cli.session import Session
     from batchml.study import Registry, Submission
 
@@ -58,9 +61,15 @@ def follow(
         return False
     if reason:
         words = " ".join(each.last_words() for each in submissions if not each.alive)
-        said = f"; its worker said: {words}" if words else ""
+        said = f"; its worker said: {words}" if words else f"; what workers of this machine said is in {_logs()}"
         click.echo(clean(f"batchml: {reason}{said}; to go on: {session.hint('resume')}"), err=True)
     return not reason
+
+
+def _logs() -> Path:
+    from batchml.worker.home import state_folder
+
+    return state_folder() / "workers"
 
 
 class Eta:
@@ -96,9 +105,11 @@ def _look(registry: Registry, shown: Reporter, deadline: float) -> str | None:
 
 
 def _drain(session: Session, submissions: tuple[Submission, ...]) -> None:
-    if submissions:
-        click.echo("\nfinishing what runs (Ctrl-C again: leave at once) ...", err=True)
+    """Let the workers of this command finish what runs; at another Ctrl-C end that, at a third leave them alone."""
+    with contextlib.suppress(KeyboardInterrupt):
         try:
+            if submissions:
+                click.echo("\nfinishing what runs (Ctrl-C again: end it) ...", err=True)
             for each in submissions:
                 each.stop()
         except KeyboardInterrupt:

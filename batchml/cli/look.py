@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -123,7 +123,10 @@ def test_job(session: Session, job: int, *, external: bool, debug: bool, as_json
         raise click.UsageError("--external and --pdb exclude each other", click.get_current_context())
     with session.open(readonly=True) as registry:
         outcome = registry.test_job(job, external=external, debug=debug)
-    echo_facts(outcome, as_json=as_json)
+    if as_json:
+        echo_json(outcome)
+    else:
+        _echo_trial(outcome)
     return OK if outcome["ending"] == "done" else SOME_JOBS
 
 
@@ -143,6 +146,16 @@ def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
     else:
         work, rest = duration(found["work_s"]), duration(found["remaining_s"])
         echo(f"{found['jobs_left']} jobs left, {work} of work: about {rest} with {found['slots']} slots")
+
+
+def _echo_trial(outcome: dict[str, Any]) -> None:
+    long = ("conditions", "traceback", "log")
+    echo_facts({name: value for name, value in outcome.items() if name not in long}, as_json=False)
+    for condition in outcome["conditions"]:
+        echo(f"[{condition['stage']} {condition['level']}] {condition['message']}")
+    for name in ("traceback", "log"):
+        if outcome[name]:
+            echo(f"{name}:\n{outcome[name].rstrip()}")
 
 
 def _echo_status(session: Session, registry: Registry, *, as_json: bool) -> None:

@@ -80,14 +80,15 @@ class Submission:
         return ended
 
     def last_words(self, lines: int = 3) -> str:
-        """Return the end of what its workers had to say, for when they left too early."""
+        """Return the end of what its workers complained about, for when they left too early."""
         for handle in self.handles:
             try:
                 text = handle.log.read_text(encoding="utf-8", errors="replace") if handle.log else ""
             except OSError:
                 continue
-            if text.strip():
-                return "\n".join(text.strip().splitlines()[-lines:])
+            complaints = [line for line in text.splitlines() if line.strip() and " INFO " not in line]
+            if complaints:
+                return "\n".join(complaints[-lines:])
         return ""
 
     def __repr__(self) -> str:

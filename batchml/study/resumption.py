@@ -40,5 +40,6 @@ class Resumption:
         lines = [str(self.found)]
         if self.delivered:
             lines.append(f"{self.delivered} results that were left on this machine's disk were taken in")
-        lines += [f"started {len(each.workers)} workers (submission {each.id})" for each in self.submissions]
+        started = [(each.id, len(each.workers)) for each in self.submissions]
+        lines += [f"started {n} {'worker' if n == 1 else 'workers'} (submission {key})" for key, n in started]
         return "\n".join(lines)

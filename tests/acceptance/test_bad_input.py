@@ -30,7 +30,7 @@ def batchml(*args, cwd, before=(), **environment):
     """Run the command in a process of its own, as users do."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("BATCHML_", "PG"))}
     clean |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(cwd / ".config"), "XDG_DATA_HOME": str(cwd / ".data")}
-    clean |= {"PYTHONDONTWRITEBYTECODE": "1", **environment}
+    clean |= {"PYTHONDONTWRITEBYTECODE": "1", "BATCHML_STATE": str(cwd.parent / ".state"), **environment}
     return subprocess.run(
         [*before, sys.executable, "-m", "batchml", *args],
         cwd=cwd, env=clean, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,

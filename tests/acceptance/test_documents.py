@@ -26,6 +26,7 @@ def blocks(page):
 def run(args, folder, status=0):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BATCHML_")}
     environment |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder / "config")}
+    environment["BATCHML_STATE"] = str(folder / "state")
     done = subprocess.run(
         [sys.executable, *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )

@@ -143,3 +143,19 @@ def test_wrong_use_is_one_line(args, capsys):
     assert boundary.guard(_group(ConfigError("x")), args) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 or args == []
+
+
+def test_what_a_trial_raised_keeps_its_lines(capsys):
+    from batchml.cli.look import _echo_trial
+
+    condition = {"stage": "train", "level": "error", "message": "no"}
+    _echo_trial({"ending": "learner_error", "conditions": [condition], "traceback": "one\n  two\n", "log": "printed\n"})
+    assert capsys.readouterr().out.splitlines() == [
+        "ending  learner_error",
+        "[train error] no",
+        "traceback:",
+        "one",
+        "  two",
+        "log:",
+        "printed",
+    ]
