@@ -156,8 +156,8 @@ class ThreadCourier:
 
     def take(self) -> Reply | None:
         """Return the reply if it has come."""
-        # Emptied first, and even without a reply: one that was taken before it was announced leaves its byte behind, and
-        # a pipe that stays readable would keep the main thread awake.
+        # Emptied first, and even without a reply: one that was taken before it was announced leaves its byte behind,
+        # and a pipe that stays readable would keep the main thread awake.
         with contextlib.suppress(BlockingIOError):
             os.read(self._read, 64)
         return self._replies.popleft() if self._replies else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import random
 import select
 import time
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from batchml.core.attempt import Assignment, Ending, Exchange, Order, Outcome
 from batchml.worker.channel import ChannelError
 from batchml.worker.hand import Hand
 from batchml.worker.pace import Pace
+from batchml.worker.rhythm import Rhythm
 from batchml.worker.settings import Settings
 from batchml.worker.signals import Never, StopSource
 from batchml.worker.undelivered import Keep, Nowhere
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop", "Report"]
 
-_log = logging.getLogger(__name__)
 _RANK = {Order.GO_ON: 0, Order.DRAIN: 1, Order.STOP: 2}
 
 
@@ -43,7 +41,7 @@ class Report:
     undelivered
         Those that are left on the local disk.
     reason
-        Why it left: ``idle``, ``drained`` or ``stopped``.
+        Why it left: ``idle``, ``drained``, ``stopped`` or ``no answer``.
     """
 
     finished: int
@@ -91,16 +89,10 @@ class Loop:
         self._pace = Pace(self._settings.ahead_s)
         self._running: dict[int, int] = {}  # attempts in the pool, with their experiments
         self._alone: int | None = None
-        now = clock()
-        self._posted_at = -math.inf
-        self._reconciled_at = self._answered_at = self._progress_at = now
-        self._claim_at = self._retry_at = now
-        self._backoff_s = self._settings.retry_s
-        self._patience_s = self._settings.poll_s
-        self._ask_open = False
+        self._rhythm = Rhythm(self._settings, clock())
+        self._progress_at = clock()
         self._order = Order.GO_ON
         self._deadline = math.inf
-        self._short = False
         self._idle_since: float | None = None
         self._kept: set[int] = set()
         self._finished = self._refused = 0
@@ -176,9 +168,7 @@ class Loop:
                 hand.suspect = None
                 self._progress_at = now
             return
-        if not hand.backlog:
-            return
-        if self._distrusts(now):
+        if not hand.backlog or self._rhythm.distrusts(now):
             return
         for _ in range(min(self._pool.free, len(hand.backlog))):
             self._start(hand.backlog.popleft())
@@ -186,12 +176,6 @@ class Loop:
     def _start(self, assignment: Assignment) -> None:
         self._running[assignment.attempt_id] = assignment.experiment.id
         self._pool.submit(assignment)
-
-    def _distrusts(self, now: float) -> bool:
-        """After half a lease without an answer the backlog may be somebody else's: ask before starting any of it."""
-        if now - self._answered_at > self._settings.lease_s / 2:
-            self._ask_open = True
-        return self._ask_open and now - self._answered_at > self._settings.lease_s / 2
 
     def _stalled(self, now: float) -> None:
         """Give back what others could run now, and remember how slow this work is."""
@@ -216,31 +200,19 @@ class Loop:
 
     def _post(self) -> None:
         """Start an exchange if one is due."""
-        hand = self._hand
+        hand, rhythm = self._hand, self._rhythm
         if hand.on_its_way is not None:
             return
         now = self._clock()
         want = self._want(now)
-        if now < self._retry_at or (not want and now < self._due()):
+        if now < rhythm.retry_at or (not want and now < rhythm.due(hand)):
             return
-        reconcile = self._ask_open or now - self._reconciled_at >= self._settings.reconcile_s
-        self._posted_at = now
-        self._courier.post(hand.pack(want=want, reconcile=reconcile, now=now))
-
-    def _due(self) -> float:
-        """When the next exchange must be made, even if the pool needs nothing."""
-        hand = self._hand
-        due = self._posted_at + self._settings.beat_s
-        if hand.to_release or self._ask_open:
-            return -math.inf
-        if hand.outbox:
-            due = min(due, hand.oldest + self._settings.linger_s)
-        return due
+        self._courier.post(hand.pack(want=want, reconcile=rhythm.post(now), now=now))
 
     def _want(self, now: float) -> int:
         """How many jobs to claim now: none, unless half of the work ahead is used up or a slot is free."""
         hand = self._hand
-        if self._order is not Order.GO_ON or now < self._claim_at:
+        if self._order is not Order.GO_ON or now < self._rhythm.claim_at:
             return 0
         if self._alone is not None or hand.suspect is not None:
             return 0
@@ -251,7 +223,7 @@ class Loop:
             return max(self._pool.free - ahead, 0)
         held = len(self._running) + ahead
         # Near the end of the queue the registry shares out the rest: asking again and again would undo that.
-        enough = min(target // 2, 2 * slots - 1) if self._short else target // 2
+        enough = min(target // 2, 2 * slots - 1) if self._rhythm.short else target // 2
         if ahead and held > enough:
             return 0
         free = self._pool.free - ahead
@@ -268,14 +240,7 @@ class Loop:
             self._fail(reply, now)
             return
         hand.on_its_way = None
-        if self._backoff_s != self._settings.retry_s:
-            _log.warning("the registry answers again, after %.1f s", now - self._answered_at)
-        self._answered_at = now
-        self._retry_at = now
-        self._backoff_s = self._settings.retry_s
-        if reply.open_attempts is not None:
-            self._reconciled_at = now
-            self._ask_open = False
+        self._rhythm.answered(reply, now)
         if self._kept:
             self._kept.clear()
             self._keep.clear()
@@ -292,41 +257,26 @@ class Loop:
                 self._progress_at = now
             self._pace.expect(exchange.assignments)
             self._hand.take(exchange.assignments)
-            self._patience_s = self._settings.poll_s
-        elif asked:
-            self._nothing_came(exchange, now)
+        if asked:
+            self._rhythm.claimed(exchange, asked, now)
         if exchange.assignments or exchange.waiting:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
-        if asked:
-            self._short = len(exchange.assignments) < asked
         self._heed(exchange.order)
         if self._order is not Order.GO_ON:
             self._hand.release()
 
-    def _nothing_came(self, exchange: Exchange, now: float) -> None:
-        """Ask again when the registry expects something, else ever more rarely."""
-        if exchange.waiting and exchange.next_s > 0:
-            patience = min(exchange.next_s, self._settings.beat_s)
-        else:
-            patience = self._patience_s
-            self._patience_s = min(2 * patience, self._settings.poll_max_s)
-        self._claim_at = now + patience
-
     def _fail(self, reply: Reply, now: float) -> None:
         """Nothing is known about this exchange: keep everything, and ask what is open before the next."""
         self._hand.unpack()
-        self._ask_open = True
-        if not isinstance(reply.error, ChannelError):
-            # A bug, or a registry that was replaced meanwhile: no use in going on, but what has ended is kept.
-            self._failed = self._failed or reply.error
-            self._heed(Order.STOP)
+        self._rhythm.ask_open = True
+        if isinstance(reply.error, ChannelError):
+            self._rhythm.failed(reply.error, now)
             return
-        if self._backoff_s == self._settings.retry_s:
-            _log.warning("the registry did not answer, trying on: %s", reply.error)
-        self._retry_at = now + self._backoff_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter against a stampede
-        self._backoff_s = min(2 * self._backoff_s, self._settings.retry_max_s)
+        # A bug, or a registry that was replaced meanwhile: no use in going on, but what has ended is kept.
+        self._failed = self._failed or reply.error
+        self._heed(Order.STOP)
 
     # The end ----------------------------------------------------------------------------------------------------------
 
@@ -335,6 +285,8 @@ class Loop:
         now = self._clock()
         if self._order is not Order.GO_ON:
             return not self._running or now >= self._deadline
+        if not self._running and self._rhythm.forsaken(self._hand, now):
+            return True
         if self._idle_since is None or self._busy:
             return False
         return now - max(self._idle_since, self._progress_at) >= self._settings.idle_s
@@ -350,7 +302,7 @@ class Loop:
         ended = self._pool.close()
         self._collect(ended, self._clock())
         self._hand.release()
-        reason = "idle" if self._order is Order.GO_ON else "drained" if self._order is Order.DRAIN else "stopped"
+        reason = self._reason()
         self._order = Order.STOP
         self._deliver_rest()
         fresh = [outcome for outcome in self._hand.undelivered if outcome.attempt_id not in self._kept]
@@ -361,10 +313,15 @@ class Loop:
             self._courier.close(reason, 2.0)
         return reason
 
+    def _reason(self) -> str:
+        if self._order is Order.GO_ON:
+            return "no answer" if self._rhythm.forsaken(self._hand, self._clock()) else "idle"
+        return "drained" if self._order is Order.DRAIN else "stopped"
+
     def _deliver_rest(self) -> None:
         """Deliver what has ended and give back the rest, for a while; a second wish to stop ends that soon."""
         give_up = self._clock() + self._settings.leave_s
-        self._retry_at = -math.inf
+        self._rhythm.retry_at = -math.inf
         while self._owes() and self._failed is None and (now := self._clock()) < give_up:
             if self._stop.order is Order.STOP:
                 give_up = min(give_up, now + 1.0)
@@ -379,7 +336,7 @@ class Loop:
     def _owes(self) -> bool:
         """Whether something must still be told or asked."""
         hand = self._hand
-        return bool(hand.outbox or hand.to_release or hand.on_its_way or self._ask_open)
+        return bool(hand.outbox or hand.to_release or hand.on_its_way or self._rhythm.ask_open)
 
     # Waiting ----------------------------------------------------------------------------------------------------------
 
@@ -389,9 +346,10 @@ class Loop:
         hand = self._hand
         due = now + self._settings.beat_s
         if hand.on_its_way is None:
-            due = max(self._due(), self._retry_at)
-            if self._claim_at > now and self._pool.free:
-                due = min(due, max(self._claim_at, self._retry_at))
+            rhythm = self._rhythm
+            due = max(rhythm.due(hand), rhythm.retry_at)
+            if rhythm.claim_at > now and self._pool.free:
+                due = min(due, max(rhythm.claim_at, rhythm.retry_at))
         if self._running:
             due = min(due, now + self._settings.tick_s, self._deadline)
         if hand.backlog and self._progress_at + self._settings.stall_s < due and not self._pool.free:

@@ -29,6 +29,8 @@ class Settings:
         A worker with free slots and nothing to claim asks again after `poll_s`, then twice that, up to `poll_max_s`.
     retry_s, retry_max_s
         Wait after a failed exchange; it doubles up to the larger one, with jitter.
+    outage_s
+        A worker that runs nothing and has had no answer from the registry for so long leaves.
     undelivered_s
         Outcomes that could not be delivered for this time are also written to the local disk.
     grace_s
@@ -51,6 +53,7 @@ class Settings:
     poll_max_s: float = 5.0
     retry_s: float = 0.2
     retry_max_s: float = 5.0
+    outage_s: float = 600.0
     undelivered_s: float = 5.0
     grace_s: float = 20.0
     leave_s: float = 5.0

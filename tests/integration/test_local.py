@@ -20,6 +20,7 @@ import batchml as bm
 from batchml.errors import ConfigError
 from batchml.executors.base import Launch
 from batchml.executors.local import Local
+from batchml.executors.warm import warm_worker
 from batchml.registry.benchmarks import add
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
@@ -356,3 +357,32 @@ def test_a_worker_survives_a_registry_that_is_locked_for_a_while(study):
     assert handle.wait(30)
     assert study.states() == {"done": 20}
     assert study.outcomes()["done"] == 20
+
+
+def test_a_worker_that_was_warmed_up_serves_the_next_submission(study):
+    study.fill(6, 0.0)
+    with warm_worker():
+        until(lambda: len(study.processes()) >= 2, "it warms up before it knows what for")
+        (warm,) = [pid for pid, (_, arguments) in study.processes().items() if b"worker" in arguments]
+        (handle,) = study.start(slots=2)
+    assert handle.pid == warm
+    assert handle.wait(60)
+    assert handle.status == 0, handle.tail(20)
+    assert study.states() == {"done": 6}
+    assert study.nothing_left()
+
+
+def test_a_worker_that_nobody_needs_leaves_without_a_word(study):
+    with warm_worker():
+        until(lambda: len(study.processes()) >= 2, "it warms up")
+    assert study.nothing_left()
+    assert study.ask("select count(*) from worker") == [(0,)]
+
+
+def test_a_detached_worker_is_never_one_that_was_warmed_up(study):
+    study.fill(2, 0.0)
+    with warm_worker():
+        (handle,) = study.start(slots=1, detach=True)
+    assert handle.wait(60)
+    assert study.states() == {"done": 2}
+    assert study.nothing_left()

@@ -160,6 +160,15 @@ def test_outcomes_that_cannot_be_delivered_at_the_end_are_kept():
     assert [outcome.ending for outcome in bench.kept] == [Ending.DONE, Ending.DONE]
 
 
+def test_a_registry_that_never_comes_back_is_given_up():
+    bench = Bench(6, seconds=30.0)
+    bench.at(40.0, lambda: setattr(bench.channel, "fail_before", 10**9))
+    report = bench.run()
+    assert report.reason == "no answer"
+    assert 600 < bench.pool.now < 800
+    assert len(bench.kept) == report.undelivered > 0
+
+
 def test_a_backlog_that_was_given_to_others_is_not_started():
     bench = Bench(200, seconds=lambda a: 0.01 if a.iteration < 50 else 0.02)
 
