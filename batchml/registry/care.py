@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from batchml.errors import ConfigError
+from batchml.errors import ArtifactError, ConfigError
 from batchml.registry import tables as t
 from batchml.registry.engine import check_file, parse_url
 from batchml.registry.owner import owner_path
@@ -63,9 +63,17 @@ def problems(store: Store) -> list[str]:
             body["data"] for body in connection.execute(select(t.spec.c.body).where(t.spec.c.kind == "task")).scalars()
         ]
     wanted = sorted({each["digest"] for each in data if each.get("kind") == "artifact"})
-    missing = [digest for digest in wanted if not store.artifacts.has("table", digest)]
-    found += [f"the data of a task are missing: {store.artifacts.path('table', digest)}" for digest in missing]
-    return found
+    return found + [problem for digest in wanted for problem in _data_damage(store, digest)]
+
+
+def _data_damage(store: Store, digest: str) -> list[str]:
+    from batchml.data.artifacts import open_table
+
+    try:
+        open_table(store.artifacts, digest, verify=True)
+    except ArtifactError as problem:
+        return [str(problem)]
+    return []
 
 
 def _damage(connection: Connection) -> list[str]:

@@ -1,0 +1,195 @@
+"""The public `Registry` on a real database, mostly without workers."""
+
+import warnings
+
+import pandas as pd
+import pytest
+
+import batchml as bm
+from batchml.errors import ConfigError, NotARegistryError, ReadOnlyError, TrustError, UnknownKeyError
+from batchml.executors.consent import Consent, recall, remember
+from batchml.registry.backlog import read_backlog
+from batchml.study import StalledWarning
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db", seed=1) as opened:
+        yield opened
+
+
+def grid(**more):
+    return bm.benchmark_grid(
+        "iris", ["classif.featureless", "classif.tree"], bm.rsmp("cv", folds=3), measures="classif.acc", **more
+    )
+
+
+def test_adding_twice_adds_nothing(registry):
+    assert len(registry.add(grid(), name="a")) == 6
+    assert registry.add(grid(), name="a") == []
+    assert registry.tally()["defined"] == 6
+
+
+def test_exist_ok_opens_what_is_there(registry, tmp_path):
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db", exist_ok=True) as again:
+        assert again.seed == registry.seed
+
+
+def test_opening_makes_nothing(tmp_path):
+    with pytest.raises(NotARegistryError):
+        bm.Registry.open(f"sqlite:///{tmp_path}/gone.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registry_opened_for_reading_refuses_changes_and_answers_questions(registry, tmp_path):
+    registry.add(grid(), name="a")
+    with bm.Registry.open(f"sqlite:///{tmp_path}/study.db", readonly=True) as reader:
+        assert len(reader.jobs()) == 6
+        with pytest.raises(ReadOnlyError):
+            reader.cancel([1])
+
+
+@pytest.mark.parametrize("jobs", [1, [1], (1, 1), pd.DataFrame({"job_id": [1]}), pd.Series([1])])
+def test_jobs_are_named_by_ids_or_frames(registry, jobs):
+    registry.add(grid(), name="a")
+    assert registry.cancel(jobs) == 1
+    assert registry.jobs(state="cancelled")["job_id"].tolist() == [1]
+
+
+@pytest.mark.parametrize("jobs", ["1", [1.5], pd.DataFrame({"id": [1]}), [None]])
+def test_what_names_no_jobs_is_refused(registry, jobs):
+    registry.add(grid(), name="a")
+    with pytest.raises(ConfigError, match="job_id"):
+        registry.cancel(jobs)
+
+
+def test_unknown_jobs_are_refused_and_nothing_is_changed(registry):
+    registry.add(grid(), name="a")
+    with pytest.raises(UnknownKeyError, match="99"):
+        registry.cancel([1, 99])
+    assert registry.tally()["cancelled"] == 0
+
+
+def test_waiting_ends_with_the_reason_when_nobody_is_there(registry):
+    registry.add(grid(), name="a")
+    registry.submit(executor=Nobody())
+    make_submissions_old(registry)
+    with pytest.warns(StalledWarning, match="6 queued jobs have no worker alive or pending"):
+        assert registry.wait() is False
+
+
+def test_a_young_submission_may_still_be_starting_its_workers(registry):
+    registry.add(grid(), name="a")
+    registry.submit(executor=Nobody())
+    assert read_backlog(registry._store).stalled is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert registry.wait(timeout=0.0) is False
+
+
+def test_waiting_for_nothing_is_over_at_once(registry):
+    assert registry.wait() is True
+
+
+def test_resume_starts_workers_as_the_last_submission_did_and_may_change_what_jobs_need(registry):
+    registry.add(grid(), name="a")
+    registry.submit([1, 2], executor=Nobody(), resources={"memory": "1G"})
+    registry.submit([3], executor=Nobody())
+    assert registry.resume(dry_run=True).submissions == ()
+    report = registry.resume(executor=Nobody(), resources={"memory": "2G"})
+    assert [each.queued for each in report.submissions] == [2, 1]
+    with registry._store.read() as connection:
+        needs = connection.exec_driver_sql("SELECT DISTINCT resource_id FROM job WHERE state = 'queued'").all()
+    assert len(needs) == 1
+    assert registry.jobs(state="queued")["job_id"].tolist() == [1, 2, 3]
+
+
+def test_modules_that_nobody_trusted_stop_a_submission_before_it_queues(registry, tmp_path, monkeypatch):
+    (tmp_path / "foreign_learners.py").write_text(
+        "from sklearn.dummy import DummyClassifier\n\nclass Mine(DummyClassifier):\n    pass\n"
+    )
+    (tmp_path / "design.toml").write_text(
+        '[benchmark]\nmodules = ["foreign_learners"]\n[[task]]\nkey = "iris"\n'
+        '[[learner]]\nclass = "foreign_learners.Mine"\n[[resampling]]\nkey = "cv"\nfolds = 2\n'
+    )
+    from batchml.experiment.design_file import load_design
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.add(load_design(tmp_path / "design.toml"))
+    assert recall(registry.info()["id"]).modules == ("foreign_learners",)
+    assert registry.submit([], executor=Nobody()).queued == 0
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "somebody_else"))
+    with pytest.raises(TrustError, match="BATCHML_TRUSTED_MODULES=foreign_learners"):
+        registry.submit(executor=Nobody())
+    assert registry.tally()["queued"] == 0
+
+
+def test_consent_adds_up_and_survives_a_damaged_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path))
+    remember("r", Consent(modules=("a",), paths=("/x",)))
+    remember("r", Consent(modules=("b", "a")))
+    assert recall("r") == Consent(modules=("a", "b"), paths=("/x",))
+    (tmp_path / "trusted/r.json").write_text("{")
+    assert recall("r") == Consent()
+
+
+def test_an_estimate_uses_what_the_like_has_taken(registry):
+    registry.add(grid(), name="a")
+    assert registry.estimate().remaining_s is None
+    submission = registry.submit([1, 2, 3, 4], executor=bm.Local(slots=1))
+    assert submission.wait(60)
+    found = registry.estimate(slots=2)
+    assert found.jobs_left == 2
+    assert found.remaining_s == pytest.approx(found.work_s / 2)
+    assert registry.estimate(submitted=True).jobs_left == 0
+
+
+def test_a_trial_gives_what_the_worker_gives_and_writes_nothing(registry):
+    registry.add(grid(), name="a")
+    inside, outside = registry.test_job(5), registry.test_job(5, external=True)
+    assert inside["ending"] == outside["ending"] == "done"
+    assert inside["scores"] == outside["scores"]
+    assert registry.tally()["defined"] == 6
+    assert registry.submit([5], executor=bm.Local(slots=1)).wait(60)
+    assert registry.sql("SELECT value FROM scores")["value"].tolist() == list(inside["scores"].values())
+
+
+def test_a_sound_registry_has_no_problems_and_damaged_or_lost_data_are_one(registry):
+    registry.add(grid(), name="a")
+    assert registry.check() == []
+    data = next(path for path in registry._store.artifact_path.glob("table/*/*") if path.is_file())
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    assert "damaged" in registry.check()[0]
+    data.unlink()
+    assert "missing" in registry.check()[0]
+
+
+def test_unlocking_what_nobody_holds_says_so(registry, tmp_path):
+    assert bm.Registry.unlock(f"sqlite:///{tmp_path}/study.db") is None
+    (tmp_path / "study.db.owner").write_text('{"host": "old"}')
+    assert "old" in bm.Registry.unlock(f"sqlite:///{tmp_path}/study.db")
+    assert not (tmp_path / "study.db.owner").exists()
+
+
+def test_it_prints_where_it_is_and_what_is_in_it(registry):
+    registry.add(grid(), name="a")
+    assert "6 defined" in repr(registry)
+    assert "study.db" in repr(registry)
+
+
+class Nobody:
+    """An executor that starts no worker."""
+
+    name = "local"
+    settings = {"slots": 1, "workers": 1, "detach": False}  # noqa: RUF012
+
+    def start(self, launch):
+        return []
+
+
+def make_submissions_old(registry):
+    with registry._store.write() as connection:
+        connection.exec_driver_sql("UPDATE submission SET created_at = '2020-01-01 00:00:00.000'")
