@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import tracemalloc
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +15,6 @@ from sklearn import model_selection as skm
 import batchml as bm
 from batchml.core.resampling import Resampling, as_resampling
 from batchml.errors import ConfigError, DataError, UnknownKeyError
-
-FACTS = json.loads((Path(__file__).parent / "facts" / "resampling.json").read_text())
-CASES = {name: facts for name, facts in FACTS.items() if name != "about"}
 
 
 def task_of(n, **columns):
@@ -42,124 +37,11 @@ def sizes(bound):
     }
 
 
-def counts(bound, labels):
-    classes = sorted(set(labels))
-    labels = np.array(labels)
-
-    def count(rows):
-        found = Counter(labels[rows].tolist())
-        return {one: found[one] for one in classes}
-
-    return [{"train": count(a), "test": count(b)} for a, b in sets(bound)]
-
-
-def listed(value):
-    return value if isinstance(value, list) else [value]
-
-
-def like_r(wanted):
-    return {name: listed(value) if name.endswith("_n") else value for name, value in wanted.items()}
-
-
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("holdout")])
-def test_a_holdout_rounds_half_to_even(name):
-    facts = CASES[name]
-    bound = bm.rsmp("holdout", ratio=facts["input"]["ratio"]).instantiate(task_of(facts["input"]["n"]), 1)
-    assert sizes(bound) == like_r(facts["output"])
-
-
-@pytest.mark.parametrize("name", ["cv_10_10", "cv_4_10", "cv_10_344", "repeated_cv", "insample"])
-def test_sizes_of_folds_are_those_of_r(name):
-    facts = CASES[name]
-    params = dict(facts["input"])
-    n = params.pop("n")
-    bound = bm.rsmp(name.split("_1")[0].split("_4")[0], **params).instantiate(task_of(n), 1)
-    assert sizes(bound) == like_r(facts["output"])
-
-
-def test_a_bootstrap_draws_as_many_rows_and_tests_on_the_rest():
-    facts = CASES["bootstrap"]
-    bound = bm.rsmp("bootstrap", repeats=3).instantiate(task_of(10), 1)
-    found = sizes(bound)
-    test_sizes = found.pop("test_n")
-    assert found == facts["output"]
-    for (train, test), n in zip(sets(bound), test_sizes, strict=True):
-        assert set(train) | set(test) == set(range(10))
-        assert len(set(train)) + n == 10
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "params"),
-    [
-        ("strat_cv", "cv", {"folds": 3}),
-        ("strat_holdout", "holdout", {}),
-        ("strat_subsampling", "subsampling", {"ratio": 0.9, "repeats": 2}),
-    ],
-)
-def test_counts_by_stratum_are_those_of_r(name, key, params):
-    facts = CASES[name]
-    y = facts["input"]["y"]
-    bound = bm.rsmp(key, **params).instantiate(task_of(18, s=y), 1)
-    assert counts(bound, y) == facts["output"]
-
-
-@pytest.mark.parametrize("name", ["strat_cv_5", "strat_cv_4_rest"])
-def test_the_rest_of_every_stratum_goes_to_the_first_folds(name):
-    facts = CASES[name]
-    y = facts["input"]["y"]
-    bound = bm.rsmp("cv", folds=facts["input"]["folds"]).instantiate(task_of(18, s=y), 1)
-    wanted = facts["output"].get("sizes", facts["output"])
-    assert sizes(bound) == like_r(wanted)
-    if "counts" in facts["output"]:
-        assert counts(bound, y) == facts["output"]["counts"]
-
-
-def test_stratified_folds_of_penguins_are_those_of_r():
-    task = bm.tsk("penguins")
-    by_task = bm.rsmp("cv").instantiate(task.clone().set_col_roles("species", add_to="stratum"), 1)
-    by_parameter = bm.rsmp("cv", stratify=True).instantiate(task, 1)
-    assert counts(by_task, task.truth()) == CASES["strat_cv_penguins"]["output"]
-    assert counts(by_parameter, task.truth()) == CASES["strat_cv_penguins"]["output"]
-    assert sizes(by_parameter)["test_n"] == [36, 36, 35, 35, 34, 34, 34, 34, 33, 33]
-
-
-def test_a_stratified_bootstrap_keeps_the_counts():
-    facts = CASES["strat_bootstrap"]
-    y = facts["input"]["y"]
-    bound = bm.rsmp("bootstrap", repeats=2).instantiate(task_of(18, s=y), 1)
-    assert [one["train"] for one in counts(bound, y)] == facts["output"]
-
-
-def test_groups_stay_together_and_folds_are_even_in_groups():
-    g = CASES["group_cv"]["input"]["group"]
-    bound = bm.rsmp("cv", folds=3).instantiate(task_of(12, g=g), 1)
-    tested = [{g[row] for row in test} for _, test in sets(bound)]
-    assert [len(one) for one in tested] == [2, 2, 1]
-    assert set().union(*tested) == set(g)
-    for train, test in sets(bound):
-        assert not {g[row] for row in train} & {g[row] for row in test}
-
-
-def test_a_grouped_bootstrap_repeats_whole_groups():
-    g = np.array(CASES["group_cv"]["input"]["group"])
-    bound = bm.rsmp("bootstrap", repeats=5).instantiate(task_of(12, g=g), 1)
-    for train, _ in sets(bound):
-        drawn = Counter(train.tolist())
-        for group in set(g.tolist()):
-            assert len({drawn[row] for row in np.flatnonzero(g == group).tolist()}) == 1
-
-
 def test_leave_one_out_leaves_rows_or_groups_out():
     assert sizes(bm.rsmp("loo").instantiate(task_of(4), 1))["test_n"] == [1, 1, 1, 1]
     assert sizes(bm.rsmp("loo").instantiate(task_of(4, g=[7, 7, 9, 9]), 1))["test_n"] == [2, 2]
     with pytest.raises(ConfigError, match="depends on the task"):
         _ = bm.rsmp("loo").iters
-
-
-def test_partition_has_the_sizes_of_r():
-    found = bm.partition("penguins", 0.67, seed=1)
-    wanted = CASES["partition"]["output"]
-    assert {name: len(rows) for name, rows in found.items()} == {name: wanted[name] for name in ("train", "test")}
 
 
 def test_custom_sets_are_row_ids():
