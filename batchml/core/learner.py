@@ -119,8 +119,8 @@ class Learner(LearnerSettings):
         check(self, task)
         self._check(task)
 
-    def train(self, task: Task, row_ids: Any = None, *, seed: int | None = None) -> Learner:
-        """Train on some rows of a task (None: all) and return the learner itself.
+    def train(self, task: Task | str, row_ids: Any = None, *, seed: int | None = None) -> Learner:
+        """Train on some rows of a task or of its key (None: all) and return the learner itself.
 
         Raises
         ------
@@ -130,14 +130,16 @@ class Learner(LearnerSettings):
             What the method raised, unless it is encapsulated: then see `errors`.
         """
         from batchml.core.learner_state import train_in_session
+        from batchml.core.task import as_task
 
+        task = as_task(task)
         self.check(task)
         self.state = None
         self.state = train_in_session(self, task, row_ids, seed=seed)
         return self
 
-    def predict(self, task: Task, row_ids: Any = None) -> Prediction:
-        """Predict some rows of a task (None: all).
+    def predict(self, task: Task | str, row_ids: Any = None) -> Prediction:
+        """Predict some rows of a task or of its key (None: all).
 
         Raises
         ------
@@ -145,8 +147,9 @@ class Learner(LearnerSettings):
             There is no model, also because training failed and nothing stands in for it.
         """
         from batchml.core.learner_state import predict_in_session
+        from batchml.core.task import as_task
 
-        return predict_in_session(self, task, row_ids)
+        return predict_in_session(self, as_task(task), row_ids)
 
     def predict_newdata(self, frame: Any) -> Prediction:
         """Predict the rows of a table with the columns that the learner was trained on, in any order.
@@ -254,6 +257,20 @@ def as_learner(value: Any, *, id: str | None = None, preprocess: str | None = No
     ------
     ConfigError
         It is none of these.
+
+    Examples
+    --------
+    >>> import batchml as bm
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> bm.as_learner(DecisionTreeClassifier(max_depth=3), id="tree", preprocess="none")
+    <LearnerSklearn:tree>
+    * Model: -
+    * Parameters: max_depth=3
+    * Preprocessing: none
+    * Packages: sklearn
+    * Predict types: [response], prob
+    * Feature types: logical, integer, numeric
+    * Properties: importance, missings, multiclass, selected_features, twoclass, weights
     """
     from batchml.core.learner_spec import coerce_learner
 

@@ -69,6 +69,11 @@ def _check_classes(learner: Learner, task: Task) -> None:
     if task.task_type != "classif":
         return
     classes = task.classes  # type: ignore[attr-defined]  # a TaskClassif
+    present = [label for label, count in task.class_counts.items() if count]  # type: ignore[attr-defined]  # as above
+    if len(present) < 2:
+        what = f"only the class {present[0]!r}" if present else "no rows"
+        msg = f"learner '{learner.id}' cannot be trained on task '{task.id}': its target '{task.target}' has {what}"
+        raise DataError(msg)
     needed = "twoclass" if len(classes) <= 2 else "multiclass"
     if needed not in learner.properties:
         msg = f"learner '{learner.id}' cannot take task '{task.id}': it has {len(classes)} classes ({needed})"

@@ -44,7 +44,7 @@ class LearnerSettings:
         self._encapsulate = {"train": "none", "predict": "none"}
         self._timeout: dict[str, float | None] = {"train": None, "predict": None}
         self._fallback: Learner | None = None
-        self.when: Callable[[Condition, str], bool] | None = None
+        self._when: Callable[[Condition, str], bool] | None = None
         self.predict_type = predict_type
         for name, value in params.items():
             self.param_set.values[name] = value
@@ -110,6 +110,17 @@ class LearnerSettings:
         self._timeout = policies.check_timeout(value, self._timeout, self.id)
 
     @property
+    def when(self) -> Callable[[Condition, str], bool] | None:
+        """Asked with the condition that ended a stage, and the stage: an answer that is false lets the error escape."""
+        return self._when
+
+    @when.setter
+    def when(self, value: Any) -> None:
+        if value is not None and (not callable(value) or isinstance(value, type)):
+            raise ConfigError(f"learner '{self.id}': when is a function of a condition and a stage, not {value!r:.80}")
+        self._when = value
+
+    @property
     def fallback(self) -> Learner | None:
         """The learner that stands in where this one fails; setting it switches encapsulation on."""
         return self._fallback
@@ -142,7 +153,7 @@ class LearnerSettings:
         """Return an untrained copy for one stage elsewhere: without fallback and `when`, which need not travel."""
         other = self.clone()
         other._fallback = None  # noqa: SLF001 - of this class
-        other.when = None
+        other._when = None  # noqa: SLF001
         return other
 
     def clone(self) -> Self:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batchml.core.prediction import Prediction
     from batchml.core.task import Task
 
-__all__ = ["LearnerState", "Schema", "Trained", "newdata_task", "predict_in_session", "train_in_session"]
+__all__ = ["LearnerState", "Schema", "Trained", "all_missing", "newdata_task", "predict_in_session", "train_in_session"]
 
 _logger = logging.getLogger("batchml.learner")
 
@@ -135,15 +135,16 @@ def predict_in_session(learner: Learner, task: Task, row_ids: Any) -> Prediction
         timings={**state.timings, "predict": predicted.elapsed},
     )
     if predicted.prediction is None:
-        return _nothing_predicted(task, _rows(task, row_ids), learner.predict_type)
+        return all_missing(task, _rows(task, row_ids), learner.predict_type)
     prediction: Prediction = predicted.prediction
     return prediction
 
 
-def _nothing_predicted(task: Task, rows: NDArray[np.int64], predict_type: str) -> Prediction:
+def all_missing(task: Task, row_ids: NDArray[np.int64], predict_type: str) -> Prediction:
+    """Return a prediction that says nothing about any of the rows."""
     from batchml.core.prediction import as_prediction
 
-    n = len(rows)
+    n = len(row_ids)
     raw: dict[str, Any] = {"response": np.full(n, np.nan)}
     if predict_type == "se":
         raw["se"] = raw["response"]
@@ -151,7 +152,7 @@ def _nothing_predicted(task: Task, rows: NDArray[np.int64], predict_type: str) -
         raw = {"codes": np.full(n, -1)}
         if predict_type == "prob":
             raw["prob"] = np.full((n, len(task.classes)), np.nan)  # type: ignore[attr-defined]  # a TaskClassif
-    return as_prediction(task, rows, raw)
+    return as_prediction(task, row_ids, raw)
 
 
 def _unwrapped(stage: str, *args: Any, **kwargs: Any) -> Any:
@@ -166,8 +167,14 @@ def _unwrapped(stage: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _rows(task: Task, row_ids: Any) -> NDArray[np.int64]:
-    rows: NDArray[np.int64] = task.row_ids if row_ids is None else np.asarray(row_ids, dtype=np.int64)
-    return rows
+    if row_ids is None:
+        return task.row_ids
+    rows = np.asarray(row_ids)
+    if rows.size and (rows.dtype.kind not in "iu" or rows.ndim != 1):
+        what = "a mask: give task.row_ids[mask]" if rows.dtype.kind == "b" else f"{rows.ndim}-d {rows.dtype}"
+        msg = f"task '{task.id}': row ids are a list of whole numbers, not {what}"
+        raise DataError(msg)
+    return rows.astype(np.int64, copy=False)
 
 
 def _tell(conditions: tuple[Condition, ...], learner: Learner) -> None:

@@ -36,7 +36,7 @@ def as_newdata_task(data: Any, schema: Schema, where: str) -> Task:
     Raises
     ------
     DataError
-        A feature is missing, there twice, infinite or of another type, or there are no rows.
+        A feature is missing, there twice, infinite or of another type.
     """
     if hasattr(data, "reset_index"):
         data = data.reset_index(drop=True)
@@ -63,8 +63,6 @@ def _check_shape(table: pa.Table, schema: Schema, where: str) -> None:
         if name not in names:
             hint = nearest(name, names)
             raise DataError(f"new data for learner '{where}' has no column '{name}'{hint}, which it was trained on")
-    if not table.num_rows:
-        raise DataError(f"new data for learner '{where}' has no rows")
 
 
 def _fitted(name: str, column: pa.ChunkedArray, info: ColumnInfo, where: str) -> pa.Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from batchml.core.conditions import Condition
-from batchml.core.learner_state import Trained
+from batchml.core.learner_state import Trained, all_missing
 from batchml.core.seed import derive
 from batchml.errors import LearnerError
 from batchml.execution.call import (
@@ -119,13 +119,16 @@ def predict(
 ) -> Predicted:
     """Predict some rows; where the learner failed or left rows out, its fallback predicts them.
 
-    Rows keep their order; those that the fallback predicted are marked as imputed.
+    Rows keep their order; those that the fallback predicted are marked as imputed. Of no rows (a bootstrap may leave
+    none out) there is an empty prediction, whatever the method makes of empty tables.
 
     Raises
     ------
     IterationFailed
         As for `train`.
     """
+    if not len(row_ids) and (trained.ok or trained.fallback_ok):
+        return Predicted(prediction=all_missing(task, row_ids, learner.predict_type))
     call = StageCall(
         stage="predict",
         learner=learner,

@@ -100,6 +100,17 @@ class BenchmarkDesign:
     ------
     DesignError
         If ids do not tell cells apart, if task types are mixed, or if two cells are the same computation.
+
+    Examples
+    --------
+    >>> import batchml as bm
+    >>> design = bm.benchmark_grid(["iris", "wine"], "classif.tree", bm.rsmp("cv", folds=3))
+    >>> design
+    2 tasks x 1 learner x cv3 = 6 iterations
+    >>> print(design.to_frame().drop(columns="params"))
+       task       learner resampling  iters
+    0  iris  classif.tree         cv      3
+    1  wine  classif.tree         cv      3
     """
 
     cells: tuple[Cell, ...]
@@ -180,7 +191,10 @@ class BenchmarkDesign:
 
         Examples
         --------
-        >>> design.filter(lambda row: row.task != "wine" or row.learner != "lr")  # doctest: +SKIP
+        >>> import batchml as bm
+        >>> design = bm.benchmark_grid(["iris", "wine"], ["classif.featureless", "classif.tree"], "cv")
+        >>> design.filter(lambda row: row.task != "wine" or row.learner != "classif.tree")
+        3 cells of 2 tasks x 2 learners x cv10 = 30 iterations
         """
         rows = (row for _, row in self.to_frame().iterrows())
         cells = tuple(cell for cell, row in zip(self.cells, rows, strict=True) if keep(row))

@@ -31,7 +31,7 @@ __all__ = ["read_learner", "read_resampling", "read_task"]
 _SOURCES = ("key", "parquet", "csv", "openml", "duckdb", "sql")
 _TASK_FIELDS = ("positive", "group", "stratify", "weights", "drop", "text", "primary_key")
 _TASK_KEYS = (*_SOURCES, "id", "type", "target", "source", *_TASK_FIELDS)
-_LEARNER_FIELDS = ("predict_type", "predict_sets", "encapsulate", "fallback", "timeout", "threads")
+_LEARNER_FIELDS = ("predict_type", "predict_sets", "encapsulate", "fallback", "when", "timeout", "threads")
 _LEARNER_KEYS = ("key", "class", "steps", "id", "params", "grid", "preprocess", *_LEARNER_FIELDS)
 
 
@@ -62,7 +62,7 @@ def read_learner(
         learner = _learner(entry, where, trust)
         for field in _LEARNER_FIELDS:
             if field in entry:
-                setattr(learner, field, _learner_field(entry, field, where))
+                setattr(learner, field, _learner_field(entry, field, where, trust))
         return learner.id, _variants(learner, entry, where, trust)
 
 
@@ -187,12 +187,14 @@ def _pipeline(steps: Any, where: str, trust: Trust) -> Any:
     return make_pipeline(*made)
 
 
-def _learner_field(entry: Mapping[str, Any], field: str, where: str) -> Any:
+def _learner_field(entry: Mapping[str, Any], field: str, where: str, trust: Trust) -> Any:
     from batchml.core.learner import as_learner
 
     value = entry[field]
     if field == "fallback":
         return as_learner(str(take_text(entry, field, where)))
+    if field == "when":
+        return trust.resolve(str(take_text(entry, field, where)))
     if field == "predict_sets":
         return tuple(take_texts(entry, field, where))
     return value

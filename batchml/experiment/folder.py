@@ -265,3 +265,7 @@ class FolderSource:
     def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
         """Return None: models are not exported."""
         return None
+
+    def without(self, *, models: bool, backends: bool) -> FolderSource:  # noqa: ARG002
+        """Return itself: there are no models, and data stay in their files."""
+        return self

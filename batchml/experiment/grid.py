@@ -57,7 +57,7 @@ def benchmark_grid(
 
     Examples
     --------
-    >>> benchmark_grid("penguins", ["classif.featureless", "classif.tree"], "cv")  # doctest: +SKIP
+    >>> benchmark_grid("penguins", ["classif.featureless", "classif.tree"], "cv")
     1 task x 2 learners x cv10 = 20 iterations
     """
     from batchml.core.learner import as_learner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -55,18 +55,51 @@ class _Result(Shown):
         self._warn_of_gaps()
         return scoring.score_frame(self._table, chosen, predictions=predictions)
 
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """Return what is missing and why, a row per cell: ids, defined, done, error, cancelled, missing.
+
+        ``defined`` counts all iterations, ``missing`` those without a result; variants of a learner count together,
+        as in the SQL view of that name.
+        """
+        cells, jobs = self._table.cells, self._table.jobs
+        names = ["task", "learner", "resampling"]
+        frame = cells[names].iloc[jobs["cell"].to_numpy()].reset_index(drop=True)
+        frame["defined"] = 1
+        for state in ("done", "error", "cancelled"):
+            frame[state] = (jobs["state"] == state).to_numpy(dtype=np.int64)
+        frame["missing"] = 1 - frame["done"]
+        return frame.groupby(names, sort=False, as_index=False).sum()
+
     def _warn_of_gaps(self) -> None:
         if not self._warned:
             self._warned = True
             scoring.warn_of_gaps(self._table, stacklevel=4)
 
     def _conditions(self, level: str) -> pd.DataFrame:
-        found = self._table.conditions()
-        return found[found["level"] == level].reset_index(drop=True)
+        return self._table.conditions_of(level)
+
+    def discard(self, *, models: bool = False, backends: bool = False) -> Self:
+        """Return the result without the models, or without the tasks' data: smaller in memory and when pickled.
+
+        Scores, predictions, conditions and splits stay. Data that are in an artifact store anyway are left there.
+        """
+        return type(self)(self._table.without(models=models, backends=backends))
 
 
 class ResampleResult(_Result):
-    """The predictions of one learner on one task, iteration by iteration."""
+    """The predictions of one learner on one task, iteration by iteration.
+
+    Examples
+    --------
+    >>> import batchml as bm
+    >>> bm.resample("iris", "classif.featureless", bm.rsmp("cv", folds=3), seed=1)
+    <ResampleResult> 3 of 3 iterations
+      task: iris
+      learner: classif.featureless
+      resampling: cv
+      warnings in 0, errors in 0 iterations
+    """
 
     @property
     def task(self) -> Task:
@@ -158,7 +191,24 @@ class ResampleResult(_Result):
 
 
 class BenchmarkResult(_Result):
-    """The results of a benchmark: columns in memory, predictions read when they are asked for."""
+    """The results of a benchmark: columns in memory, predictions read when they are asked for.
+
+    Examples
+    --------
+    >>> import batchml as bm
+    >>> design = bm.benchmark_grid(["iris", "wine"], "classif.featureless", bm.rsmp("cv", folds=3), seed=1)
+    >>> bmr = bm.benchmark(design)
+    >>> bmr
+    <BenchmarkResult> 6 of 6 iterations in 2 cells
+      tasks: iris, wine
+      learners: classif.featureless
+      resamplings: cv
+      warnings in 0, errors in 0 iterations
+    >>> bmr.coverage[["task", "defined", "done", "missing"]]
+       task  defined  done  missing
+    0  iris        3     3        0
+    1  wine        3     3        0
+    """
 
     def aggregate(
         self,
@@ -254,22 +304,6 @@ class BenchmarkResult(_Result):
     def combine(self, other: BenchmarkResult) -> BenchmarkResult:
         """Return both results as one; iterations that both have count once."""
         return BenchmarkResult(combine_tables(self._table, other._table))
-
-    @property
-    def coverage(self) -> pd.DataFrame:
-        """Return what is missing and why, a row per cell: ids, defined, done, error, cancelled, missing.
-
-        ``defined`` counts all iterations, ``missing`` those without a result; variants of a learner count together,
-        as in the SQL view of that name.
-        """
-        cells, jobs = self._table.cells, self._table.jobs
-        names = ["task", "learner", "resampling"]
-        frame = cells[names].iloc[jobs["cell"].to_numpy()].reset_index(drop=True)
-        frame["defined"] = 1
-        for state in ("done", "error", "cancelled"):
-            frame[state] = (jobs["state"] == state).to_numpy(dtype=np.int64)
-        frame["missing"] = 1 - frame["done"]
-        return frame.groupby(names, sort=False, as_index=False).sum()
 
     @property
     def errors(self) -> pd.DataFrame:

@@ -171,15 +171,23 @@ def aggregate_frame(
 
 
 def warn_of_gaps(table: ResultTable, *, stacklevel: int) -> None:
-    """Say once, with the count, that iterations have no result."""
-    missing = int((~table.answered).sum())
+    """Say once, with the counts, that iterations or rows have no prediction."""
+    answered, n = table.answered, len(table.jobs)
+    missing = int((~answered).sum())
+    partly = int((answered & (table.jobs["n_missing"].to_numpy() > 0)).sum())
+    gaps = []
     if missing:
-        warnings.warn(
-            f"{missing} of {len(table.jobs)} iterations have no prediction: their cells' means are nan (see .coverage "
-            "and .errors; finished_only=True averages over what finished)",
-            UserWarning,
-            stacklevel=stacklevel,
+        gaps.append(
+            f"{missing} of {n} iterations have no prediction: their cells' means are nan (see .coverage and .errors; "
+            "finished_only=True averages over what finished)"
         )
+    if partly:
+        gaps.append(
+            f"in {partly} of {n} iterations some rows have no prediction: their scores are nan (see the column "
+            "n_missing; a fallback fills them)"
+        )
+    if gaps:
+        warnings.warn("; ".join(gaps), UserWarning, stacklevel=stacklevel)
 
 
 def _statistics(stats: str | Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class PredictionSource(Protocol):
 
     def model(self, cell: int, iteration: int) -> Any:
         """Return the trained learner of an iteration; None if models were not kept."""
+        ...
+
+    def without(self, *, models: bool, backends: bool) -> PredictionSource:
+        """Return a source that keeps no models, no task data, or neither, in memory."""
         ...
 
 
@@ -87,3 +92,20 @@ class MemorySource:
     def model(self, cell: int, iteration: int) -> Any:
         """Return the trained learner of an iteration."""
         return self._models.get((cell, iteration))
+
+    def without(self, *, models: bool, backends: bool) -> MemorySource:
+        """Return a copy without models or task data."""
+        lean = MemorySource(_without_data(self._cells) if backends else self._cells)
+        lean._predictions, lean._conditions = self._predictions, self._conditions
+        lean._models = {} if models else self._models
+        return lean
+
+
+def _without_data(cells: Sequence[Cell]) -> list[Cell]:
+    from batchml.experiment.discard import bound_to, without_data
+
+    tasks = {id(cell.task): without_data(cell.task) for cell in cells}
+    return [
+        replace(cell, task=tasks[id(cell.task)], resampling=bound_to(cell.resampling, tasks[id(cell.task)]))
+        for cell in cells
+    ]

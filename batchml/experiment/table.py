@@ -28,6 +28,7 @@ JOB_COLUMNS = (
     "cell", "iteration", "state", "n", "n_missing", "n_imputed", "fit_s", "predict_s", "n_warnings", "n_errors",
     "source", "key",
 )  # fmt: skip
+_CONDITIONS = {"cell": int, "iteration": int, "stage": object, "level": object, "message": object}
 _BATCH = 256  # predictions in memory at once
 
 
@@ -107,6 +108,21 @@ class ResultTable:
         found = found.merge(places, on=["source", "key", "iteration"], how="inner")
         found = found.sort_values("position", kind="stable", ignore_index=True)
         return found[["cell", "iteration", "stage", "level", "message"]]
+
+    def without(self, *, models: bool, backends: bool) -> ResultTable:
+        """Return the table without models or task data in memory."""
+        sources = tuple(source.without(models=models, backends=backends) for source in self.sources)
+        return dataclasses.replace(self, sources=sources)
+
+    def conditions_of(self, level: str) -> pd.DataFrame:
+        """Return the conditions of a level; sources are not asked if the counts say that there are none."""
+        import pandas as pd
+
+        counts = self.jobs[{"warning": "n_warnings", "error": "n_errors"}[level]]
+        if not counts.any():
+            return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _CONDITIONS.items()})
+        found = self.conditions()
+        return found[found["level"] == level].reset_index(drop=True)
 
     def select(self, cells: NDArray[np.intp]) -> ResultTable:
         """Return the table of some cells (positions), in the order given."""

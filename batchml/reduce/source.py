@@ -125,3 +125,7 @@ class RegistrySource:
     def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
         """Return None: stored models are pickles, which are only opened on request."""
         return None
+
+    def without(self, *, models: bool, backends: bool) -> RegistrySource:  # noqa: ARG002
+        """Return itself: models and data stay in the registry and its artifacts."""
+        return self

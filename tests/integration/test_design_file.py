@@ -324,3 +324,18 @@ def test_a_python_file_does_not_take_the_name_of_another_module(write):
 def test_own_classes_need_a_file_that_workers_can_import(write):
     with pytest.raises(DesignError, match="workers cannot import classes from a module called 'json': rename the file"):
         load_design(write(PYTHON, "json.py"))
+
+
+def test_when_is_the_import_path_of_a_function_of_the_users(write, tmp_path, monkeypatch):
+    (tmp_path / "judges_of_errors.py").write_text(
+        "def not_timeouts(condition, stage):\n    return condition.kind != 'timeout'\n"
+    )
+    head = '[benchmark]\nmodules = ["judges_of_errors"]\n'
+    learner = LEARNER + 'fallback = "classif.featureless"\nwhen = "judges_of_errors.not_timeouts"\n'
+    (cell,) = load_design(write(head + TASK + learner + RESAMPLING)).cells
+    assert cell.learner.when.__name__ == "not_timeouts"
+    assert cell.learner.policy_spec()["when"] == {"$function": "judges_of_errors.not_timeouts"}
+    with pytest.raises(ConfigError, match="judges_of_errors"):
+        load_design(write(TASK + learner + RESAMPLING))
+    with pytest.raises(ConfigError, match="when is a function"):
+        load_design(write(TASK + LEARNER + 'when = "sklearn.tree.DecisionTreeClassifier"\n' + RESAMPLING))

@@ -1,10 +1,13 @@
+import io
 import logging
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from joblib.externals.loky.backend.reduction import dumps as cloudpickled
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
@@ -12,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import all_estimators
 
 from batchml.core.catalog import lrn, tsk
 from batchml.core.intake import as_task_classif, as_task_regr
@@ -480,3 +484,102 @@ def test_values_that_the_estimator_refuses_are_refused_before_training(iris):
         lrn("classif.tree", max_depth=-1).check(iris)
     with pytest.raises(ConfigError, match="'C' parameter"):
         as_learner(make_pipeline(StandardScaler(), LogisticRegression(C=-1))).check(iris)
+
+
+# Rows and tables that are not what they should be
+
+
+def test_tasks_may_be_named_by_their_key(iris):
+    learner = lrn("classif.tree").train("iris", seed=1)
+    assert (learner.predict("iris").response == learner.predict(iris).response).all()
+    with pytest.raises(ConfigError, match="DataFrame is no task"):
+        learner.train(iris.data())
+
+
+@pytest.mark.parametrize("rows", [[0.5, 1.5], np.ones(150, dtype=bool), [[0, 1]], ["0"]])
+def test_row_ids_are_whole_numbers_never_masks_or_fractions(iris, rows):
+    with pytest.raises(DataError, match="task 'iris': row ids are a list of whole numbers, not"):
+        lrn("classif.tree").train(iris, rows)
+    with pytest.raises(DataError, match="row ids are"):
+        lrn("classif.tree").train(iris).predict(iris, rows)
+
+
+@pytest.mark.parametrize("key", ["classif.tree", "classif.log_reg", "classif.featureless", "classif.debug"])
+def test_of_no_rows_there_is_an_empty_prediction(iris, key):
+    learner = lrn(key, predict_type="prob").train(iris, seed=1)
+    assert len(learner.predict(iris, [])) == 0
+    assert learner.predict(iris, []).prob.shape == (0, 3)
+    assert len(learner.predict_newdata(iris.data().iloc[:0])) == 0
+    with pytest.raises(DataError, match=r"cannot be trained on no rows of task 'iris'"):
+        learner.train(iris, [])
+
+
+def test_a_task_of_one_class_is_refused_by_task_learner_and_target(iris):
+    with pytest.raises(DataError, match=r"'classif.log_reg' cannot be trained on task 'iris': its target 'species'"):
+        lrn("classif.log_reg").train(iris.clone().filter(range(50)))
+
+
+def test_new_data_that_cannot_be_used_are_refused_by_column(penguins):
+    learner = lrn("classif.log_reg").train(penguins, seed=1)
+    frame = penguins.data().iloc[:5]
+    with pytest.raises(DataError, match=r"has 2 columns 'sex'"):
+        learner.predict_newdata(pd.concat([frame, frame[["sex"]]], axis=1))
+    with pytest.raises(DataError, match=r"column 'body_mass_g' .* learner 'classif.log_reg' has infinite values"):
+        learner.predict_newdata(frame.assign(body_mass_g=np.inf))
+    bare = as_learner(DecisionTreeClassifier(), preprocess="none").train(tsk("iris"), seed=1)
+    assert len(bare.predict_newdata(tsk("iris").data().assign(sepal_length=np.nan))) == 150
+    strict = as_learner(SVC(), preprocess="none").train(tsk("iris"), seed=1)
+    gone = tsk("iris").data()
+    gone.iloc[0, 1] = np.nan
+    with pytest.raises(DataError, match=r"cannot take missing values, but column '.*' of task 'newdata'"):
+        strict.predict_newdata(gone)
+
+
+def through_joblib(learner):
+    file = io.BytesIO()
+    joblib.dump(learner, file)
+    file.seek(0)
+    return pickle.dumps(joblib.load(file))
+
+
+@pytest.mark.parametrize("dump", [pickle.dumps, cloudpickled, through_joblib])
+@pytest.mark.parametrize("key", ["classif.tree", "classif.gradient_boosting", "classif.debug", "classif.featureless"])
+def test_state_survives_all_kinds_of_pickles(penguins, dump, key):
+    learner = lrn(key)
+    learner.predict_type, learner.fallback = "prob", "classif.featureless"
+    learner.train(penguins, seed=1).predict(penguins)
+    again = pickle.loads(dump(learner))
+    assert (again.predict(penguins).prob == learner.predict(penguins).prob).all(axis=None)
+    assert again.timings.keys() == learner.timings.keys()
+    assert (again.hash, again.policy_spec(), repr(again)) == (learner.hash, learner.policy_spec(), repr(learner))
+    assert again.state.trained.fallback_ok
+    assert (again.predict_newdata(penguins.data()).response == learner.predict(penguins).response).all()
+
+
+def test_when_is_a_function():
+    for wrong in (True, "always", dict):
+        with pytest.raises(ConfigError, match=r"learner 'classif.tree': when is a function"):
+            lrn("classif.tree").when = wrong
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_properties_say_what_the_estimators_of_scikit_learn_can_do(kind, iris):
+    """Of all that can be made without arguments: the model offers exactly what the properties promise."""
+    task = iris if kind == "classifier" else tsk("diabetes")
+    rows = task.row_ids[::3]
+    names = ("Ensemble", "Tree", "Forest", "Boost", "Bagging", "Linear", "Naive", "NB", "Ridge", "Neighbors")
+    for name, cls in all_estimators(type_filter=kind):
+        if not any(word in name for word in names) or "Radius" in name or name.startswith(("Multi", "Bernoulli")):
+            continue
+        learner = as_learner(cls())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            learner.train(task, rows, seed=1)
+        for what in ("importance", "selected_features"):
+            try:
+                getattr(learner, what)()
+            except ConfigError:
+                assert what not in learner.properties, name
+            else:
+                assert what in learner.properties, name
+        assert isinstance(learner.model_spec(), dict)
