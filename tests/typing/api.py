@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import assert_type
+
 import pandas as pd
-from typing_extensions import assert_type
 
 import batchml as bm
 
