@@ -30,7 +30,10 @@ The command line exits with 2 for every BatchmlError but IncompleteError (1).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "ArtifactError",
@@ -123,7 +126,7 @@ class BusyError(RegistryError):
 
 
 class WorkerStoppedError(RegistryError):
-    """The registry does not know this worker, or has written that it stopped: it gets no more work and no more hearing."""
+    """The worker is unknown to its registry, or has said that it stopped: it can neither deliver nor claim."""
 
 
 class PoisonedError(RegistryError, ValueError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 
 def pytest_addoption(parser):
     parser.addoption("--run-benchmarks", action="store_true", help="run tests/benchmark, which print figures")

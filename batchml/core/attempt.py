@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchml.core.conditions import Condition
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchml.core.conditions import Condition
 
 __all__ = ["Assignment", "Ending", "Exchange", "Experiment", "JobResult", "Order", "Outcome"]
 

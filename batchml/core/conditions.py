@@ -28,7 +28,7 @@ class Condition:
     message
         The text, clean of NUL and lone surrogates.
     kind
-        The class of the warning or exception, e.g. ``ValueError``; ``timeout`` and ``died`` for limits and lost processes.
+        The class of the warning or exception, e.g. ``ValueError``; ``timeout`` for limits, ``died`` for lost processes.
     traceback
         The formatted traceback of an error, else None.
     """
@@ -51,7 +51,7 @@ class Condition:
 
 
 def fingerprint(kind: str, message: str) -> str:
-    """Name an error by its kind and its message without numbers, addresses and quoted names, so that alike errors group.
+    """Name an error by kind and message without numbers, addresses and quoted names, so that alike errors group.
 
     Examples
     --------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from batchml.core.attempt import Assignment, Ending, Outcome
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from batchml.core.attempt import Assignment, Ending, Outcome
 
 __all__ = ["Pool"]
 
