@@ -16,7 +16,7 @@ from batchml.core.learner import Learner
 from batchml.core.seed import derive, permutation
 from batchml.errors import ConfigError, LearnerError
 from batchml.learners.featureless import uniform
-from batchml.params import Domain, p_uty
+from batchml.params import Domain, p_dbl, p_fct, p_int, p_lgl, p_uty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,19 +83,19 @@ class _Debug(Learner):
 
     feature_types = ("logical", "integer", "numeric", "categorical", "ordered", "datetime", "text")
     parameters: ClassVar[Mapping[str, Domain]] = {
-        **{name: p_uty(default=0.0) for name in _CHANCES},
-        "predict_missing": p_uty(default=0.0),
-        "predict_missing_type": p_uty(default="na"),
-        "save_tasks": p_uty(default=False),
+        **{name: p_dbl(0, 1, default=0.0) for name in _CHANCES},
+        "predict_missing": p_dbl(0, 1, default=0.0),
+        "predict_missing_type": p_fct(["na", "omit"], default="na"),
+        "save_tasks": p_lgl(default=False),
         "sleep_train": p_uty(),
         "sleep_predict": p_uty(),
-        "threads": p_uty(tags=["threads"]),
-        "x": p_uty(),
-        "iter": p_uty(default=1),
-        "early_stopping": p_uty(default=False),
-        "count_marshaling": p_uty(default=False),
-        "check_pid": p_uty(default=True),
-        "config_error": p_uty(default=False),
+        "threads": p_int(1, tags=["threads"]),
+        "x": p_dbl(0, 1),
+        "iter": p_int(1, default=1),
+        "early_stopping": p_lgl(default=False),
+        "count_marshaling": p_lgl(default=False),
+        "check_pid": p_lgl(default=True),
+        "config_error": p_lgl(default=False),
     }
 
     def __init__(
@@ -112,16 +112,6 @@ class _Debug(Learner):
     def _value(self, name: str) -> Any:
         default = self.param_set.defaults.get(name)
         return self.param_set.values.get(name, default)
-
-    def _check(self, task: Task) -> None:  # noqa: ARG002 - the same for all tasks
-        for name in (*_CHANCES, "predict_missing", "x"):
-            value = self._value(name)
-            if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 1):
-                raise ConfigError(f"learner '{self.id}': {name} is a chance from 0 to 1, not {value!r}")
-        if self._value("predict_missing_type") not in {"na", "omit"}:
-            raise ConfigError(f"learner '{self.id}': predict_missing_type is 'na' or 'omit'")
-        if not isinstance(self._value("iter"), int) or self._value("iter") < 1:
-            raise ConfigError(f"learner '{self.id}': iter is a whole number of at least 1")
 
     def _happen(self, stage: str, seed: int) -> None:
         where = f"{self.key}->{stage}()"

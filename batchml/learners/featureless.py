@@ -8,8 +8,7 @@ import numpy as np
 
 from batchml.core.learner import Learner
 from batchml.core.seed import derive
-from batchml.errors import ConfigError, nearest
-from batchml.params import Domain, p_uty
+from batchml.params import Domain, p_fct, p_lgl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,15 +64,7 @@ class ClassifFeatureless(_Featureless):
     properties = frozenset(
         {"featureless", "importance", "missings", "multiclass", "selected_features", "twoclass", "weights"}
     )
-    parameters: ClassVar[Mapping[str, Domain]] = {"method": p_uty(default="mode")}
-
-    def _check(self, task: Task) -> None:  # noqa: ARG002 - the same for all tasks
-        method = self.param_set.values.get("method", "mode")
-        if method not in _METHODS:
-            msg = (
-                f"learner '{self.id}': method is {', '.join(_METHODS)}, not {method!r}{nearest(str(method), _METHODS)}"
-            )
-            raise ConfigError(msg)
+    parameters: ClassVar[Mapping[str, Domain]] = {"method": p_fct(_METHODS, default="mode")}
 
     def _fit(self, task: TaskClassif, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # type: ignore[override]  # check() saw to it
         weights = task.row_weights(row_ids)
@@ -114,7 +105,7 @@ class RegrFeatureless(_Featureless):
     task_type = "regr"
     predict_types = ("response", "se")
     properties = frozenset({"featureless", "importance", "missings", "selected_features", "weights"})
-    parameters: ClassVar[Mapping[str, Domain]] = {"robust": p_uty(default=False)}
+    parameters: ClassVar[Mapping[str, Domain]] = {"robust": p_lgl(default=False)}
 
     def _fit(self, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # noqa: ARG002 - no chance
         y = np.asarray(task.truth(row_ids), dtype=np.float64)
