@@ -30,6 +30,7 @@ class Bound:
         self.task_id = task.id
         self.units = _units(task, resampling)
         self.iters = resampling.n_iterations(task)
+        resampling.check_units(self.units, task)
         self.drawn: tuple[int, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

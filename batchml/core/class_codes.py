@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["as_matrix", "most_probable", "positive_code", "response_codes", "threshold_codes", "truth_codes"]
 
+#: By how much the sum of a model's probabilities may miss 1.
+_ROUNDING = 1e-9
+
 
 def most_probable(prob: _Floats) -> _Ids:
     """Return the class with the largest probability, the first of equals; -1 for rows with a NaN."""
@@ -71,6 +74,8 @@ def as_matrix(prob: Any, k: int, positive: int) -> _Floats:
         matrix = np.column_stack([1 - matrix, matrix] if positive == 1 else [matrix, 1 - matrix])
     if matrix.ndim != 2 or matrix.shape[1] != k:
         raise DataError(f"prob has the shape {matrix.shape}; it needs a column for each of {k} classes")
+    if ((matrix < -_ROUNDING) | (matrix > 1 + _ROUNDING)).any():
+        raise DataError("prob holds values outside of [0, 1], which are no probabilities")
     return matrix
 
 

@@ -80,6 +80,8 @@ class Measure(Shown):
         self.id = id or key
         self.average = average or self.own_average
         self.predict_sets = predict_sets
+        if aggregator is not None and not callable(aggregator):
+            raise ConfigError(f"measure {key!r}: aggregator is a function of the values, not {aggregator!r}")
         self.aggregator = aggregator
         self.na_value = float(na_value)
         for name in params:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
 from batchml.core import columns
 from batchml.core.roles import ROLES, as_names, check_roles, known_columns
+from batchml.core.soundness import check_new
 from batchml.core.taskview import TaskView
-from batchml.errors import DataError, UnknownKeyError, nearest
+from batchml.errors import ConfigError, DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from batchml.core.task_types import Task
 
 __all__ = ["TaskMutations"]
 
@@ -88,13 +91,24 @@ class TaskMutations(TaskView):
         return self._changed(roles=changed)
 
     def add_strata(self, cols: str | Iterable[str], bins: int = 3) -> Self:
-        """Make columns strata; numeric ones through a new column that cuts their range into `bins` equal widths."""
+        """Make columns strata; numeric ones through a new column that cuts their range into `bins` equal widths.
+
+        Raises
+        ------
+        DataError
+            A numeric column without any value.
+        """
+        if bins != int(bins) or bins < 1:
+            raise ConfigError(f"{self._where}: bins is a whole number of at least 1, not {bins!r}")
         names = as_names(cols)
         known_columns(names, self.backend.columns, where=self._where)
         for name in names:
             if self.schema[name].type in {"numeric", "integer"}:
                 table = self.backend.data(None, [name])
-                cut = _equal_width(columns.floats_of(table.column(name), self.schema[name]), bins)
+                values = columns.floats_of(table.column(name), self.schema[name])
+                if np.isnan(values).all():
+                    raise DataError(f"{self._where}: column {name!r} has no value, so it makes no strata")
+                cut = _equal_width(values, bins)
                 stratum = f"..stratum_{name}"
                 self._replace_backend({stratum: cut})
                 self._changed(roles={"stratum": [*self._roles["stratum"], stratum]})
@@ -166,11 +180,28 @@ class TaskMutations(TaskView):
         backend = self.backend if backend is None else backend
         new_roles = {**self._roles, **{role: list(held) for role, held in (roles or {}).items()}}
         check_roles(new_roles, backend.schema, where=self._where)
+        before = dict(self.__dict__)
         self.backend, self._roles = backend, new_roles
         if use is not None or keep_all:
             self._use = use
         self._cache = {}
+        try:
+            check_new(cast("Task", self), self._news(before))
+        except DataError:
+            self.__dict__.update(before)  # as it was
+            raise
         return self
+
+    def _news(self, before: Mapping[str, Any]) -> set[str]:
+        """Return the columns whose values or roles nobody has looked at yet."""
+        roles: dict[str, list[str]] = before["_roles"]
+        gained = {name for role, held in self._roles.items() for name in held if name not in roles[role]}
+        if self.backend.n_rows != before["backend"].n_rows or self.backend.columns != before["backend"].columns:
+            known = set(before["backend"].columns) if self.backend.n_rows == before["backend"].n_rows else set()
+            gained |= set(self.backend.columns) - known
+        elif self.backend is not before["backend"]:  # other levels
+            gained.add(self.target)
+        return gained
 
 
 def _equal_width(values: Any, bins: int) -> list[str | None]:

@@ -204,17 +204,22 @@ def as_ids(row_ids: Any, n: int) -> _Ids:
     """Return row ids as an array; None: positions."""
     if row_ids is None:
         return np.arange(n, dtype=np.int64)
-    ids = np.asarray(row_ids, dtype=np.int64)
+    given = np.asarray(row_ids)
+    if given.dtype.kind not in "iu" and given.size and (given != given.astype(np.int64)).any():
+        raise DataError("row ids are whole numbers")
+    ids = given.astype(np.int64)
     if ids.shape != (n,):
         raise DataError(f"{n} predictions cannot have {len(ids)} row ids")
     return ids
 
 
-def as_column(values: Any, n: int, name: str) -> _Floats | None:
+def as_column(values: Any, n: int, name: str, *, negative: bool = True) -> _Floats | None:
     """Return one number per row, or None."""
     if values is None:
         return None
     column = np.asarray(values, dtype=np.float64)
     if column.shape != (n,):
         raise DataError(f"{name} has the shape {column.shape}; there are {n} rows")
+    if not negative and (column < 0).any():
+        raise DataError(f"{name} holds negative numbers")
     return column

@@ -77,6 +77,8 @@ class PredictionClassif(Prediction):
         if classes is None:
             classes = tuple(columns) if columns is not None else sorted_classes(truth, response)
         known = tuple(classes)
+        if len(set(known)) < len(known):
+            raise DataError(f"a class is named twice: {', '.join(map(str, known))}")
         if columns is not None:
             if set(columns) != set(known) or len(columns) != len(known):
                 raise DataError(f"the columns of prob are {list(columns)}, the classes {list(known)}")
@@ -91,7 +93,7 @@ class PredictionClassif(Prediction):
             response_codes=None if response is None else class_codes.response_codes(response, known),
             prob=matrix,
             row_ids=as_ids(row_ids, n),
-            weights=as_column(weights, n, "weights"),
+            weights=as_column(weights, n, "weights", negative=False),
         )
         if matrix is not None and len(matrix) != n:
             raise DataError(f"prob has {len(matrix)} rows, the response {n}")

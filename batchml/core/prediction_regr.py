@@ -68,11 +68,11 @@ class PredictionRegr(Prediction):
         self._set(
             truth=np.full(n, np.nan) if truth is None else _floats(truth),
             response=values,
-            se=as_column(se, n, "se"),
+            se=as_column(se, n, "se", negative=False),
             quantiles=matrix,
             quantile_probs=probs,
             row_ids=as_ids(row_ids, n),
-            weights=as_column(weights, n, "weights"),
+            weights=as_column(weights, n, "weights", negative=False),
         )
         if len(self.truth) != n:
             raise DataError(f"there are {len(self.truth)} true values for {n} predictions")

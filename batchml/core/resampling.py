@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from batchml.core.split import Units
     from batchml.core.task_types import Task
     from batchml.core.trust import Trust
 
@@ -74,6 +75,9 @@ class Resampling(Shown):
     def n_iterations(self, task: Task) -> int:
         """Return the number of iterations on a task."""
         raise NotImplementedError
+
+    def check_units(self, units: Units, task: Task) -> None:
+        """Refuse rows, groups or strata that cannot be split so."""
 
     def _repetition_of(self, i: int, bound: Bound) -> tuple[int, int]:  # noqa: ARG002
         """Return the repetition that iteration `i` belongs to and its number there."""

@@ -10,9 +10,11 @@ from batchml.core import columns
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from batchml.core.task_types import Task
 
-__all__ = ["check"]
+__all__ = ["check", "check_new"]
 
 
 def check(task: Task) -> None:
@@ -35,13 +37,45 @@ def check(task: Task) -> None:
     for role in ("feature", "weight", "offset"):
         for name in task.col_roles[role]:
             _check_finite(task, name, role, where)
-    if task.weights is not None:
-        name = task.col_roles["weight"][0]
-        if np.isnan(task.weights).any() or (task.weights < 0).any():
-            raise DataError(f"{where}: weight column {name!r} has negative or missing values")
+    _check_weights(task, where)
+
+
+def check_new(task: Task, columns: Collection[str]) -> None:
+    """Refuse infinite values, missing targets and impossible weights in columns that have come to a task.
+
+    Raises
+    ------
+    DataError
+        Names task and column.
+    """
+    where = f"task {task.id!r}"
+    if task.target in columns:
+        _check_target_column(task, where)
+    for role in ("feature", "offset"):
+        for name in task.col_roles[role]:
+            if name in columns:
+                _check_finite(task, name, role, where)
+    if set(task.col_roles["weight"]) & set(columns):
+        _check_finite(task, task.col_roles["weight"][0], "weight", where)
+        _check_weights(task, where)
+
+
+def _check_weights(task: Task, where: str) -> None:
+    weights = task.weights
+    if weights is not None and (np.isnan(weights).any() or (weights < 0).any()):
+        raise DataError(f"{where}: weight column {task.col_roles['weight'][0]!r} has negative or missing values")
 
 
 def _check_target(task: Task, where: str) -> None:
+    _check_target_column(task, where)
+    if task.task_type == "classif":
+        present = [label for label, count in getattr(task, "class_counts", {}).items() if count]
+        if len(present) < 2:
+            only = f"only the class {present[0]!r}" if present else "no class"
+            raise DataError(f"{where}: target {task.target!r} has {only}: classification needs at least two")
+
+
+def _check_target_column(task: Task, where: str) -> None:
     name = task.target
     kind = task.schema[name].type
     missing = task.missings([name])[name]
@@ -62,10 +96,6 @@ def _check_target(task: Task, where: str) -> None:
     unsafe = [one for one in getattr(task, "classes", ()) if isinstance(one, str) and "\0" in one]
     if unsafe:  # no database can hold it
         raise DataError(f"{where}: target {name!r} has a class with a NUL character, {unsafe[0]!r}: rename it")
-    present = [label for label, count in getattr(task, "class_counts", {}).items() if count]
-    if len(present) < 2:
-        only = f"only the class {present[0]!r}" if present else "no class"
-        raise DataError(f"{where}: target {name!r} has {only}: classification needs at least two")
 
 
 def _check_finite(task: Task, name: str, role: str, where: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from batchml.core.split import Units
     from batchml.core.task_types import Task
 
 __all__ = ["CV", "LeaveOneOut", "RepeatedCV", "whole_number"]
@@ -62,6 +63,15 @@ class CV(Resampling):
             what = "rows" if task.groups is None else "groups"
             raise DataError(f"task {task.id!r} has {units} {what}: too few for {folds} folds of resampling {self.id!r}")
         return self._fixed_iters()
+
+    def check_units(self, units: Units, task: Task) -> None:
+        """Refuse strata that are all smaller than the number of folds: the last folds would have no row."""
+        largest = max(map(len, units.strata()))
+        if largest < self._params["folds"]:
+            raise DataError(
+                f"task {task.id!r}: the largest stratum has {largest} rows, too few for {self._params['folds']} folds "
+                f"of resampling {self.id!r}"
+            )
 
     def _fixed_iters(self) -> int:
         repeats: int = self._params[self.repeating] if self.repeating else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -28,8 +29,9 @@ __all__ = ["Splitter"]
 class Splitter(Resampling):
     """Any object with scikit-learn's ``split(X, y, groups)`` and ``get_n_splits``.
 
-    It gets the task's rows (sorted by the columns with the role order), labels or numbers as y, and groups. A
-    `random_state` that is None is filled from the split's seed, an integer stays.
+    It gets the task's rows (sorted by the columns with the role order), labels or numbers as y, and groups if it heeds
+    them; one that does not warns on a task with groups. A `random_state` that is None is filled from the split's seed,
+    an integer stays.
 
     Parameters
     ----------
@@ -54,6 +56,19 @@ class Splitter(Resampling):
 
     def n_iterations(self, task: Task) -> int:
         """Return what the splitter says."""
+        where = f"task {task.id!r}, resampling {self.id!r}"
+        heeds = _heeds_groups(self._params["splitter"])
+        if heeds is True and task.groups is None:
+            raise DataError(f"{where}: it needs groups, but the task has no group column: name one with group=")
+        if heeds is False and task.groups is not None:
+            warnings.warn(
+                f"{where}: it does not heed groups, so that rows of one group may be in training and in test",
+                UserWarning,
+                stacklevel=4,
+            )
+        given = getattr(self._params["splitter"], "test_fold", None)
+        if given is not None and len(given) != task.n_rows:
+            raise DataError(f"{where}: it has folds for {len(given)} rows, but {task.n_rows} are in use")
         return int(self._ask(task, lambda splitter, *data: splitter.get_n_splits(*data)))
 
     def _fixed_iters(self) -> int:
@@ -80,8 +95,8 @@ class Splitter(Resampling):
 
     def _ask(self, task: Task, question: Any) -> Any:
         order = task.order
-        groups = task.groups
         splitter = self._params["splitter"]
+        groups = None if _heeds_groups(splitter) is False else task.groups
         rows = task.row_ids[order]
         # scikit-learn's own splitters only count the rows of X.
         own = type(splitter).__module__.partition(".")[0] == "sklearn"
@@ -90,6 +105,15 @@ class Splitter(Resampling):
             return question(splitter, data, task.truth(rows), None if groups is None else groups[order])
         except ValueError as problem:
             raise DataError(f"task {task.id!r}, resampling {self.id!r}: {problem}") from problem
+
+
+def _heeds_groups(splitter: Any) -> bool | None:
+    """Whether a splitter of scikit-learn heeds groups; None: of someone else, so that nobody knows."""
+    if type(splitter).__module__.partition(".")[0] != "sklearn":
+        return None
+    request = getattr(splitter, "get_metadata_routing", None)
+    asked = getattr(getattr(request(), "split", None), "requests", {}) if request else {}
+    return "groups" in asked
 
 
 class _Stream:

@@ -170,7 +170,7 @@ def test_numbers_come_back_from_arrow_without_loss(values, se, quantiles):
     p = PredictionRegr(
         truth=array[::-1],
         response=array,
-        se=array if se else None,
+        se=np.abs(array) if se else None,
         quantiles=np.column_stack([array, array]) if quantiles else None,
         quantile_probs=[0.1, 0.5] if quantiles else None,
     )
@@ -273,3 +273,47 @@ def test_a_prediction_prints_its_rows():
     assert repr(toy()).splitlines()[0] == "<PredictionClassif> for 3 rows, 0 missing, 0 imputed:"
     assert "<table" in toy()._repr_html_()
     assert list(toy().to_frame().columns) == ["row_id", "truth", "response", "prob.a", "prob.b"]
+
+
+def test_what_is_no_probability_weight_or_row_is_refused():
+    with pytest.raises(DataError, match=r"outside of \[0, 1\]"):
+        PredictionClassif(["a"], prob=[[2, -1]], classes=["a", "b"])
+    with pytest.raises(DataError, match="a class is named twice: a, a"):
+        PredictionClassif(["a"], ["a"], classes=["a", "a"])
+    with pytest.raises(DataError, match="weights holds negative numbers"):
+        PredictionRegr([1.0], [1.0], weights=[-1])
+    with pytest.raises(DataError, match="se holds negative numbers"):
+        PredictionRegr([1.0], [1.0], se=[-1])
+    with pytest.raises(DataError, match="row ids are whole numbers"):
+        PredictionRegr([1.0], [1.0], row_ids=[1.5])
+
+
+def test_a_prediction_of_numbers_holds_all_that_was_predicted():
+    """Round trip with everything at once: missing rows, weights, imputed ones, three quantiles."""
+    p = PredictionRegr.from_arrays(
+        truth=np.array([1.0, np.nan, 3.0]),
+        response=np.array([np.nan, 2.0, np.inf]),
+        se=np.array([0.1, np.nan, 0.3]),
+        quantiles=np.array([[1.0, 2, 3], [np.nan, 1, 2], [0, 0.5, -0.0]]),
+        quantile_probs=(0.1, 1 / 3, 0.9),
+        row_ids=np.array([2**62, -5, 0]),
+        weights=np.array([0.0, 1.5, 2.0]),
+        imputed=np.array([True, False, True]),
+    )
+    again = Prediction.from_arrow(p.to_arrow())
+    pd.testing.assert_frame_equal(again.to_frame(), p.to_frame())
+    assert again.quantile_probs == p.quantile_probs
+    assert again.imputed.tolist() == p.imputed.tolist()
+    assert again.missing.tolist() == p.missing.tolist() == [True, True, False]
+    assert again.row_ids.tolist() == [2**62, -5, 0]
+
+
+def test_categories_keep_their_order_through_arrow():
+    p = PredictionClassif(
+        pd.Categorical(["z", "a"], categories=["z", "m", "a"]), ["m", None], classes=["z", "m", "a"], row_ids=[7, 3]
+    )
+    again = Prediction.from_arrow(p.to_arrow())
+    assert again.classes == ("z", "m", "a")
+    assert again.truth.tolist() == ["z", "a"]
+    assert again.response.tolist() == ["m", None]
+    assert again.confusion.equals(p.confusion)

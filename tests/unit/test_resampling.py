@@ -180,7 +180,7 @@ def test_a_splitter_gets_groups_and_rows_in_order():
 
 def test_what_a_splitter_refuses_names_task_and_resampling():
     bound = as_resampling(skm.GroupKFold(3))
-    with pytest.raises(DataError, match="task 'iris', resampling 'GroupKFold': The 'groups' parameter"):
+    with pytest.raises(DataError, match="task 'iris', resampling 'GroupKFold': it needs groups"):
         bound.instantiate(bm.tsk("iris"), 1).train_set(0)
 
 
@@ -226,9 +226,9 @@ def test_what_makes_no_sense_is_refused():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 60), st.integers(2, 12), st.integers(0, 2**62), st.integers(1, 4))
+@given(st.integers(5, 60), st.integers(2, 12), st.integers(0, 2**62), st.integers(1, 4))
 def test_folds_part_the_rows_of_each_stratum_evenly(n, folds, seed, k):
-    folds = min(folds, n)
+    folds = min(folds, -(-n // k))
     s = [f"s{i % k}" for i in range(n)]
     pairs = sets(bm.rsmp("cv", folds=folds).instantiate(task_of(n, s=s), seed))
     assert sorted(row for _, test in pairs for row in test) == list(range(n))
@@ -250,3 +250,95 @@ def test_a_hundred_repetitions_of_a_million_rows_hold_one_split():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 60e6
+
+
+def test_folds_that_would_stay_empty_are_refused():
+    with pytest.raises(DataError, match="task 'y': the largest stratum has 3 rows, too few for 4 folds of resampling"):
+        bm.rsmp("cv", folds=4).instantiate(task_of(6, s=list("aabbab")), 1)
+    with pytest.raises(DataError, match="has 3 groups: too few for 4 folds"):
+        bm.rsmp("cv", folds=4).instantiate(task_of(6, g=[1, 1, 2, 2, 3, 3]), 1)
+
+
+GROUPS = [1, 1, 2, 2, 3, 3]
+
+
+def test_splitters_get_groups_or_say_that_they_do_not_heed_them():
+    task = task_of(6, g=GROUPS)
+    leave = as_resampling(skm.LeaveOneGroupOut()).instantiate(task, 1)
+    assert [test.tolist() for _, test in sets(leave)] == [[0, 1], [2, 3], [4, 5]]
+    for splitter in (skm.TimeSeriesSplit(3), skm.PredefinedSplit([0, 1, -1, 0, 1, 1]), skm.KFold(2)):
+        with pytest.warns(UserWarning, match=r"task 'y', resampling '\w+': it does not heed groups") as caught:
+            bound = as_resampling(splitter).instantiate(task, 1)
+        assert len(caught) == 1
+        wanted = [test.tolist() for _, test in splitter.split(np.zeros((6, 1)))]
+        assert [test.tolist() for _, test in sets(bound)] == wanted  # without another warning
+
+
+def test_time_series_and_predefined_splits_are_scikit_learns_own():
+    task = bm.tsk("diabetes")
+    time = as_resampling(skm.TimeSeriesSplit(4, gap=2)).instantiate(task, 1)
+    for (train, test), (a, b) in zip(sets(time), skm.TimeSeriesSplit(4, gap=2).split(np.zeros(442)), strict=True):
+        assert train.tolist() == a.tolist()
+        assert test.tolist() == b.tolist()
+    folds = np.arange(442) % 5 - 1
+    fixed = as_resampling(skm.PredefinedSplit(folds))
+    assert fixed.iters == 4
+    again = Resampling.from_spec(json.loads(json.dumps(fixed.spec()))).instantiate(task, 1)
+    assert again.test_set(2).tolist() == np.flatnonzero(folds == 2).tolist()
+    assert not set(np.flatnonzero(folds == -1)) & set(again.test_set(2))
+    with pytest.raises(DataError, match="it has folds for 442 rows, but 4 are in use"):
+        fixed.instantiate(task_of(4), 1)
+
+
+def test_stratified_groups_are_split_by_scikit_learn():
+    rng = np.random.default_rng(2)
+    table = {"x": rng.normal(size=90), "g": np.repeat(range(30), 3), "y": np.repeat(rng.choice(["a", "b"], 30), 3)}
+    task = bm.as_task_classif(table, "y", group="g")
+    bound = as_resampling(skm.StratifiedGroupKFold(5)).instantiate(task, 1)
+    share = np.mean(task.truth() == "a")
+    for train, test in sets(bound):
+        assert not set(table["g"][train]) & set(table["g"][test])
+        assert abs(np.mean(task.truth(test) == "a") - share) < 0.2
+    shuffled = as_resampling(skm.StratifiedGroupKFold(5, shuffle=True))
+    one, same = (shuffled.instantiate(task, 3) for _ in range(2))
+    other = shuffled.instantiate(task, 4)
+    assert [b.tolist() for _, b in sets(one)] == [b.tolist() for _, b in sets(same)]
+    assert [b.tolist() for _, b in sets(one)] != [b.tolist() for _, b in sets(other)]
+
+
+@pytest.mark.parametrize("key", ["cv", "holdout", "bootstrap", "subsampling", "repeated_cv"])
+def test_splits_are_those_of_the_rows_whatever_the_features_are(key):
+    """So all learners and all tasks with these rows share them."""
+    one = bm.rsmp(key).instantiate(task_of(40), 5)
+    other = bm.rsmp(key).instantiate(bm.as_task_classif({"z": range(40), "c": ["u", "v"] * 20}, "c"), 5)
+    assert one.task_row_digest == other.task_row_digest
+    assert all(a.tolist() == b.tolist() for a, b in zip(sets(one)[0], sets(other)[0], strict=True))
+    one.check_bound(task_of(40))
+    with pytest.raises(DataError, match="was instantiated on another task than 'y'"):
+        one.check_bound(task_of(41))
+    with pytest.raises(DataError, match="was instantiated on another task than 'y'"):
+        one.check_bound(task_of(40, g=list(range(20)) * 2))
+
+
+@pytest.mark.parametrize(("n", "ratio", "size"), [(5, 0.5, 2), (7, 0.5, 4), (9, 0.5, 4), (10, 0.25, 2), (6, 0.25, 2)])
+def test_half_a_row_is_rounded_to_even(n, ratio, size):
+    for key in ("holdout", "subsampling"):
+        assert len(bm.rsmp(key, ratio=ratio).instantiate(task_of(n), 1).train_set(0)) == size
+    assert len(bm.rsmp("bootstrap", ratio=ratio).instantiate(task_of(n), 1).train_set(0)) == size
+    assert len(bm.partition(task_of(n), ratio, seed=1)["train"]) == size
+
+
+def test_partition_keeps_groups_together_and_strata_in_proportion():
+    parts = bm.partition(task_of(12, g=[i // 3 for i in range(12)]), 0.5, seed=1)
+    assert {row // 3 for row in parts["train"]}.isdisjoint({row // 3 for row in parts["test"]})
+    strata = bm.partition(task_of(12, s=list("aaaabbbbbbbb")), 0.5, seed=1)
+    assert sum(row < 4 for row in strata["train"]) == 2
+    assert sorted([*strata["train"], *strata["test"]]) == list(range(12))
+
+
+def test_filtered_rows_keep_their_ids_in_the_sets():
+    task = task_of(20).filter(range(0, 20, 2))
+    found = sets(bm.rsmp("cv", folds=5).instantiate(task, 1))
+    assert sorted(row for _, test in found for row in test.tolist()) == list(range(0, 20, 2))
+    custom = bm.rsmp("custom_cv", col="f").instantiate(task_of(4, f=["b", None, "a", "b"]).filter([0, 2, 3]), 1)
+    assert [(a.tolist(), b.tolist()) for a, b in sets(custom)] == [([0, 3], [2]), ([2], [0, 3])]

@@ -311,3 +311,71 @@ def test_weights_groups_and_offsets_are_read_by_row():
     assert task.groups.tolist() == [0, 1, 2, 3]
     with pytest.raises(DataError, match="group column 'g' has missing values"):
         _ = bm.as_task_classif(FRAME, "y", group="g").groups
+
+
+def test_a_change_that_spoils_a_task_is_refused_and_leaves_it_as_it_was():
+    task = bm.as_task_classif(FRAME, "y")
+    before = task.digest
+    n = len(FRAME)
+    with pytest.raises(DataError, match=r"task 'y': feature 'z' has 1 infinite values \(first at row 2\)"):
+        task.cbind(pd.DataFrame({"z": [0, 1, np.inf, 3.0]}))
+    with pytest.raises(DataError, match="task 'y': target 'y' has 1 missing values"):
+        task.rbind(pd.DataFrame({"x": [1.0], "i": [1], "b": [True], "g": ["u"], "w": [1.0]}))
+    with pytest.raises(DataError, match="task 'y': weight column 'x' has negative or missing values"):
+        task.set_col_roles("x", roles="weight")
+    with pytest.raises(DataError, match="task 'y': target 'y' has 2 missing values"):
+        task.set_levels({"y": ["no"]})
+    assert (task.digest, task.n_rows) == (before, n)
+    assert "z" not in task.backend.columns
+
+
+def test_strata_need_values_and_bins():
+    task = bm.as_task_classif(FRAME.assign(z=np.nan), "y")
+    with pytest.raises(DataError, match="task 'y': column 'z' has no value, so it makes no strata"):
+        task.add_strata("z")
+    with pytest.raises(ConfigError, match="bins is a whole number of at least 1, not 0"):
+        task.add_strata("x", bins=0)
+    assert task.clone().add_strata("w", bins=2).strata.tolist() == [0, 0, 1, 1]
+
+
+def test_roles_are_exclusive_unless_added():
+    task = bm.as_task_classif(FRAME, "y")
+    task.set_col_roles("w", roles=["order", "name"])
+    assert "w" not in task.feature_names
+    assert (task.col_roles["order"], task.col_roles["name"]) == (("w",), ("w",))
+    task.set_col_roles("i", add_to="offset")
+    assert "i" in task.feature_names
+    assert task.offset.tolist() == [1.0, 2.0, 3.0, 4.0]
+    task.set_col_roles("w", roles="feature", remove_from="feature")
+    assert "w" not in [name for names in task.col_roles.values() for name in names]
+    assert task.set_col_roles("g", add_to="stratum").properties == ("twoclass", "strata", "offset")
+    assert task.strata.tolist() == [1, 1, 2, 0]  # a missing value is a stratum of its own
+    with pytest.raises(DataError, match="exactly one column is the target, not 2"):
+        task.set_col_roles("g", add_to="target")
+    with pytest.raises(UnknownKeyError, match=r"no column role 'wieght' .did you mean 'weight'"):
+        task.set_col_roles("g", roles="wieght")
+
+
+def test_feature_types_are_those_of_the_columns():
+    table = pd.DataFrame(
+        {
+            "l": [True, False, True],
+            "i": [1, 2, 3],
+            "n": [0.5, 1.0, 2.0],
+            "c": ["u", "v", "u"],
+            "o": pd.Categorical(["lo", "hi", "lo"], categories=["lo", "hi"], ordered=True),
+            "d": pd.date_range("2020-01-01", periods=3),
+            "t": ["some words", "more", "none"],
+            "y": ["a", "b", "c"],
+        }
+    )
+    task = bm.as_task_classif(table, "y", text=["t"])
+    kinds = ["logical", "integer", "numeric", "categorical", "ordered", "datetime", "text"]
+    assert list(task.feature_types.values()) == kinds
+    assert task.properties == ("multiclass",)
+    assert task.positive is None
+
+
+def test_an_infinite_target_names_its_row():
+    with pytest.raises(DataError, match=r"task 'z': target 'z' has 1 infinite values \(first at row 1\)"):
+        bm.as_task_regr({"x": [1, 2, 3], "z": [1.0, np.inf, 0]}, "z")
