@@ -1,0 +1,58 @@
+"""The same design and seed: in the session and through real workers, equal to the last bit."""
+
+from __future__ import annotations
+
+import logging
+
+import pandas as pd
+import pytest
+
+import batchml as bm
+
+FIGURES = ["classif.acc", "classif.ce"]
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    caplog.set_level(logging.CRITICAL, logger="batchml.learner")
+
+
+def design():
+    """Learners that draw, fail, are missing, print and warn, in every encapsulation; a stratified and a plain split."""
+    guarded = bm.lrn("classif.debug", id="guarded", error_train=0.4, predict_missing=0.3)
+    guarded.fallback = bm.lrn("classif.featureless", method="weighted.sample")
+    apart = bm.lrn("classif.random_forest", id="apart", n_estimators=3, predict_type="prob", encapsulate="process")
+    both = bm.lrn("classif.log_reg", id="both sets", predict_sets=["train", "test"], predict_type="prob")
+    lost = bm.lrn("classif.debug", id="lost", error_predict=0.4, warning_train=1.0, encapsulate="capture")
+    learners = [guarded, apart, both, lost, "classif.gradient_boosting", "classif.naive_bayes"]
+    splits = [bm.rsmp("cv", folds=3, stratify=True), bm.rsmp("bootstrap", repeats=2)]
+    return bm.benchmark_grid(["penguins", "iris"], learners, splits, measures=FIGURES, seed=5)
+
+
+def bits(result, cell):
+    rr = result.resample_result(cell)
+    return {name: [p.to_arrow() for p in rr.predictions(name)] for name in ("test", "train")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_session_and_real_workers_agree_to_the_last_bit(tmp_path):
+    plan = design()
+    with bm.Registry.create(f"sqlite:///{tmp_path / 'study.db'}", seed=77) as reg:
+        reg.add(plan, "study")
+        reg.submit(executor=bm.Local(slots=2))
+        assert reg.wait(timeout=200)
+        there = reg.reduce()
+        here = bm.benchmark(plan)
+        with pytest.warns(UserWarning, match="have no prediction"):
+            mine, other = here.score(), there.score()
+    pd.testing.assert_frame_equal(mine, other, check_exact=True)
+    pd.testing.assert_frame_equal(here.coverage, there.coverage)
+    tables = [result.aggregate([*FIGURES, "classif.bacc"], conditions=True) for result in (here, there)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert here.n_resample_results == there.n_resample_results == 24
+    for cell in range(here.n_resample_results):
+        assert bits(here, cell) == bits(there, cell)
+    pd.testing.assert_frame_equal(here.errors, there.errors)
+    pd.testing.assert_frame_equal(here.warnings.query("learner == 'lost'"), there.warnings.query("learner == 'lost'"))
+    assert here.seed == there.seed == 5
