@@ -204,13 +204,19 @@ class Loop:
         if hand.on_its_way is not None:
             return
         now = self._clock()
-        want = self._want(now)
-        if now < rhythm.retry_at or (not want and now < rhythm.due(hand)):
+        due = now >= rhythm.due(hand)
+        want = self._want(now, due=due)
+        if now < rhythm.retry_at or not (want or due):
             return
         self._courier.post(hand.pack(want=want, reconcile=rhythm.post(now), now=now))
 
-    def _want(self, now: float) -> int:
-        """How many jobs to claim now: none, unless half of the work ahead is used up or a slot is free."""
+    def _want(self, now: float, *, due: bool) -> int:
+        """How many jobs to claim now: none, unless half of the work ahead is used up or a slot is free.
+
+        A claim is half as much again as the work ahead, and an exchange that is `due` anyway takes along what is
+        missing: so short jobs cost one exchange in the time in which outcomes may wait, not one to claim and one to
+        deliver.
+        """
         hand = self._hand
         if self._order is not Order.GO_ON or now < self._rhythm.claim_at:
             return 0
@@ -223,13 +229,13 @@ class Loop:
             return max(self._pool.free - ahead, 0)
         held = len(self._running) + ahead
         # Near the end of the queue the registry shares out the rest: asking again and again would undo that.
-        enough = min(target // 2, 2 * slots - 1) if self._rhythm.short else target // 2
+        enough = min(target // 2, 2 * slots - 1) if self._rhythm.short else target if due else target // 2
         if ahead and held > enough:
             return 0
         free = self._pool.free - ahead
         if free <= 0 and held > enough:
             return 0
-        return max(target - held, free, 0)
+        return max(target + (target - slots) // 2 - held, free, 0)
 
     def _read(self, reply: Reply, now: float) -> None:
         """Take in what came of an exchange."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Pace"]
 
 _NEW_SHARE = 0.2  # weight of the newest measurement: a few jobs suffice to follow a change
+_SHORTEST_S = 1e-6
 _REMEMBERED = 10_000
 _MOST_PER_SLOT = 512  # what a death may cost, and a batch that a database takes in well under 250 ms
 
@@ -48,7 +49,9 @@ class Pace:
         if before is None:
             self._seconds[experiment_id] = outcome.wall_s
         else:
-            self._seconds[experiment_id] = before + _NEW_SHARE * (outcome.wall_s - before)
+            # A geometric mean: the first job, a hundred times slower for what it imports, is soon forgotten.
+            ratio = max(outcome.wall_s, _SHORTEST_S) / max(before, _SHORTEST_S)
+            self._seconds[experiment_id] = before * ratio**_NEW_SHARE
 
     def stall(self, experiment_id: int, seconds: float) -> None:
         """Nothing has finished for `seconds`: the work in hand takes at least that long."""
@@ -58,5 +61,5 @@ class Pace:
         """Return how many attempts to hold, running ones included; None while nothing is known about their run time."""
         if self._latest is None or (seconds := self._seconds.get(self._latest)) is None:
             return None
-        per_slot = min(self._ahead_s / max(seconds, 1e-6), _MOST_PER_SLOT)
+        per_slot = min(self._ahead_s / max(seconds, _SHORTEST_S), _MOST_PER_SLOT)
         return math.floor(slots * max(1.0, per_slot))
