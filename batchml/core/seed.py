@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -132,7 +133,9 @@ def _root_words(root: int) -> list[int]:
     return [root & 0xFFFFFFFF, root >> 32]
 
 
-def _path_words(path: tuple[str | int, ...]) -> list[int]:
+@functools.lru_cache(maxsize=1024)
+def _path_words(path: tuple[str | int, ...]) -> tuple[int, ...]:
+    # Most paths are constants of the code ("stage", "train"): hashing them is half of the cost.
     parts = [part if isinstance(part, str) else int(part) for part in path]
     raw = hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode("ascii")).digest()
-    return [int.from_bytes(raw[i : i + 4], "little") for i in range(0, 32, 4)]
+    return tuple(int.from_bytes(raw[i : i + 4], "little") for i in range(0, 32, 4))

@@ -57,6 +57,9 @@ def execute(
                 raise
             failure = _failure(call.stage, error)
     elapsed = time.perf_counter() - start
+    if failure is not None and failure.kind == "timeout" and timeout is not None:
+        # The limit began a moment before the clock: what hit it took that long.
+        elapsed = max(elapsed, timeout)
     conditions = recorder.conditions() if record else ()
     if failure is not None:
         conditions = (*conditions, failure.condition)
