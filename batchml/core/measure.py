@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.catalog import resolve_name
 from batchml.core.measure_base import Measure
 from batchml.core.measure_facts import Facts
-from batchml.errors import ConfigError, DesignError, nearest
+from batchml.errors import ConfigError, DesignError, UnknownKeyError, nearest
+
+if TYPE_CHECKING:
+    from batchml.core.trust import Trust
 
 __all__ = ["Facts", "Measure", "as_measure", "as_measures", "default_measures"]
 
+#: What keys begin with; other dotted names are import paths.
+_KINDS = frozenset({"classif", "regr", "sim", "clust", "surv"})
 
-def as_measure(obj: Any) -> Measure:
+
+def as_measure(obj: Any, *, trust: Trust | None = None) -> Measure:
     """Return a measure: of a key, a scikit-learn scorer, a function of (truth, response), or as it is.
+
+    Parameters
+    ----------
+    obj
+        A key; a scorer or its name in scikit-learn (``"neg_log_loss"``); a function or its import path
+        (``"sklearn.metrics.mean_pinball_loss"``); a measure.
+    trust
+        The modules that import paths may name.
 
     Raises
     ------
     UnknownKeyError
         No such key.
+    TrustError
+        An import path into a module that nobody trusted.
     ConfigError
         Something else.
+
+    Examples
+    --------
+    >>> as_measure("f1_macro").id, as_measure("sklearn.metrics.zero_one_loss").id
+    ('f1_macro', 'zero_one_loss')
     """
     if isinstance(obj, Measure):
         return obj
     if isinstance(obj, str):
-        made: Measure = resolve_name("core.catalog:msr")(obj)
-        return made
+        return _named(obj, trust)
     if hasattr(obj, "_score_func"):
         scored: Measure = resolve_name("measures.foreign:MeasureScorer")(obj)
         return scored
@@ -36,6 +56,30 @@ def as_measure(obj: Any) -> Measure:
         called: Measure = resolve_name("measures.foreign:MeasureFunction")(obj)
         return called
     raise ConfigError(f"{type(obj).__name__} is no measure: give a key such as 'classif.acc', a scorer or a function")
+
+
+def _named(text: str, trust: Trust | None) -> Measure:
+    try:
+        made: Measure = resolve_name("core.catalog:msr")(text)
+    except UnknownKeyError:
+        found = _elsewhere(text, trust)
+        if found is None:
+            raise
+        return as_measure(found)
+    return made
+
+
+def _elsewhere(text: str, trust: Trust | None) -> Any:
+    """Return the scorer or function that a text names, None if it looks like a key that does not exist."""
+    if "." not in text:
+        from sklearn.metrics import get_scorer, get_scorer_names
+
+        return get_scorer(text) if text in get_scorer_names() else None
+    if text.partition(".")[0] in _KINDS:
+        return None
+    from batchml.core.spec import decode
+
+    return decode({"$function": text}, trust=trust)
 
 
 def as_measures(obj: Any, task_type: str | None = None) -> list[Measure]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
+from batchml.core.measure_average import Averaging
 from batchml.core.show import Shown, listing
 from batchml.errors import ConfigError, SpecError, UnknownKeyError, nearest
 
@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Measure"]
 
 _FORMAT = 1
-_AVERAGES = ("macro", "micro", "macro_weighted")
 _SETS = ("train", "test")
 _FIELDS = ("average", "predict_sets")
 _ENCODED = ("aggregator", "na_value")
 
 
-class Measure(Shown):
+class Measure(Averaging, Shown):
     """A number that says how good predictions are.
 
     Attributes
@@ -55,8 +54,6 @@ class Measure(Shown):
     """
 
     facts: Facts
-    #: How values become one unless something else is asked for.
-    own_average: ClassVar[str] = "macro"
     #: Prefixes of a spec that other classes read.
     readers: ClassVar[Mapping[str, str]] = {
         "scorer": "measures.foreign:MeasureScorer",
@@ -92,17 +89,6 @@ class Measure(Shown):
         self._params = {**facts.params, **params}
         self._kernel: Callable[..., Any] | None = None
         self._warned = False
-
-    @property
-    def average(self) -> str:
-        """How the values of iterations become one: macro, micro or macro_weighted."""
-        return self._average
-
-    @average.setter
-    def average(self, word: str) -> None:
-        if word not in {*_AVERAGES, self.own_average}:
-            raise ConfigError(f"average is macro, micro or macro_weighted, not {word!r}{nearest(word, _AVERAGES)}")
-        self._average = word
 
     @property
     def predict_sets(self) -> tuple[str, ...]:
@@ -340,61 +326,6 @@ class Measure(Shown):
             self._warned = True
             warnings.warn(f"measure {self.id!r} is NaN: {reason}", UserWarning, stacklevel=4)
 
-    def aggregate(
-        self,
-        values: Sequence[float],
-        *,
-        n: Sequence[float] | None = None,
-        predictions: Callable[[], Sequence[Any]] | Sequence[Any] | None = None,
-        learners: Callable[[], Sequence[Any]] | Sequence[Any] | None = None,  # noqa: ARG002  # others ask them
-    ) -> float:
-        """Return one value for several iterations; a NaN among them makes it NaN.
-
-        Parameters
-        ----------
-        values
-            The value of each iteration.
-        n
-            The rows (or summed weights) of each iteration, for ``macro_weighted``.
-        predictions
-            The predictions of the iterations, or a function that returns them, for ``micro``; ``macro_weighted`` asks
-            them for their weights.
-        learners
-            The trained learners of the iterations, or a function that returns them, for measures that compare models.
-        """
-        if self.aggregator is not None:
-            return float(self.aggregator(list(values)))
-        if not len(values):
-            return math.nan
-        if self.average == "micro" and self.facts.needs is None:
-            return self._micro(predictions)
-        if self.average == "macro_weighted":
-            n = self._summed_weights(predictions) or n
-            if n is None:
-                raise ConfigError(
-                    f"measure {self.id!r} is macro_weighted: aggregate() needs the rows of each iteration"
-                )
-            total = math.fsum(n)
-            return math.fsum(v * w for v, w in zip(values, n, strict=True)) / total if total else math.nan
-        return mean(values)
-
-    def _micro(self, predictions: Any) -> float:
-        if predictions is None:
-            raise ConfigError(f"measure {self.id!r} is averaged micro: aggregate() needs the predictions")
-        parts = [self._chosen(one) for one in (predictions() if callable(predictions) else predictions)]
-        if not parts or any(one is None for one in parts):
-            return math.nan
-        return self.score(parts[0].combine(parts))
-
-    def _summed_weights(self, predictions: Any) -> list[float] | None:
-        """Return the summed row weights of each iteration; None if its rows have none or the measure heeds none."""
-        if not self.facts.weights or predictions is None:
-            return None
-        parts = [self._chosen(one) for one in (predictions() if callable(predictions) else predictions)]
-        if not parts or any(one is None or one.weights is None for one in parts):
-            return None
-        return [float(one.weights.sum()) for one in parts]
-
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kernel": None}
 
@@ -413,14 +344,6 @@ class Measure(Shown):
         if self._params:
             lines.append("* Parameters: " + ", ".join(f"{name}={value!r}" for name, value in self._params.items()))
         return "\n".join(lines)
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean; NaN with a NaN among the values, an infinity stays one."""
-    try:
-        return statistics.fmean(values)
-    except (OverflowError, ValueError):  # both infinities among them
-        return math.nan
 
 
 def _same(a: Any, b: Any) -> bool:

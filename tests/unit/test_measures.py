@@ -481,3 +481,21 @@ def test_every_scorer_of_scikit_learn_gives_its_value(kind):
             assert measure.score(p) == pytest.approx(wanted, abs=1e-12), name
             scored += 1
     assert scored > 15
+
+
+def test_scorers_and_functions_go_by_their_names():
+    assert as_measure("f1_macro").spec() == as_measure(metrics.get_scorer("f1_macro")).spec()
+    named = as_measure("sklearn.metrics.mean_absolute_percentage_error")
+    assert named.spec() == as_measure(metrics.mean_absolute_percentage_error).spec()
+    assert [one.id for one in as_measures(["classif.acc", "accuracy"])] == ["classif.acc", "accuracy"]
+    for strange in ("classif.foo", "foo"):
+        with pytest.raises(UnknownKeyError, match=f"no measure is called '{strange}'"):
+            as_measure(strange)
+    with pytest.raises(TrustError, match=r"os\.system is not trusted"):
+        as_measure("os.system")
+
+
+def test_an_aggregator_is_a_function():
+    assert bm.msr("classif.acc", aggregator=min).aggregate([0.5, 0.25]) == 0.25
+    with pytest.raises(ConfigError, match="aggregator is a function of the values, not 3"):
+        bm.msr("classif.acc", aggregator=3)
