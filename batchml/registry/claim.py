@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Assignment
 from batchml.registry import queries
@@ -14,9 +14,9 @@ from batchml.registry.experiments import cached_experiments
 from batchml.registry.processes import boot_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from batchml.registry.store import Store
 
@@ -39,77 +39,93 @@ class Post:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """New assignments, and what is left to wait for; see `Exchange`."""
+    """New assignments, what is left to wait for, and attempts to end; see `Exchange`."""
 
-    assignments: tuple[Assignment, ...]
     waiting: int
-    next_s: float
+    assignments: tuple[Assignment, ...] = ()
+    cancel: tuple[int, ...] = ()
+    next_s: float = 0.0
 
 
-def claim(store: Store, connection: Connection, post: Post, want: int, revision: int) -> Claimed:
-    """Open attempts for up to `want` queued jobs of the worker's resource class.
+def claim(store: Store, connection: Connection, post: Post, want: int) -> Claimed:
+    """Open attempts for up to `want` queued jobs of the worker's resource class, and see what was recalled.
 
     Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished job
     gives at most one job a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing
     else.
     """
-    held = connection.execute(queries.open_attempts(), {"worker": post.worker_id}).all()
-    live = connection.execute(
-        queries.live_slots(), {"resource": post.resource_id, "since": post.now_s - LEASE_S}
-    ).scalar_one()
-    live = max(int(live), post.slots)
-    bound = 2 * live * max(want, 1)
-    waiting = int(
-        connection.execute(queries.count_waiting(), {"resource": post.resource_id, "bound": bound}).scalar_one()
-    )
-    if want <= 0 or waiting == 0 or any(row.alone for row in held):
-        return Claimed(assignments=(), waiting=waiting, next_s=0.0)
-    share = min(want, math.ceil(waiting / (2 * live)))
+    asked = {
+        "worker": post.worker_id,
+        "resource": post.resource_id,
+        "since": post.now_s - LEASE_S,
+        "slots": post.slots,
+        "most": 2 * max(want, 1),
+    }
+    now = connection.execute(queries.situation(), asked).one()
+    cancel: tuple[int, ...] = ()
+    if now.recalled:
+        cancel = tuple(connection.execute(queries.recalled(), asked).scalars())
+    if want <= 0 or now.waiting == 0 or now.alone:
+        return Claimed(waiting=now.waiting, cancel=cancel)
+    share = min(want, math.ceil(now.waiting / (2 * max(int(now.live), post.slots))))
     chosen = _choose(store, connection, post, share)
     alone = False
-    if not chosen and not held:
-        rows = connection.execute(queries.claimable(1), {"resource": post.resource_id, "want": 1}).all()
-        chosen = [row.id for row in rows]
+    if not chosen and not now.held:
+        chosen = connection.execute(queries.claimable(1), {"resource": post.resource_id, "want": 1}).all()
         alone = bool(chosen)
     if not chosen:
         due = connection.execute(queries.next_due(), {"resource": post.resource_id}).scalar()
-        return Claimed(assignments=(), waiting=waiting, next_s=max(0.0, float(due)) if due is not None else 0.0)
+        return Claimed(waiting=now.waiting, cancel=cancel, next_s=max(0.0, float(due)) if due is not None else 0.0)
     return Claimed(
-        assignments=_open(store, connection, post, chosen, revision, alone=alone),
-        waiting=waiting - len(chosen),
-        next_s=0.0,
+        assignments=_open(store, connection, post, chosen, now.revision, alone=alone),
+        waiting=now.waiting - len(chosen),
+        cancel=cancel,
     )
 
 
-def _choose(store: Store, connection: Connection, post: Post, want: int) -> list[int]:
+def _choose(store: Store, connection: Connection, post: Post, want: int) -> Sequence[Row[int, int, int]]:
     rows = connection.execute(queries.claimable(0), {"resource": post.resource_id, "want": want}).all()
     expected = _expected(store, connection, {row.experiment_id for row in rows}, post.now_s)
     given: Counter[int] = Counter()
     chosen = []
     for row in rows:
-        given[row.experiment_id] += 1
+        experiment_id = row.experiment_id
+        given[experiment_id] += 1
         # Nobody knows how long these take: a batch of them could keep one slot busy for a day while others starve.
-        if given[row.experiment_id] <= post.slots or row.experiment_id in expected:
-            chosen.append(row.id)
+        if given[experiment_id] <= post.slots or experiment_id in expected:
+            chosen.append(row)
     return chosen
 
 
 def _open(
-    store: Store, connection: Connection, post: Post, chosen: list[int], revision: int, *, alone: bool
+    store: Store,
+    connection: Connection,
+    post: Post,
+    chosen: Sequence[Row[int, int, int]],
+    revision: int,
+    *,
+    alone: bool,
 ) -> tuple[Assignment, ...]:
-    connection.execute(queries.start_jobs(), {"ids": chosen})
+    jobs = {job_id: (experiment_id, iteration) for job_id, experiment_id, iteration in chosen}
+    ids = list(jobs)
+    connection.execute(queries.start_jobs(), {"ids": ids})
     opened = connection.execute(
-        queries.open_attempts_for(), {"ids": chosen, "worker": post.worker_id, "alone": int(alone)}
+        queries.open_attempts_for(), {"ids": ids, "worker": post.worker_id, "alone": int(alone)}
     ).all()
-    assignments = read_open(store, connection, post.worker_id, revision)
-    new = {row.id for row in opened}
-    return tuple(assignment for assignment in assignments if assignment.attempt_id in new)
+    rows = [(attempt_id, job_id, jobs[job_id][1], jobs[job_id][0], alone) for attempt_id, job_id in sorted(opened)]
+    return _assignments(store, connection, rows, revision)
 
 
 def read_open(store: Store, connection: Connection, worker_id: int, revision: int) -> tuple[Assignment, ...]:
     """Return the open attempts of a worker as assignments."""
     rows = connection.execute(queries.assigned(), {"worker": worker_id}).all()
-    ids = {row.experiment_id for row in rows}
+    return _assignments(store, connection, rows, revision)
+
+
+def _assignments(
+    store: Store, connection: Connection, rows: Sequence[Sequence[Any]], revision: int
+) -> tuple[Assignment, ...]:
+    ids = {row[3] for row in rows}
     experiments = cached_experiments(store, connection, revision, ids)
     expected = _expected(store, connection, ids, boot_seconds())
     return tuple(

@@ -43,15 +43,13 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
         order = _beat(connection, worker_id, now)
         lost = _close(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
-        revision = connection.execute(queries.revision()).scalar_one()
         post = _post(store, connection, worker_id, now)
-        claimed = claim(store, connection, post, want if order is Order.GO_ON else 0, revision)
-        cancel = connection.execute(queries.recalled(), {"worker": worker_id}).scalars().all()
+        claimed = claim(store, connection, post, want if order is Order.GO_ON else 0)
     return Exchange(
         assignments=claimed.assignments,
         lost=lost,
         order=order,
-        cancel=tuple(cancel),
+        cancel=claimed.cancel,
         waiting=claimed.waiting,
         next_s=claimed.next_s,
     )

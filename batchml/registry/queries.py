@@ -6,10 +6,12 @@ Each is built once (`cache`), so that SQLAlchemy finds its compiled form again; 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    Integer,
     Select,
     bindparam,
     case,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -93,9 +96,15 @@ def open_attempts() -> Select[int, int]:
 
 
 @cache
-def live_slots() -> Select[int]:
-    """Slots of the workers of resource class `resource` that have beaten since `since`."""
-    return (
+def situation() -> Select[Any]:
+    """What claiming has to know, in one statement.
+
+    The revision of designs; the slots of the workers of resource class `resource` that have beaten since `since`
+    (`live`); the queued jobs of the class, counted up to `most` for each of these and of this worker's `slots`
+    (`waiting`); how many attempts `worker` holds (`held`), whether one of them runs alone (`alone`), and whether
+    somebody else has closed one, for it to end (`recalled`).
+    """
+    live = (
         select(func.coalesce(func.sum(worker.c.slots), 0))
         .join_from(worker, submission)
         .where(
@@ -104,18 +113,26 @@ def live_slots() -> Select[int]:
             submission.c.resource_id == bindparam("resource"),
             worker.c.beat_s >= bindparam("since"),
         )
+        .scalar_subquery()
     )
-
-
-@cache
-def count_waiting() -> Select[int]:
-    """Queued jobs of class `resource`, counted up to `bound`."""
     few = (
         select(literal(1))
         .where(job.c.resource_id == bindparam("resource"), job.c.state == QUEUED)
-        .limit(bindparam("bound"))
+        .limit((live + bindparam("slots", type_=Integer())) * bindparam("most", type_=Integer()))
     )
-    return select(func.count()).select_from(few.subquery())
+    waiting = select(func.count()).select_from(few.subquery()).scalar_subquery()
+    mine = select(func.count(), func.max(attempt.c.alone)).where(
+        attempt.c.worker_id == bindparam("worker"), attempt.c.ended_at.is_(None)
+    )
+    held = mine.subquery()
+    return select(
+        registry.c.revision,
+        live.label("live"),
+        waiting.label("waiting"),
+        held.c[0].label("held"),
+        held.c[1].label("alone"),
+        recalled().exists().label("recalled"),
+    ).select_from(registry.join(held, true()))
 
 
 @cache
@@ -127,7 +144,7 @@ def next_due() -> Select[float | None]:
 
 
 @cache
-def claimable(suspect: int) -> Select[int, int]:
+def claimable(suspect: int) -> Select[int, int, int]:
     """Up to `want` jobs of class `resource` that may run now, most urgent first; suspects or the others."""
     # A clock set back must not hold a job for years.
     due = or_(
@@ -136,7 +153,7 @@ def claimable(suspect: int) -> Select[int, int]:
         job.c.not_before > epoch_now() + LONGEST_BACK_OFF_S,
     )
     return (
-        select(job.c.id, job.c.experiment_id)
+        select(job.c.id, job.c.experiment_id, job.c.iteration)
         .where(
             job.c.resource_id == bindparam("resource"),
             job.c.suspect == literal_column(str(suspect)),
