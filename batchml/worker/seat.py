@@ -32,6 +32,9 @@ _END_PATIENCE = 3.0
 _REST = 0.005
 """Seconds between two looks at a log that is being written: one wake-up for many lines."""
 
+_MOST = 1000
+"""Frames read at a time from a slot that will not send more."""
+
 _BUSY_LOG = 256 * 1024
 
 
@@ -81,7 +84,7 @@ class Seat:
         self._listen_slot()
 
     def _listen_slot(self) -> None:
-        self._watch.add(self.handle.link.fileno(), self.hear)
+        self._watch.add(self.handle.link.fileno(), partial(self.hear, 1))
         for sink in self.handle.sinks:
             self._watch.add(sink.fd, partial(self._hear_log, sink))
 
@@ -162,6 +165,7 @@ class Seat:
             if now >= sink.rests_until:
                 sink.rests_until = math.inf
                 self._watch.rest(sink.fd, on=False)
+        self.handle.wake()
         running = self.running
         if running is None or now < running.next():
             return
@@ -200,10 +204,10 @@ class Seat:
         if sink.ended:
             self._watch.drop(sink.fd)
 
-    def hear(self) -> None:
+    def hear(self, most: int = _MOST) -> None:
         """Take in what the slot has sent."""
         handle = self.handle
-        for frame in handle.frames():
+        for frame in handle.frames(most):
             kind, running = frame.header.get("t"), self.running
             if kind == "up":
                 self._job_limit()
@@ -224,7 +228,6 @@ class Seat:
             reason = f"the process sent a report that makes no sense: {error!r:.200}"
             outcome = ended_outcome(running.assignment, Ending.CRASHED, reason, log, running.wall_s)
         # One that is being ended has finished first: that counts, but its process is on its way out.
-        self.handle.wake()
         fresh = outcome.dirty or outcome.ending is Ending.CRASHED or running.ending is not None
         self._over(outcome)
         if fresh:

@@ -248,14 +248,19 @@ class SandboxPool:
         if late > _STOPPED:  # nobody's limit runs while this process does not: SIGSTOP, `scontrol suspend`
             for seat in self._seats:
                 if seat.running is not None:
-                    seat.running.postpone(late)
+                    seat.running.postpone(min(late, now - seat.running.started))
         for seat in self._seats:
             seat.enforce(now)
 
     def _set_alarm(self, now: float) -> None:
-        due = min((seat.next() for seat in self._seats), default=math.inf)
-        if due < self._watch.alarm or self._watch.alarm <= now:
-            self._watch.wake_at(due if due == math.inf else min(due, now + _BEAT))
+        """Have `wait` look at the slots when something is due, and now and then while anything runs."""
+        alarm = self._watch.alarm
+        for seat in self._seats:
+            alarm = min(alarm, seat.next())
+        if alarm == math.inf and any(seat.running is not None for seat in self._seats):
+            alarm = now + _BEAT
+        if alarm != self._watch.alarm:
+            self._watch.wake_at(min(alarm, now + _BEAT))
 
     # -- the family ----------------------------------------------------------------------------------------------
 

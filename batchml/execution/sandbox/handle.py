@@ -138,10 +138,12 @@ class Handle:
         self._turn = 1 - self._turn  # its log was not turned to
         return True
 
-    def frames(self) -> Iterator[Frame]:
-        """Return what this slot process has sent; what claims to be of another one is dropped."""
+    def frames(self, most: int) -> Iterator[Frame]:
+        """Return at most so many frames that this slot process has sent; what claims to be of another is dropped."""
         link = self.link
-        while link is self.link:
+        for _ in range(most):
+            if link is not self.link:
+                return
             try:
                 frame = link.receive(block=False)
             except ProtocolError:

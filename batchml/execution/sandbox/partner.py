@@ -19,6 +19,7 @@ from batchml.execution.sandbox.protocol import Frame, Link
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchml.core.learner import Learner
     from batchml.core.task import Task
     from batchml.execution.call import StageReply
 
@@ -45,6 +46,8 @@ class _Partner:
         self._pid = os.getpid()
         self._tasks: OrderedDict[int, Task] = OrderedDict()
         self._model: tuple[int, Any] = (0, None)
+        self._last: tuple[bytes, Any] = (b"", None)
+        self._loaded = False
         self._meter = Meter()
         self._state = hygiene.State(own_fds={link.fileno(), self._meter.fd})
 
@@ -67,8 +70,10 @@ class _Partner:
 
         self._state.prepare()
         self._meter.start()
+        self._loaded = False
         call = self._call(frame)
-        self._state.mark()
+        if self._loaded:
+            self._state.mark()
         reply = execute(call, timeout=frame.header["timeout"])
         if os.getpid() != self._pid:  # the learner forked, and this is the copy
             os._exit(0)
@@ -83,7 +88,7 @@ class _Partner:
 
         header = frame.header
         blobs = list(frame.blobs)
-        learner = loads(blobs.pop(0))
+        learner = self._learner(blobs.pop(0))
         row_ids = np.frombuffer(blobs.pop(0), dtype=np.int64)
         task = self._task(header["task"], blobs.pop(0) if header["with_task"] else None, header.get("spec"))
         model = None
@@ -96,7 +101,16 @@ class _Partner:
             stage=stage, learner=learner, task=task, row_ids=row_ids, seed=seed, threads=threads, model=model
         )
 
+    def _learner(self, data: bytes) -> Learner:
+        """Return the untrained learner; the next stage mostly brings the same."""
+        if data != self._last[0]:
+            self._last = data, loads(data)
+            self._loaded = True
+        learner: Learner = self._last[1]
+        return learner
+
     def _task(self, key: int, data: bytes | None, spec: Mapping[str, Any] | None) -> Task:
+        self._loaded = self._loaded or key not in self._tasks
         if data is not None:
             self._tasks[key] = loads(data)
         elif spec is not None:

@@ -23,6 +23,11 @@ INLINE_BYTES = 96 * 1024
 """Larger payloads go through a memfd (a packet has to fit the socket's buffer, 208 kB by default)."""
 
 _MAX_FDS = 8
+# As plain numbers: combining flags of an enum costs more than the call that gets them.
+_WAIT = int(socket.MSG_CMSG_CLOEXEC)
+_NO_WAIT = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+_PEEK = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT | socket.MSG_PEEK)
+_NO_SIGNAL = int(socket.MSG_NOSIGNAL)
 _LENGTH = struct.Struct("<I")
 _FDS = socket.CMSG_SPACE(_MAX_FDS * 4)
 _PACKET = INLINE_BYTES + 64 * 1024
@@ -110,10 +115,12 @@ class Link:
 
     def _packet(self, parts: list[bytes], fds: Sequence[int]) -> None:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else ()
-        self._socket.sendmsg(parts, ancillary, socket.MSG_NOSIGNAL)
+        self._socket.sendmsg(parts, ancillary, _NO_SIGNAL)
 
     def receive(self, *, block: bool = True, peek: bool = False) -> Frame | None:
-        """Return the next frame; None if there is none and `block` is false. With `peek` it stays where it is.
+        """Return the next frame, or None if there is none and `block` is false.
+
+        With `peek` and without `block` the frame stays where it is.
 
         Raises
         ------
@@ -122,7 +129,7 @@ class Link:
         ProtocolError
             What came is no frame.
         """
-        flags = socket.MSG_CMSG_CLOEXEC | (0 if block else socket.MSG_DONTWAIT) | (socket.MSG_PEEK if peek else 0)
+        flags = _WAIT if block else _PEEK if peek else _NO_WAIT
         try:
             size, ancillary, _, _ = self._socket.recvmsg_into([self._buffer], _FDS, flags)
         except BlockingIOError:
