@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -64,9 +65,10 @@ def read_result(folder: Path, *, trust: Trust | None = None) -> ResultTable:
     from batchml.core.measure import Measure
 
     head = _read_head(folder)
-    cells = pd.read_parquet(folder / "cells.parquet")
-    jobs = pd.read_parquet(folder / "jobs.parquet")
-    scores = pd.read_parquet(folder / "scores.parquet")
+    with _damage_named(folder):
+        cells = pd.read_parquet(folder / "cells.parquet")
+        jobs = pd.read_parquet(folder / "jobs.parquet")
+        scores = pd.read_parquet(folder / "scores.parquet")
     number = np.arange(len(cells))
     return ResultTable(
         cells=cells.assign(params=[json.loads(text) for text in cells["params"]], source=0, key=number)[
@@ -80,11 +82,23 @@ def read_result(folder: Path, *, trust: Trust | None = None) -> ResultTable:
     )
 
 
+@contextlib.contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"the result in '{folder}' is damaged: {str(error).splitlines()[0]}") from error
+
+
 def _read_head(folder: Path) -> dict[str, Any]:
     try:
         head: dict[str, Any] = json.loads((folder / _HEAD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"'{folder}' holds no result that export() wrote") from error
+    if not isinstance(head, dict):
+        raise DataError(f"'{folder}' holds no result that export() wrote")
     if head.get("format") != _FORMAT:
         raise DataError(f"'{folder}' was written by another version (format {head.get('format')}): update batchml")
     return head
@@ -234,8 +248,9 @@ class FolderSource:
         import pyarrow.parquet as pq
 
         if self._places is None:
-            self._file = pq.ParquetFile(self._folder / "predictions.parquet")
-            keys = self._file.read(columns=["cell", "iteration", "predict_set"])
+            with _damage_named(self._folder):
+                self._file = pq.ParquetFile(self._folder / "predictions.parquet")
+                keys = self._file.read(columns=["cell", "iteration", "predict_set"])
             columns = (keys.column(name).to_pylist() for name in ("cell", "iteration", "predict_set"))
             self._places = {key: place for place, key in enumerate(zip(*columns, strict=True))}
         return self._places
@@ -244,7 +259,8 @@ class FolderSource:
         """Return the bytes in a row of the file; the row group around it stays in memory."""
         group = self._group_of(place)
         if self._group[0] != group:
-            self._group = (group, self._file.read_row_group(group, columns=["data"]).column("data").to_pylist())
+            with _damage_named(self._folder):
+                self._group = (group, self._file.read_row_group(group, columns=["data"]).column("data").to_pylist())
         return self._group[1][place - int(self._starts[group])]
 
     def _group_of(self, place: int) -> int:

@@ -72,6 +72,7 @@ def measures_for(cells: Iterable[Cell], measures: Iterable[Measure]) -> tuple[Me
         If two measures share an id, or one is for another type of task.
     """
     from batchml.core.measure import as_measures
+    from batchml.experiment.scoring import refuse_column_names
 
     types = list(dict.fromkeys(cell.task.task_type for cell in cells))
     if not types:
@@ -83,4 +84,5 @@ def measures_for(cells: Iterable[Cell], measures: Iterable[Measure]) -> tuple[Me
             raise DesignError(
                 f"measure '{measure.id}' is for {measure.task_type} tasks, the design has {types[0]} tasks"
             )
+    refuse_column_names(chosen)
     return chosen

@@ -1,15 +1,17 @@
-"""What an evaluation found: of one learner on one task, or of a whole benchmark."""
+"""What a whole benchmark found."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchml.core.show import Shown, listing
-from batchml.errors import ConfigError, UnknownKeyError, nearest
+from batchml.core.show import listing
+from batchml.errors import DesignError, UnknownKeyError, nearest
 from batchml.experiment import scoring
+from batchml.experiment.resample_result import ResampleResult
+from batchml.experiment.result_base import Result, trouble
 from batchml.experiment.table import combine_tables
 
 if TYPE_CHECKING:
@@ -17,180 +19,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from batchml.core.learner import Learner
-    from batchml.core.prediction import Prediction
-    from batchml.core.resampling import Resampling
-    from batchml.core.task import Task
-    from batchml.experiment.table import ResultTable
-
 __all__ = ["BenchmarkResult", "ResampleResult"]
 
 
-class _Result(Shown):
-    """What both kinds of result can tell."""
-
-    def __init__(self, table: ResultTable) -> None:
-        self._table = table
-        self._warned = False
-
-    @property
-    def seed(self) -> int | None:
-        """The root of all random numbers; None if results with different seeds were combined."""
-        return self._table.seed
-
-    @property
-    def iters(self) -> int:
-        """Number of iterations with a result."""
-        return int(self._table.done.sum())
-
-    def score(self, measures: Any = None, *, predictions: bool = False) -> pd.DataFrame:
-        """Return a row per iteration with a result: ids, counts of test rows, a column per measure.
-
-        Parameters
-        ----------
-        predictions
-            Whether to add a column with the test predictions.
-        """
-        chosen = scoring.chosen_measures(self._table, measures)
-        self._warn_of_gaps()
-        return scoring.score_frame(self._table, chosen, predictions=predictions)
-
-    @property
-    def coverage(self) -> pd.DataFrame:
-        """Return what is missing and why, a row per cell: ids, defined, done, error, cancelled, missing.
-
-        ``defined`` counts all iterations, ``missing`` those without a result; variants of a learner count together,
-        as in the SQL view of that name.
-        """
-        cells, jobs = self._table.cells, self._table.jobs
-        names = ["task", "learner", "resampling"]
-        frame = cells[names].iloc[jobs["cell"].to_numpy()].reset_index(drop=True)
-        frame["defined"] = 1
-        for state in ("done", "error", "cancelled"):
-            frame[state] = (jobs["state"] == state).to_numpy(dtype=np.int64)
-        frame["missing"] = 1 - frame["done"]
-        return frame.groupby(names, sort=False, as_index=False).sum()
-
-    def _warn_of_gaps(self) -> None:
-        if not self._warned:
-            self._warned = True
-            scoring.warn_of_gaps(self._table, stacklevel=4)
-
-    def _conditions(self, level: str) -> pd.DataFrame:
-        return self._table.conditions_of(level)
-
-    def discard(self, *, models: bool = False, backends: bool = False) -> Self:
-        """Return the result without the models, or without the tasks' data: smaller in memory and when pickled.
-
-        Scores, predictions, conditions and splits stay. Data that are in an artifact store anyway are left there.
-        """
-        return type(self)(self._table.without(models=models, backends=backends))
-
-
-class ResampleResult(_Result):
-    """The predictions of one learner on one task, iteration by iteration.
-
-    Examples
-    --------
-    >>> import batchml as bm
-    >>> bm.resample("iris", "classif.featureless", bm.rsmp("cv", folds=3), seed=1)
-    <ResampleResult> 3 of 3 iterations
-      task: iris
-      learner: classif.featureless
-      resampling: cv
-      warnings in 0, errors in 0 iterations
-    """
-
-    @property
-    def task(self) -> Task:
-        """The task."""
-        return self._table.objects(0).task
-
-    @property
-    def learner(self) -> Learner:
-        """The learner, untrained."""
-        return self._table.objects(0).learner
-
-    @property
-    def resampling(self) -> Resampling:
-        """The resampling, instantiated."""
-        return self._table.objects(0).resampling
-
-    @property
-    def learners(self) -> list[Any]:
-        """The trained learners of the iterations with a result; needs ``store_models=True``."""
-        models = [self._table.model(int(row)) for row in np.flatnonzero(self._table.done)]
-        if any(model is None for model in models):
-            raise ConfigError(
-                f"the models of learner '{self.learner.id}' on task '{self.task.id}' are not at hand: resample and "
-                "benchmark keep them with store_models=True; those in a registry are not opened when reducing"
-            )
-        return models
-
-    @property
-    def iterations(self) -> list[int]:
-        """The numbers of the iterations with a result."""
-        return [int(i) for i in self._table.jobs["iteration"].to_numpy()[self._table.done]]
-
-    def aggregate(self, measures: Any = None, *, finished_only: bool = False) -> pd.Series[float]:
-        """Return the average of each measure over the iterations, by the measure's own way of averaging.
-
-        nan while iterations have no result, unless `finished_only`.
-        """
-        import pandas as pd
-
-        chosen = scoring.chosen_measures(self._table, measures)
-        if not finished_only:
-            self._warn_of_gaps()
-        frame = scoring.aggregate_frame(self._table, chosen, finished_only=finished_only)
-        values = {measure.id: float(frame[measure.id].iloc[0]) for measure in chosen}
-        return pd.Series(values, dtype=float)
-
-    def predictions(self, predict_set: str = "test") -> list[Prediction]:
-        """Return the predictions of each iteration with a result, in the order of `iterations`."""
-        rows = np.flatnonzero(self._table.done)
-        found = [kept.get(predict_set) for kept in self._table.predictions(rows, (predict_set,))]
-        return [prediction for prediction in found if prediction is not None]
-
-    def prediction(self, predict_set: str = "test") -> Prediction:
-        """Return the predictions of all iterations as one; rows predicted more than once occur more than once."""
-        from batchml.core.prediction import Prediction
-
-        found = self.predictions(predict_set)
-        if not found:
-            raise ConfigError(
-                f"learner '{self.learner.id}' on task '{self.task.id}' has no '{predict_set}' predictions: "
-                "set learner.predict_sets, or see .errors"
-            )
-        combined: Prediction = Prediction.combine(found)
-        return combined
-
-    @property
-    def errors(self) -> pd.DataFrame:
-        """Recorded errors: iteration, message."""
-        return self._conditions("error")[["iteration", "message"]]
-
-    @property
-    def warnings(self) -> pd.DataFrame:
-        """Recorded warnings: iteration, message."""
-        return self._conditions("warning")[["iteration", "message"]]
-
-    def __repr__(self) -> str:
-        """Return what was evaluated, and in how many iterations something was recorded."""
-        cells = self._table.cells.iloc[0]
-        jobs = self._table.jobs
-        return "\n".join(
-            [
-                f"<ResampleResult> {self.iters} of {len(jobs)} iterations",
-                f"  task: {cells['task']}",
-                f"  learner: {cells['learner']}",
-                f"  resampling: {cells['resampling']}",
-                _trouble(jobs),
-            ]
-        )
-
-
-class BenchmarkResult(_Result):
+class BenchmarkResult(Result):
     """The results of a benchmark: columns in memory, predictions read when they are asked for.
 
     Examples
@@ -276,6 +108,8 @@ class BenchmarkResult(_Result):
             If there is no such cell, or if the ids fit several.
         """
         if number is not None:
+            if not hasattr(number, "__index__"):
+                raise UnknownKeyError(f"a cell is named by its number or by task=, learner=, ...; not by {number!r}")
             if not -len(self._table.cells) <= number < len(self._table.cells):
                 raise UnknownKeyError(f"there is no cell {number}: they are numbered 0 to {len(self._table.cells) - 1}")
             position = range(len(self._table.cells))[number]
@@ -303,6 +137,8 @@ class BenchmarkResult(_Result):
 
     def combine(self, other: BenchmarkResult) -> BenchmarkResult:
         """Return both results as one; iterations that both have count once."""
+        if not isinstance(other, BenchmarkResult):
+            raise DesignError(f"a result is combined with a BenchmarkResult, not with {type(other).__name__}")
         return BenchmarkResult(combine_tables(self._table, other._table))
 
     @property
@@ -338,7 +174,7 @@ class BenchmarkResult(_Result):
         lines = [f"<BenchmarkResult> {self.iters} of {len(jobs)} iterations in {len(cells)} cells"]
         names = ("task", "learner", "resampling")
         lines += [f"  {name}s: {listing(dict.fromkeys(cells[name]))}" for name in names]
-        return "\n".join([*lines, _trouble(jobs)])
+        return "\n".join([*lines, trouble(jobs)])
 
     def _objects(self, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -369,8 +205,3 @@ class BenchmarkResult(_Result):
         if params is not None:
             keep &= np.asarray([label == params for label in self._table.cells["params"]], dtype=bool)
         return np.flatnonzero(keep)
-
-
-def _trouble(jobs: pd.DataFrame) -> str:
-    warned, failed = int((jobs["n_warnings"] > 0).sum()), int((jobs["n_errors"] > 0).sum())
-    return f"  warnings in {warned}, errors in {failed} iterations"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchml.core.digest import digest
-from batchml.errors import ConfigError
+from batchml.errors import ConfigError, DesignError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from batchml.core.task import Task
     from batchml.experiment.table import ResultTable
 
-__all__ = ["aggregate_frame", "chosen_measures", "measure_key", "score_frame", "score_values"]
+__all__ = ["aggregate_frame", "chosen_measures", "measure_key", "refuse_column_names", "score_frame", "score_values"]
 
+_COLUMNS = frozenset(
+    {
+        *("task", "learner", "resampling", "params", "iteration"),
+        *("n", "n_missing", "n_imputed", "warnings", "errors", "prediction"),
+    }
+)
 _STATISTICS = ("mean", "sd", "min", "max", "median")
 
 
@@ -38,7 +44,16 @@ def chosen_measures(table: ResultTable, measures: Any = None) -> tuple[Measure, 
     if measures is None and table.measures:
         return table.measures
     task_type = table.objects(0).task.task_type if len(table.cells) else "classif"
-    return tuple(as_measures(measures, task_type))
+    chosen = tuple(as_measures(measures, task_type))
+    refuse_column_names(chosen)
+    return chosen
+
+
+def refuse_column_names(measures: Iterable[Measure]) -> None:
+    """Raise if a measure is called like a column of the tables, which it would overwrite."""
+    for measure in measures:
+        if measure.id in _COLUMNS:
+            raise DesignError(f"a measure cannot be called '{measure.id}', as a column of the tables is: give it an id")
 
 
 def score_values(table: ResultTable, measures: Sequence[Measure]) -> dict[str, NDArray[np.float64]]:
@@ -147,7 +162,9 @@ def aggregate_frame(
     count = len(cells)
     frame = cells[["task", "learner", "resampling"]].reset_index(drop=True)
     if params:
-        frame = pd.concat([frame, pd.DataFrame(list(cells["params"]), index=frame.index)], axis=1)
+        settings = pd.DataFrame(list(cells["params"]), index=frame.index)
+        settings.columns = [f"params.{name}" if name in _COLUMNS else name for name in settings.columns]
+        frame = pd.concat([frame, settings], axis=1)
     frame["n"] = np.bincount(cell, minlength=count)
     frame["n_missing"] = np.bincount(cell[~answered], minlength=count)
     frame["n_imputed"] = np.bincount(cell, weights=jobs["n_imputed"].to_numpy() > 0, minlength=count).astype(int)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from batchml.errors import ConfigError
 from batchml.experiment.design import Cell
 from batchml.experiment.source import CONDITION_COLUMNS
 from batchml.registry import reduction
@@ -125,6 +126,22 @@ class RegistrySource:
     def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
         """Return None: stored models are pickles, which are only opened on request."""
         return None
+
+    def __getstate__(self) -> Any:
+        """Refuse: a pickle would take the registry's address, and maybe its password, with it.
+
+        Raises
+        ------
+        ConfigError
+            Names the remedy.
+        """
+        raise ConfigError(
+            "a result that is read from a registry is not pickled: write it with export(folder), or reduce again"
+        )
+
+    def __deepcopy__(self, memo: Any) -> RegistrySource:
+        """Return itself: it only reads."""
+        return self
 
     def without(self, *, models: bool, backends: bool) -> RegistrySource:  # noqa: ARG002
         """Return itself: models and data stay in the registry and its artifacts."""

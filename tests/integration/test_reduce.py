@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -327,3 +329,12 @@ def test_an_encapsulated_failure_without_a_fallback_is_missing_but_done(store):
     view = sql(store, "SELECT task, learner, n, n_missing, mean FROM aggregates WHERE measure = 'classif.acc'")
     assert view["n_missing"].tolist() == mine["n_missing"].tolist()
     assert np.array_equal(view["mean"].to_numpy(dtype=float), mine["classif.acc"], equal_nan=True)
+
+
+def test_a_reduced_result_is_copied_but_not_pickled(store):
+    add(store, design(tasks=["iris"]), "study")
+    work(store)
+    result = reduce(store)
+    with pytest.raises(ConfigError, match="is not pickled: write it with export"):
+        pickle.dumps(result)
+    pd.testing.assert_frame_equal(copy.deepcopy(result).score("classif.mcc"), result.score("classif.mcc"))

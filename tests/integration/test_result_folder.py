@@ -92,3 +92,15 @@ def test_a_folder_without_a_result_is_named(tmp_path):
     head.write_text(json.dumps({**json.loads(head.read_text()), "format": 99}))
     with pytest.raises(DataError, match="another version"):
         BenchmarkResult.load(tmp_path / "out")
+
+
+def test_a_damaged_folder_is_named(tmp_path):
+    folder = benchmark(benchmark_grid("iris", "classif.featureless", rsmp("cv", folds=2), seed=1)).export(
+        tmp_path / "r"
+    )
+    (folder / "predictions.parquet").write_bytes(b"junk")
+    with pytest.raises(DataError, match="is damaged"):
+        BenchmarkResult.load(folder).score("classif.bacc")
+    (folder / "result.json").write_text("[]")
+    with pytest.raises(DataError, match="holds no result"):
+        BenchmarkResult.load(folder)

@@ -12,7 +12,7 @@ import pytest
 
 from batchml.core.catalog import lrn, msr, rsmp, tsk
 from batchml.core.learner import Learner
-from batchml.errors import ConfigError, DataError, DesignError
+from batchml.errors import ConfigError, DataError, DesignError, UnknownKeyError
 from batchml.experiment.benchmark import benchmark
 from batchml.experiment.grid import benchmark_grid
 from batchml.experiment.resample import resample
@@ -196,3 +196,18 @@ def test_micro_and_macro_differ_and_micro_of_an_incomplete_cell_is_nan(bmr):
     assert table.loc["sound", "micro"] == bmr.resample_result(learner="sound").prediction().score("classif.acc").iloc[0]
     with pytest.warns(UserWarning, match="have no prediction"):
         assert np.isnan(bmr.filter().aggregate(measures).set_index("learner").loc["fails", "micro"])
+
+
+def test_measures_that_would_overwrite_a_column_are_refused(bmr):
+    for name in ("task", "n", "n_missing", "params"):
+        with pytest.raises(DesignError, match=f"a measure cannot be called '{name}'"):
+            bmr.aggregate(msr("classif.acc", id=name))
+        with pytest.raises(DesignError, match="a measure cannot be called"):
+            benchmark_grid("iris", "classif.tree", "cv", measures=msr("classif.acc", id=name))
+
+
+def test_cells_and_results_that_are_none_are_refused(bmr):
+    with pytest.raises(UnknownKeyError, match="a cell is named by its number or by task="):
+        bmr.resample_result("penguins")
+    with pytest.raises(DesignError, match="combined with a BenchmarkResult, not with str"):
+        bmr.combine("other")
