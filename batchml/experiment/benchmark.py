@@ -16,7 +16,9 @@ def benchmark(design: BenchmarkDesign) -> BenchmarkResult:
     """Run every iteration of a design in this session and return the results.
 
     A registry gives the same results to the last bit for the same seed. `joblib.parallel_config` chooses where
-    iterations run (one after another by default); results do not depend on it.
+    iterations run (one after another by default); results do not depend on backend, number of workers or order. Of a
+    threading backend only learners make use that draw from their own seeds alone (scikit-learn's, featureless); others
+    run one after another, since threads share the global generators, and ``capture`` is refused there.
 
     Raises
     ------
