@@ -405,6 +405,22 @@ def test_signals_to_the_whole_family_end_nothing(pool, nasty, good):
     good()
 
 
+def test_a_template_whose_imports_start_threads_begins_again_without_them(start, nasty):
+    pool = start(imports=["threaded_import", "batchml.execution.sandbox.slot"])
+    outcome = run(pool, nasty("nothing"))
+    assert outcome.ending is Ending.DONE, outcome
+    assert outcome.dirty == ()
+    assert proc.thread_count(pool._family.pid) == 1
+
+
+def test_a_template_that_cannot_start_is_an_infrastructure_error(start, nasty, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    pool = start()
+    outcome = run(pool, nasty("nothing"))
+    assert outcome.ending is Ending.INFRASTRUCTURE
+    assert "template" in outcome.message
+
+
 @pytest.mark.parametrize("victim", ["template", "keeper", "slot"])
 def test_any_of_the_family_may_be_killed_from_outside(start, nasty, good, victim):
     pool = start()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import json
 import os
 import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from batchml.execution.sandbox import keeper, proc
 from batchml.execution.sandbox.protocol import Frame, Link
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["main"]
+
+_LEAN = "BATCHML_TEMPLATE_SETUP"
 
 
 def main(fd: int, parent: int) -> None:
@@ -35,6 +38,8 @@ def main(fd: int, parent: int) -> None:
     if setup is None:
         return
     prepare(setup)
+    if setup["imports"] and proc.thread_count() != 1:
+        _start_lean(fd, setup)
     gone = keeper.watch_parent(parent)
     if setup["role"] == "session":
         keeper.Keeper(link, parent, gone, setup).serve()
@@ -44,6 +49,10 @@ def main(fd: int, parent: int) -> None:
 
 def _setup(link: Link) -> Mapping[str, Any] | None:
     """Receive the setup, importing before it comes if told so; None if nobody wants this template after all."""
+    lean = os.environ.pop(_LEAN, None)
+    if lean is not None:
+        setup: Mapping[str, Any] = json.loads(lean)
+        return setup
     try:
         while (frame := link.receive()) is not None:
             if frame.header["t"] == "setup":
@@ -52,6 +61,16 @@ def _setup(link: Link) -> Mapping[str, Any] | None:
     except EOFError:
         pass
     return None
+
+
+def _start_lean(fd: int, setup: Mapping[str, Any]) -> NoReturn:
+    """Begin again without the imports, one of which has started a thread: a child forked beside one may hang.
+
+    Slots then import for themselves, which takes them seconds, but works. Process id, parent and link stay.
+    """
+    os.environ[_LEAN] = json.dumps({**setup, "imports": []})
+    os.set_inheritable(fd, True)
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the same command again
 
 
 def _import(names: Sequence[str]) -> None:
@@ -65,7 +84,7 @@ def prepare(setup: Mapping[str, Any]) -> None:
     proc.name_process("batchml-template")
     sys.path[:] = [*sys.path, *(path for path in setup["paths"] if path not in sys.path)]
     _import(setup["imports"])
-    with contextlib.suppress(ImportError):
+    if "pyarrow" in sys.modules:
         import pyarrow as pa
 
         pa.set_cpu_count(1)
@@ -93,11 +112,8 @@ def _serve(link: Link, parent: int, gone: int, setup: Mapping[str, Any]) -> None
 
 def _birth(link: Link, frame: Frame, parent: int, setup: Mapping[str, Any]) -> None:
     """Fork a keeper that will be the supervisor's child, serving the link that came with the request."""
-    threads = proc.thread_count()
-    if threads != 1:
-        link.send({"t": "threads", "n": threads})
-        _close(frame.fds)
-        return
+    if proc.thread_count() != 1:  # not even without imports
+        os._exit(70)
     middle = os.fork()
     if middle:
         _close(frame.fds)
