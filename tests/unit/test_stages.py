@@ -269,6 +269,9 @@ def test_a_measure_that_fails_leaves_the_predictions_alone(penguins):
         id = "broken"
         predict_sets = ("test",)
 
+        def fresh(self):
+            return self
+
         def score(self, prediction, **context):
             raise ZeroDivisionError("no")
 
