@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,27 @@ def toy(**more):
     return PredictionClassif(
         truth=["a", "b", "b"], prob=[[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], classes=["a", "b"], row_ids=[5, 3, 9], **more
     )
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        toy(),
+        toy(weights=[1.0, 2.0, 0.5]),
+        PredictionClassif([2, 1], [1, None], classes=[1, 2]),
+        PredictionClassif([True, False], [True, True]),
+        PredictionRegr([1.0, 2.0], [1.0, None], se=[0.1, 0.2]),
+    ],
+)
+def test_what_is_stored_is_the_very_stream_that_arrow_writes(prediction):
+    data = prediction.to_arrow()
+    with pa.ipc.open_stream(data) as reader:
+        batches = list(reader)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].schema) as writer:
+        writer.write_batch(batches[0])
+    assert len(batches) == 1
+    assert bytes(sink.getvalue()) == data == prediction.to_arrow()
 
 
 def test_the_response_is_the_most_probable_class_the_first_of_equals():
