@@ -22,8 +22,11 @@ __all__ = ["MESSAGE_LIMIT", "Recorder", "error_condition", "recording"]
 MESSAGE_LIMIT = 10_000
 _MOST_CONDITIONS = 1_000
 _MOST_OUTPUT = 100_000
-# What Python itself hides by default; the rest is shown once per place.
-_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+# Filters for what Python itself hides by default; the rest is shown once per place.
+_HIDDEN = [
+    ("ignore", None, category, None, 0)
+    for category in (ResourceWarning, ImportWarning, PendingDeprecationWarning, DeprecationWarning)
+]
 
 
 class Recorder:
@@ -128,8 +131,8 @@ def _catch(recorder: Recorder) -> None:
         recorder.add("warning", safe_str(message, MESSAGE_LIMIT), category.__name__)
 
     warnings.simplefilter("default")
-    for category in _HIDDEN:
-        warnings.simplefilter("ignore", category)
+    # As `simplefilter` would, which looks through all filters each time.
+    warnings.filters[:0] = _HIDDEN  # type: ignore[index]
     warnings.showwarning = show
 
 
