@@ -46,6 +46,9 @@ def report(error: Exception) -> int:
         return fail(str(error), SOME_JOBS)
     if isinstance(error, BatchmlError):
         return fail(str(error))
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return WRONG_USE
     if isinstance(error, click.UsageError):
         return fail(usage(error))
     if isinstance(error, click.ClickException):

@@ -17,7 +17,8 @@ __all__ = ["COMMANDS"]
 def retry(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: bool) -> None:
     """Queue failed or cancelled jobs again; what was logged stays."""
     with session.open() as registry:
-        _report("retried", registry.retry(chosen(registry, ids, filters)), then=session.hint("resume"), as_json=as_json)
+        count = registry.retry(chosen(registry, ids, filters))
+        _report("retried", count, none="failed or cancelled", then=session.hint("resume"), as_json=as_json)
 
 
 @click.command("reset")
@@ -26,7 +27,8 @@ def retry(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: 
 def reset(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: bool) -> None:
     """Drop the results of jobs; they are defined again, as if never submitted."""
     with session.open() as registry:
-        _report("reset", registry.reset(chosen(registry, ids, filters)), then=session.hint("submit"), as_json=as_json)
+        count = registry.reset(chosen(registry, ids, filters))
+        _report("reset", count, none="submitted", then=session.hint("submit"), as_json=as_json)
 
 
 @click.command("cancel")
@@ -36,7 +38,10 @@ def reset(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: 
 def cancel(session: Session, ids: tuple[int, ...], filters: Filters, *, running: bool, as_json: bool) -> None:
     """Cancel jobs that have not started."""
     with session.open() as registry:
-        _report("cancelled", registry.cancel(chosen(registry, ids, filters), running=running), as_json=as_json)
+        count = registry.cancel(chosen(registry, ids, filters), running=running)
+        _report(
+            "cancelled", count, none="defined, queued or running" if running else "defined or queued", as_json=as_json
+        )
 
 
 @click.command("remove")
@@ -47,7 +52,7 @@ def remove(session: Session, ids: tuple[int, ...], filters: Filters, *, yes: boo
     """Delete jobs with their results, attempts and logs."""
     with session.open() as registry:
         jobs = chosen(registry, ids, filters)
-        agree(f"Delete {len(jobs)} jobs with their results and logs?", yes=yes)
+        agree(f"Delete {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} with their results and logs?", yes=yes)
         _report("removed", registry.remove(jobs), as_json=as_json)
 
 
@@ -71,9 +76,14 @@ def untag(session: Session, ids: tuple[int, ...], filters: Filters, *, word: str
         _report("untagged", registry.untag(chosen(registry, ids, filters), word), as_json=as_json)
 
 
-def _report(verb: str, count: int, *, as_json: bool, then: str | None = None) -> None:
+def _report(verb: str, count: int, *, as_json: bool, none: str | None = None, then: str | None = None) -> None:
+    """Say how many jobs were changed; `none`: what none of them was, if so."""
     words = f"{verb} {count} {'job' if count == 1 else 'jobs'}"
-    say({verb: count}, f"{words}\nnext: {then}" if count and then else words, as_json=as_json)
+    if count and then:
+        words += f"\nnext: {then}"
+    elif not count and none:
+        words += f": none of them is {none}"
+    say({verb: count}, words, as_json=as_json)
 
 
 COMMANDS = (retry, reset, cancel, remove, tag, untag)

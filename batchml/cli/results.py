@@ -62,6 +62,10 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
         if missing:
             total = int(coverage["defined"].sum())
             echo(f"{missing} of {total} iterations are missing; a mean over them is left empty")
+        bare = int(table["n_missing"].sum()) - missing
+        if bare > 0:
+            what = "iteration ended" if bare == 1 else "iterations ended"
+            echo(f"{bare} {what} without a prediction: the learner failed and has no fallback; a mean is left empty")
     return not missing
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchml.cli.program import program
 from batchml.cli.secrets import mask, remember
 from batchml.cli.settings import DEFAULT_REGISTRY, Settings
 
@@ -72,8 +73,8 @@ class Session:
     def hint(self, words: str) -> str:
         """Return a command line for the user to type next, aimed at the same registry."""
         if self.url in {DEFAULT_REGISTRY, self.settings.registry}:
-            return f"batchml {words}"
-        return f"batchml --registry {shlex.quote(self.shown_url)} {words}"
+            return f"{program()} {words}"
+        return f"{program()} --registry {shlex.quote(self.shown_url)} {words}"
 
 
 def make_session(url: str | None, settings: Settings) -> Session:

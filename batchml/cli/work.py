@@ -51,7 +51,11 @@ def submit(
     as_json: bool,
 ) -> int:
     """Queue jobs (default: all that are defined) and start workers; wait for them unless --detach."""
+    from batchml.core.resources import Resources
+
     needs = dict(_pair(word) for word in resources)
+    where = local(session, workers=workers, slots=slots, detach=detach)
+    where.check(Resources.parse(needs))
     with session.open() as registry:
         jobs = chosen(registry, ids, filters) if ids or filters else registry.jobs(state="defined")
         if dry_run:
@@ -60,9 +64,7 @@ def submit(
         if not len(jobs):
             say({"queued": 0}, "nothing to submit: no job is defined", as_json=as_json)
             return OK
-        submission = registry.submit(
-            jobs, executor=local(session, workers=workers, slots=slots, detach=detach), resources=needs
-        )
+        submission = registry.submit(jobs, executor=where, resources=needs)
         return watch(session, registry, (submission,), detach=detach, as_json=as_json)
 
 

@@ -144,6 +144,8 @@ def _intake(
         raise type(problem)(f"{where}: {problem}") from problem
     known_columns([target], backend.columns, where=f"{where}: the table")
     known_columns([*as_names(group), *as_names(weights), *strata, *as_names(drop)], backend.columns, where=where)
+    if target in as_names(drop):
+        raise ConfigError(f"{where}: column {target!r} is the target and cannot be dropped: leave it out of drop")
     roles = {"group": as_names(group), "weight": as_names(weights), "stratum": strata}
     out = {target, backend.primary_key, group, weights, *as_names(drop)}
     roles["feature"] = [name for name in backend.columns if name not in out]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from batchml.core.learner import Learner
     from batchml.core.task import Task
 
-__all__ = ["check", "check_missings"]
+__all__ = ["check", "check_missings", "check_task_type"]
 
 
 def check(learner: Learner, task: Task) -> None:
@@ -21,18 +21,35 @@ def check(learner: Learner, task: Task) -> None:
     ConfigError
         Naming task, learner and, where there is one, the column.
     """
+    check_task_type(learner, task)
+    if not task.feature_names and "featureless" not in learner.properties:
+        msg = f"learner '{learner.id}' cannot take task '{task.id}': it has no features; give columns the role feature"
+        raise DataError(msg)
+    _check_feature_types(learner, task)
+    check_missings(learner, task)
+    _check_classes(learner, task)
+    if "weights" in task.properties and "weights" not in learner.properties:
+        msg = (
+            f"learner '{learner.id}' cannot use the weights of task '{task.id}': "
+            "take one whose fit() has sample_weight, or a task without weights"
+        )
+        raise DataError(msg)
+
+
+def check_task_type(learner: Learner, task: Task) -> None:
+    """Refuse a learner for another type of task.
+
+    Raises
+    ------
+    ConfigError
+        Naming task and learner.
+    """
     if learner.task_type != task.task_type:
         msg = (
             f"learner '{learner.id}' is for {learner.task_type} tasks, task '{task.id}' is {task.task_type}: "
             f"take a {task.task_type} learner"
         )
         raise ConfigError(msg)
-    _check_feature_types(learner, task)
-    check_missings(learner, task)
-    _check_classes(learner, task)
-    if "weights" in task.properties and "weights" not in learner.properties:
-        msg = f"learner '{learner.id}' cannot use the weights of task '{task.id}': take the role weight off its column"
-        raise DataError(msg)
 
 
 def _check_feature_types(learner: Learner, task: Task) -> None:
@@ -41,9 +58,15 @@ def _check_feature_types(learner: Learner, task: Task) -> None:
             accepted = ", ".join(learner.feature_types)
             msg = (
                 f"learner '{learner.id}' cannot take column '{column}' of task '{task.id}': it is {kind}, the learner "
-                f"accepts {accepted}; drop or convert it, or use preprocess='auto'"
+                f"accepts {accepted}; {_remedy(learner, kind)}"
             )
             raise DataError(msg)
+
+
+def _remedy(learner: Learner, kind: str) -> str:
+    plain = getattr(learner, "preprocess", None) == "none"
+    encodable = kind in {"categorical", "ordered", "logical"}
+    return "drop or convert it" + (", or use preprocess='auto'" if plain and encodable else "")
 
 
 def check_missings(learner: Learner, task: Task) -> None:

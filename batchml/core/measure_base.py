@@ -211,6 +211,12 @@ class Measure(Averaging, Shown):
         twin._params = dict(self._params)  # noqa: SLF001
         return twin
 
+    def fresh(self) -> Self:
+        """Return a copy that has not warned yet."""
+        twin = self.clone()
+        twin._warned = False  # noqa: SLF001
+        return twin
+
     # scoring
 
     def score(

@@ -64,6 +64,7 @@ class Resampling(Shown):
                 known = ", ".join(self.defaults) or "none"
                 raise UnknownKeyError(f"resampling {key!r} has no parameter {name!r}{hint}; it has {known}")
         self._params = {**self.defaults, **params}
+        _check_stratify(self._params.get("stratify"))
         self._check_params()
         self._bound: Bound | None = None
 
@@ -178,6 +179,16 @@ class Resampling(Shown):
         twin._bound = copy.copy(self._bound)  # noqa: SLF001
         return twin
 
+    def check(self, task: Task) -> None:
+        """Refuse a task that cannot be split so; draws nothing.
+
+        Raises
+        ------
+        DataError
+            The task has too few rows or groups, or both strata and groups, or lacks a column to stratify by.
+        """
+        Bound(task, self, 0)
+
     @property
     def is_instantiated(self) -> bool:
         """Whether it is bound to a task."""
@@ -261,6 +272,12 @@ class Resampling(Shown):
         shown = {name: value for name, value in self._params.items() if value is not None}
         lines.append("* Parameters: " + (", ".join(f"{name}={_short(value)}" for name, value in shown.items()) or "-"))
         return "\n".join(lines)
+
+
+def _check_stratify(value: Any) -> None:
+    listed = isinstance(value, (list, tuple)) and bool(value) and all(isinstance(name, str) for name in value)
+    if not (value is None or listed or isinstance(value, (bool, str))):
+        raise ConfigError(f"stratify is True, False, a column or a list of columns, not {value!r}")
 
 
 def _checked_seed(seed: Any) -> int:

@@ -207,7 +207,9 @@ def _score(
     recorder = Recorder("score")
     scores: dict[str, float | None] = {}
     with recording(recorder, output=False) if record and measures else contextlib.nullcontext():
-        for measure in measures:
+        for one in measures:
+            # A measure warns once in its life; what a job's record says must not depend on the jobs before it.
+            measure = one.fresh() if record else one
             scores[measure.id] = None
             sets = [predictions[name] for name in measure.predict_sets if name in predictions]
             if not sets:

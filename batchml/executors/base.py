@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from batchml.core.resources import Resources
+
 __all__ = ["Executor", "Handle", "Launch"]
 
 
@@ -80,6 +82,10 @@ class Executor(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """Plain data from which `resume` makes an equal executor: ``type(executor)(**settings)``."""
+        ...
+
+    def check(self, resources: Resources) -> None:
+        """Refuse what it could not give; asked before anything is stored."""
         ...
 
     def start(self, launch: Launch) -> Sequence[Handle]:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batchml.errors import ConfigError
+from batchml.errors import ConfigError, nearest
 from batchml.executors.process import LocalHandle, spawn
 from batchml.executors.warm import take_waiting
 from batchml.worker.home import worker_log
@@ -15,9 +15,12 @@ from batchml.worker.main import ARTIFACTS, REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchml.core.resources import Resources
     from batchml.executors.base import Launch
 
 __all__ = ["Local", "LocalHandle"]
+
+_RESOURCES = ("cpus", "memory", "gpus", "walltime", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,18 @@ class Local:
     def settings(self) -> Mapping[str, Any]:
         """What `resume` needs to do the same again."""
         return {"slots": self.slots, "workers": self.workers, "detach": self.detach}
+
+    def check(self, resources: Resources) -> None:
+        """Refuse names that only a scheduler could know: here they are slips of the pen.
+
+        Raises
+        ------
+        ConfigError
+            Names the resource and the nearest that there is.
+        """
+        for name in resources.extra:
+            hint = nearest(name, _RESOURCES)
+            raise ConfigError(f"this machine has no resource '{name}'{hint}; it takes {', '.join(_RESOURCES)}")
 
     def start(self, launch: Launch) -> list[LocalHandle]:
         """Start the workers; returns at once."""

@@ -183,6 +183,8 @@ def _pipeline(steps: Any, where: str, trust: Trust) -> Any:
         place = f"{where}, step {number}"
         if isinstance(step, dict):
             check_keys(step, ("class", "params"), place)
+        elif not isinstance(step, str):
+            raise DesignError(f'{place}: write a class path, or {{ class = "...", params = {{ ... }} }}, not {step!r}')
         made.append(build_object(step, trust=trust, where=place))
     return make_pipeline(*made)
 
@@ -208,6 +210,9 @@ def _variants(
         raise DesignError(f"{where}: grid must be a table of lists, {{ max_depth = [3, 5] }}, not {grid!r}")
     if not grid:
         return [(learner, {})]
+    twice = [name for name in grid if name in take_table(entry, "params", where)]
+    if twice:
+        raise DesignError(f"{where}: '{twice[0]}' is in params and in grid: leave it out of one")
     resolved = {name: value_of(values, trust=trust, where=where) for name, values in grid.items()}
     settings = (dict(zip(resolved, values, strict=True)) for values in itertools.product(*resolved.values()))
     return [vary(learner, one) for one in settings]

@@ -18,13 +18,14 @@ _SEEDLESS = frozenset({"custom", "custom_cv", "insample", "loo"})  # their split
 
 
 def check_cells(cells: Iterable[Cell]) -> None:
-    """Check every learner against its task, each pair once.
+    """Check every learner and every resampling against its task, each pair once.
 
     Raises
     ------
     ConfigError
         The first thing that does not fit, naming task, learner and column, and how many other pairs have one too.
     """
+    _check_resamplings(cells := list(cells))
     seen: set[tuple[int, int]] = set()
     problems: list[BatchmlError] = []
     for cell in cells:
@@ -43,6 +44,16 @@ def check_cells(cells: Iterable[Cell]) -> None:
         pairs = "one more pair" if others == 1 else f"{others} more pairs"
         first.args = (f"{first} ({pairs} of task and learner cannot run either)",)
     raise first
+
+
+def _check_resamplings(cells: Iterable[Cell]) -> None:
+    seen: set[tuple[int, int]] = set()
+    for cell in cells:
+        pair = (id(cell.task), id(cell.resampling))
+        if pair not in seen:
+            seen.add(pair)
+            if not cell.resampling.is_instantiated:
+                cell.resampling.check(cell.task)
 
 
 def check_splits(cells: Iterable[Cell], seed: int) -> None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, exc, make_url
 
-from batchml.errors import BatchmlError, BusyError, ConfigError, NotARegistryError, ReadOnlyError, RegistryError
+from batchml.errors import (
+    BatchmlError,
+    BusyError,
+    ConfigError,
+    NotARegistryError,
+    ReadOnlyError,
+    RegistryError,
+    UnknownKeyError,
+)
 from batchml.registry.mounts import file_system, is_shared
 
 if TYPE_CHECKING:
@@ -230,6 +238,8 @@ def translated(place: Place) -> Iterator[None]:
         raise _meaning(place, error) from None
     except exc.TimeoutError:
         raise BusyError(f"all connections to {place} are in use; close one") from None
+    except OverflowError:
+        raise UnknownKeyError(f"there is no such number in {place}: ids and iterations are below 2**63") from None
 
 
 def _meaning(place: Place, error: BaseException | None) -> RegistryError:

@@ -10,7 +10,17 @@ from sqlalchemy import Select, bindparam, column, func, select, table
 from batchml.errors import ConfigError, UnknownKeyError
 from batchml.registry.dialects import among, epoch_now
 from batchml.registry.frames import read_frame
-from batchml.registry.tables import attempt, benchmark_experiment, condition, job, log, resource, submission, worker
+from batchml.registry.tables import (
+    attempt,
+    benchmark_experiment,
+    condition,
+    job,
+    log,
+    resource,
+    result,
+    submission,
+    worker,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,13 +218,16 @@ def _reason(connection: Connection, row: Any) -> str:
     if row.state == "running":
         return f"worker {last.worker_id} on {last.host} holds it since {last.started_at}"
     if row.state == "done":
-        return f"attempt {last.id} on {last.host} brought a result at {last.ended_at}"
+        kind = connection.execute(select(result.c.completeness).where(result.c.job_id == row.id)).scalar()
+        lack = "" if kind != "none" else " without a prediction: the learner failed and has no fallback, see its log"
+        return f"attempt {last.id} on {last.host} brought a result at {last.ended_at}{lack}"
     what = f"attempt {last.id} on {last.host} ended as {last.outcome}"
     remedy = {
         "config_error": "mend the cause, then retry",
         "learner_error": "the method failed on this split: a fallback learner would impute it",
         "infrastructure": "it was retried by itself in vain: mend the cause, then retry",
         "lost": "it has killed its worker twice while running alone",
+        "crashed": "its log may say where; encapsulate='process' and a fallback learner would impute it",
     }.get(last.outcome, "raise its limits, or retry")
     return f"{what}{': ' + last.message if last.message else ''}; {remedy}"
 

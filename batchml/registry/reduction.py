@@ -35,6 +35,9 @@ __all__ = [
 
 Rows = list[tuple[Any, ...]]
 
+_BATCH = 256  # jobs named in one statement
+_FEW = 4096  # of more jobs than these all conditions are read at once
+
 
 def read_benchmarks(store: Store, name: str | None) -> list[int]:
     """Return the rows of the benchmark of that name, or of all, oldest first.
@@ -51,7 +54,8 @@ def read_benchmarks(store: Store, name: str | None) -> list[int]:
     ids = [row.id for row in found if row.name == name]
     if not ids:
         names = [row.name for row in found]
-        known = f"; there are {', '.join(names)}" if names else "; there is none yet"
+        verb = "is" if len(names) == 1 else "are"
+        known = f"; there {verb} {', '.join(names)}" if names else "; there is none yet"
         raise UnknownKeyError(f"no benchmark is called '{name}'{nearest(name, names)}{known}")
     return ids
 
@@ -163,13 +167,20 @@ def read_condition_counts(store: Store, benchmarks: Sequence[int]) -> Rows:
     return [(job, warnings, errors) for job, (warnings, errors) in counts.items()]
 
 
-def read_conditions(store: Store, benchmarks: Sequence[int]) -> Rows:
-    """Return the conditions of the attempts that count: job, stage, level, message.
+def read_conditions(store: Store, benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Rows:
+    """Return the conditions of the attempts that count, of all jobs or of some: job, stage, level, message.
 
     Of each job that is the attempt that brought its result, else the last. An attempt that ended without a result and
     recorded no error has one for its ending, of stage ``job``.
     """
-    last, condition = _last_attempts(benchmarks), t.condition
+    if jobs is not None and len(jobs) <= _FEW:
+        batches = [list(jobs[start : start + _BATCH]) for start in range(0, len(jobs), _BATCH)]
+        return [row for some in batches for row in _conditions(store, _last_attempts(benchmarks, some))]
+    return _conditions(store, _last_attempts(benchmarks))
+
+
+def _conditions(store: Store, last: Subquery) -> Rows:
+    condition = t.condition
     statement = (
         select(last.c.job_id, condition.c.stage, condition.c.level, condition.c.message)
         .select_from(last.join(condition, condition.c.attempt_id == last.c.attempt_id))
@@ -236,8 +247,8 @@ def _is_member(benchmarks: Sequence[int]) -> ColumnElement[bool]:
     )
 
 
-def _last_attempts(benchmarks: Sequence[int]) -> Subquery:
-    """Return for each job the attempt it is known by: the one that brought its result, else the last that ended."""
+def _last_attempts(benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Subquery:
+    """Return for each job (of all, or of some) the attempt it is known by: the one that brought its result, else the last that ended."""
     latest = (
         select(func.max(t.attempt.c.id))
         .where(t.attempt.c.job_id == t.job.c.id, t.attempt.c.ended_at.is_not(None))
@@ -250,7 +261,7 @@ def _last_attempts(benchmarks: Sequence[int]) -> Subquery:
             func.coalesce(t.result.c.attempt_id, latest).label("attempt_id"),
         )
         .select_from(_with_result())
-        .where(_is_member(benchmarks))
+        .where(_is_member(benchmarks), *(() if jobs is None else (t.job.c.id.in_(jobs),)))
         .subquery("last")
     )
 

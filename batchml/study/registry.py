@@ -147,7 +147,9 @@ class Registry(Reading):
         from batchml.registry.submissions import submit
 
         executor = executor or executor_of("local", {})
-        needs = Resources.parse(resources).as_json()
+        wanted = Resources.parse(resources)
+        executor.check(wanted)
+        needs = wanted.as_json()
         ids = None if jobs is None else job_ids(jobs)
         consent = self._consent()
         require_consent(self._store, consent, "defined", ids)

@@ -89,6 +89,27 @@ def left_behind(folder):
             ["penguins"],
             id="missing values a learner cannot take",
         ),
+        pytest.param("folds = 2", 'folds = 2\nstratify = "colour"', ["colour"], id="stratified by no column"),
+        pytest.param("folds = 2", "folds = 2\nstratify = 3", ["stratify", "3"], id="stratified by a number"),
+        pytest.param(
+            'key = "iris"',
+            'type = "classif"\nparquet = "data.parquet"\ntarget = "species"\ngroup = "g"\nstratify = "species"',
+            ["strata and groups"],
+            id="strata and groups",
+        ),
+        pytest.param(
+            'key = "iris"',
+            'type = "classif"\nparquet = "data.parquet"\ntarget = "species"\ndrop = ["species"]',
+            ["target", "drop"],
+            id="the target is dropped",
+        ),
+        pytest.param('key = "classif.featureless"', 'id = "p"\nsteps = [3]', ["step 1", "3"], id="a step that is none"),
+        pytest.param(
+            'key = "classif.featureless"',
+            'key = "classif.tree"\nparams = { max_depth = 2 }\ngrid = { max_depth = [3] }',
+            ["max_depth", "params", "grid"],
+            id="a parameter given twice",
+        ),
         pytest.param('key = "classif.featureless"', 'class = "os.system"', ["os.system"], id="class nobody trusted"),
     ],
 )
@@ -96,7 +117,9 @@ def test_a_design_that_makes_no_sense_leaves_nothing_behind(old, new, words, tmp
     if "parquet" in new:
         import pandas as pd
 
-        pd.DataFrame({"species": ["a", "b"] * 10, "x": range(20)}).to_parquet(tmp_path / "data.parquet")
+        pd.DataFrame({"species": ["a", "b"] * 10, "x": range(20), "g": [1, 2] * 10}).to_parquet(
+            tmp_path / "data.parquet"
+        )
     assert old in GOOD
     text = GOOD.replace(old, new)
     if "penguins" in words:
@@ -264,6 +287,8 @@ def test_filters_and_ids_exclude_each_other_and_one_is_needed(tmp_path):
         refused(batchml(verb, "1", "--state", "error", cwd=tmp_path), "not both")
     refused(batchml("remove", "1", cwd=tmp_path), "--yes")
     refused(batchml("log", "999", cwd=tmp_path), "999")
+    refused(batchml("log", str(2**64), cwd=tmp_path), "2**63")
+    refused(batchml("reset", str(2**64), cwd=tmp_path), str(2**64))
     refused(batchml("jobs", "--state", "dnoe", cwd=tmp_path), "dnoe")
     refused(batchml("jobs", "--learner", "nobody", cwd=tmp_path), "nobody")
 
@@ -308,3 +333,22 @@ def test_a_disk_that_fills_is_not_a_broken_terminal(tmp_path):
         cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False,
     )  # fmt: skip
     refused(done, "No space left")
+
+
+def test_a_resource_that_this_machine_has_not_is_a_slip_of_the_pen(tmp_path):
+    assert batchml("add", design(tmp_path), cwd=tmp_path).returncode == 0
+    refused(batchml("submit", "-r", "memroy=4G", cwd=tmp_path), "memroy", "memory")
+    refused(batchml("submit", "-r", "cpus=0", cwd=tmp_path), "cpus")
+    assert '"defined": 2' in batchml("status", "--json", cwd=tmp_path).stdout
+
+
+def test_no_command_is_a_question_about_commands(tmp_path):
+    done = batchml(cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Usage: batchml [OPTIONS] COMMAND ...\n" in done.stderr
+    assert "\n  plan " in done.stderr
+
+
+def test_a_change_that_changes_nothing_says_why(tmp_path):
+    assert batchml("add", design(tmp_path), cwd=tmp_path).returncode == 0
+    assert batchml("retry", "1", cwd=tmp_path).stdout == "retried 0 jobs: none of them is failed or cancelled\n"

@@ -186,6 +186,9 @@ class Nobody:
     name = "local"
     settings = {"slots": 1, "workers": 1, "detach": False}  # noqa: RUF012
 
+    def check(self, resources):
+        pass
+
     def start(self, launch):
         return []
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from batchml.core.catalog import lrn, tsk
+from batchml.core.measure import as_measure
 from batchml.errors import ConfigError, LearnerError, NotTrainedError, StageTimeoutError
 from batchml.execution import iteration
 from batchml.execution.call import IterationFailed, StageCall
@@ -203,6 +204,15 @@ def test_an_iteration_says_how_complete_its_predictions_are(penguins):
     failed = run(penguins, debug(error_train=1, encapsulate="capture"))
     assert (failed.completeness, failed.n, failed.n_missing, failed.predictions) == ("none", 172, 172, {})
     assert [c.message for c in failed.conditions] == [ERROR]
+
+
+def test_what_a_measure_warns_of_is_in_every_jobs_record(penguins):
+    logloss = as_measure("classif.logloss")
+    for _ in range(2):  # a slot scores all its jobs with one measure object
+        found = run(penguins, debug(), measures=[logloss], record=True).conditions
+        assert [c.message for c in found if c.stage == "score"] == [
+            "measure 'classif.logloss' is NaN: it needs the predict type 'prob', the prediction has 'response'"
+        ]
 
 
 def test_an_iteration_trains_and_predicts_its_own_rows_only(penguins):
