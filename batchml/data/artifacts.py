@@ -116,8 +116,11 @@ def open_table(folder: ArtifactFolder, digest: str, *, verify: bool = False) -> 
     try:
         if verify:
             _verify(path, folder.path(f"{_TABLE}.sha256", digest))
-        # The map is closed with the last table that looks into it.
-        table = pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all()
+        # The map stays as long as a table looks into it. Read as a file, it would be by a thread of Arrow, which closes
+        # the descriptor some time later: in a slot that looks like a descriptor that the job has lost.
+        with pa.memory_map(str(path), "r") as file:
+            content = file.read_buffer()
+        table = pa.ipc.open_file(content).read_all()
         about: dict[str, Any] = json.loads((table.schema.metadata or {}).get(b"batchml", b"{}"))
     except FileNotFoundError as problem:
         message = f"the data of a task is missing: no file {str(path)!r}; is the artifact folder the right one?"

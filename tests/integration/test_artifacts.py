@@ -64,6 +64,24 @@ def test_an_opened_table_is_mapped_and_not_read(tmp_path):
     assert pa.total_allocated_bytes() - before < 100_000
 
 
+OPENED = """
+import os, sys
+from pathlib import Path
+from batchml.data.artifacts import ArtifactFolder, open_table
+import batchml.data.frame
+def state():
+    return len(os.listdir("/proc/self/task")), sorted(os.listdir("/proc/self/fd"))
+before = state()
+table = open_table(ArtifactFolder(Path(sys.argv[1])), sys.argv[2])
+assert state() == before, (before, state())
+"""
+
+
+def test_an_opened_table_leaves_no_thread_and_no_descriptor(tmp_path):
+    digest = write_table(ArtifactFolder(tmp_path), bm.tsk("iris").backend)
+    subprocess.run([sys.executable, "-c", OPENED, str(tmp_path), digest], check=True)
+
+
 def test_writing_twice_writes_once(tmp_path):
     folder = ArtifactFolder(tmp_path)
     backend = bm.tsk("iris").backend
