@@ -36,7 +36,7 @@ _UNITS_MB = {
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d{1,2})(?::(\d{1,2}))?")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
-_ALIASES = {"memory": "memory_mb", "walltime": "walltime_s"}
+_ALIASES = {"memory": "memory_mb", "walltime": "walltime_s", "timeout": "timeout_s"}
 
 
 def parse_duration(value: float | str) -> float:
@@ -117,7 +117,7 @@ def parse_memory(value: float | str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one iteration (cpus, memory, gpus) and one allocation (wall time, partition, ...) may use.
+    """What one iteration (cpus, memory, gpus, timeout) and one allocation (wall time, partition, ...) may use.
 
     Attributes
     ----------
@@ -127,6 +127,8 @@ class Resources:
         Limit per iteration in MB, None for no limit.
     gpus
         Devices per iteration.
+    timeout_s
+        Limit of one iteration in seconds of wall time, all its stages together, None for no limit.
     walltime_s
         Limit of the allocation in seconds, None for the site's default.
     partition
@@ -138,6 +140,7 @@ class Resources:
     cpus: int = 1
     memory_mb: int | None = None
     gpus: int = 0
+    timeout_s: float | None = None
     walltime_s: float | None = None
     partition: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +159,7 @@ class Resources:
         extra = dict(given.pop("extra", {}))
         extra |= {name: given.pop(name) for name in list(given) if name not in known}
         checks: dict[str, Callable[[Any], Any]]
-        checks = {"memory_mb": parse_memory, "walltime_s": parse_duration, "partition": str}
+        checks = {"memory_mb": parse_memory, "walltime_s": parse_duration, "timeout_s": parse_duration, "partition": str}
         parsed: dict[str, Any] = {}
         for name, value in given.items():
             check = checks.get(name) or _count(name)

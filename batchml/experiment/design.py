@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.digest import digest
+from batchml.core.retry import Retry
 from batchml.core.show import html_table
 from batchml.errors import DesignError
 
@@ -95,6 +96,9 @@ class BenchmarkDesign:
         Folders that workers put on their import path for them.
     store_models
         Whether to keep the fitted models.
+    retry
+        Which failures a registry tries again by itself, e.g. ``{"timeout": 1, "out_of_memory": 2, "memory": "x2"}``;
+        by default none. See `batchml.core.retry.Retry`.
 
     Raises
     ------
@@ -120,10 +124,13 @@ class BenchmarkDesign:
     modules: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     store_models: bool = False
+    retry: Retry | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be told apart later."""
+        object.__setattr__(self, "retry", Retry.parse(self.retry))
         refuse_mixed_types(self.cells)
+        refuse_other_types(self.cells)
         refuse_shared_ids(self.cells)
         refuse_repeated_cells(self.cells)
 
@@ -153,6 +160,7 @@ class BenchmarkDesign:
             modules=tuple(dict.fromkeys(self.modules + other.modules)),
             paths=tuple(dict.fromkeys(self.paths + other.paths)),
             store_models=self.store_models or other.store_models,
+            retry=Retry.parse(self.retry) | Retry.parse(other.retry),
         )
 
     def __repr__(self) -> str:
@@ -209,6 +217,14 @@ def refuse_mixed_types(cells: tuple[Cell, ...]) -> None:
     if len(types) > 1:
         found = ", ".join(f"'{task}' is {kind}" for kind, task in types.items())
         raise DesignError(f"a benchmark compares tasks of one type, but {found}: make a design for each type")
+
+
+def refuse_other_types(cells: tuple[Cell, ...]) -> None:
+    """Raise if a learner is for another type of task."""
+    from batchml.core.learner_check import check_task_type
+
+    for cell in cells:
+        check_task_type(cell.learner, cell.task)
 
 
 def refuse_shared_ids(cells: tuple[Cell, ...]) -> None:

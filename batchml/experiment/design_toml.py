@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.retry import Retry
 from batchml.core.trust import Trust
 from batchml.errors import DesignError, nearest
 from batchml.experiment.design import BenchmarkDesign, Cell
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["design_from_tables"]
 
 _TABLES = ("benchmark", "task", "learner", "resampling", "exclude")
-_BENCHMARK_KEYS = ("name", "seed", "measures", "modules", "store_models")
+_BENCHMARK_KEYS = ("name", "seed", "measures", "modules", "store_models", "retry")
 
 
 def design_from_tables(tables: Mapping[str, Any], path: Path, trust: Trust | None = None) -> BenchmarkDesign:
@@ -41,6 +42,7 @@ def design_from_tables(tables: Mapping[str, Any], path: Path, trust: Trust | Non
     modules = tuple(take_texts(head, "modules", where))
     folder = path.parent.resolve()
     with located(where):
+        retry = Retry.parse(head.get("retry"))
         trust = (trust or Trust.default()).with_modules(modules)
         if modules:
             _put_on_path(folder, modules)
@@ -57,10 +59,11 @@ def design_from_tables(tables: Mapping[str, Any], path: Path, trust: Trust | Non
             cells=cells,
             name=take_text(head, "name", where) or path.stem,
             seed=_seed(head, where),
-            measures=measures_for(cells, _measures(head, where)),
+            measures=measures_for(cells, _measures(head, where, trust)),
             modules=modules,
             paths=(str(folder),) if modules else (),
             store_models=_flag(head, "store_models", where),
+            retry=retry,
         )
 
 
@@ -123,11 +126,11 @@ def _flag(head: Mapping[str, Any], key: str, where: str) -> bool:
     return value
 
 
-def _measures(head: Mapping[str, Any], where: str) -> list[Measure]:
+def _measures(head: Mapping[str, Any], where: str, trust: Trust) -> list[Measure]:
     from batchml.core.measure import as_measure
 
     with located(where):
-        return [as_measure(measure) for measure in take_texts(head, "measures", where)]
+        return [as_measure(measure, trust=trust) for measure in take_texts(head, "measures", where)]
 
 
 def _put_on_path(folder: Path, modules: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchml.core.learner import Learner
     from batchml.core.measure import Measure
     from batchml.core.resampling import Resampling
+    from batchml.core.retry import Retry
     from batchml.core.task import Task
 
 __all__ = ["benchmark_grid", "coerce_task", "cross", "refuse_duplicates", "vary"]
@@ -33,6 +34,7 @@ def benchmark_grid(
     store_models: bool = False,
     seed: int | None = None,
     name: str | None = None,
+    retry: Retry | Mapping[str, Any] | None = None,
 ) -> BenchmarkDesign:
     """Return the design that runs every learner on every task under every resampling.
 
@@ -48,6 +50,9 @@ def benchmark_grid(
     seed
         The root of all random numbers; None takes that of instantiated resamplings, else the registry's, or draws one
         in session.
+    retry
+        Which failures a registry tries again by itself: ``{"timeout": 1, "out_of_memory": 2, "memory": "x2"}`` tries
+        once more after a time limit, twice after a lack of memory with twice the memory each time; also ``crashed``.
 
     Raises
     ------
@@ -83,6 +88,7 @@ def benchmark_grid(
         seed=_seed_of(all_resamplings) if seed is None else seed,
         measures=measures_for(cells, all_measures),
         store_models=store_models,
+        retry=retry,
     )
 
 

@@ -159,37 +159,40 @@ def modules_of_waiting(store: Store, state: str, jobs: Sequence[int] | None = No
 
 
 def orphaned(store: Store) -> list[Any]:
-    """Return one row for each resource class with queued jobs and no live worker: its newest submission.
+    """Return one row for each resource class with queued jobs and no live worker: the newest submission of such jobs.
 
-    Rows have `id`, `executor`, `settings` of that submission and `body`, the resources.
+    Rows have `id`, `executor`, `settings` of that submission, and `resource_id` and `body`, the resources: more than
+    were submitted for jobs that have failed for want of memory.
     """
     with store.read() as connection:
         alive = {row.resource_id for row in _workers(connection) if row.wanted == "go_on" and not _is_dead(row)}
         classes = {key for key, state in _counts(connection) if state == "queued"} - alive
         newest = (
-            select(func.max(submission.c.id)).where(among(submission.c.resource_id)).group_by(submission.c.resource_id)
+            select(job.c.resource_id, func.max(job.c.submission_id).label("submission_id"))
+            .where(among(job.c.resource_id), job.c.state == "queued")
+            .group_by(job.c.resource_id)
+            .subquery()
         )
         query = (
-            select(submission.c.id, submission.c.executor, submission.c.settings, resource.c.body)
-            .join_from(submission, resource)
-            .where(submission.c.id.in_(newest))
-            .order_by(submission.c.id)
+            select(
+                submission.c.id,
+                submission.c.executor,
+                submission.c.settings,
+                resource.c.id.label("resource_id"),
+                resource.c.body,
+            )
+            .join_from(newest, submission, submission.c.id == newest.c.submission_id)
+            .join(resource, resource.c.id == newest.c.resource_id)
+            .order_by(submission.c.id, resource.c.id)
         )
         return list(connection.execute(query, {"ids": list(classes)}))
 
 
-def adopt(store: Store, old: int, new: int) -> int:
-    """Give the queued jobs of one submission's resource class to another submission and its class; return how many."""
-    classes = select(submission.c.id, submission.c.resource_id).where(among(submission.c.id))
+def adopt(store: Store, resource_id: int, new: int) -> int:
+    """Give the queued jobs of a resource class to a submission and its class; return how many."""
     with store.read() as connection:
-        resource_of = {row.id: row.resource_id for row in connection.execute(classes, {"ids": [old, new]})}
-        queued = (
-            select(job.c.id).where(job.c.state == "queued", job.c.resource_id == resource_of[old]).order_by(job.c.id)
-        )
+        becomes = connection.execute(select(submission.c.resource_id).where(submission.c.id == new)).scalar_one()
+        queued = select(job.c.id).where(job.c.state == "queued", job.c.resource_id == resource_id).order_by(job.c.id)
         ids = list(connection.execute(queued).scalars())
-    move = (
-        update(job)
-        .where(among(job.c.id), job.c.state == "queued")
-        .values(submission_id=new, resource_id=resource_of[new])
-    )
+    move = update(job).where(among(job.c.id), job.c.state == "queued").values(submission_id=new, resource_id=becomes)
     return sum(chunked(store, ids, lambda connection, part: connection.execute(move, {"ids": list(part)}).rowcount))

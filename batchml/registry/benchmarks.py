@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "plan"]
 
+_ABOUT = ("modules", "paths", "retry")
 _PIECE = 1000  # jobs of one experiment that are written together
 
 Piece = tuple[int, int, int]  # experiment, first iteration, iteration after the last
@@ -159,13 +160,14 @@ def _make_current(
     experiments: Mapping[str, int],
 ) -> None:
     """Replace the members and measures of the benchmark; from here on the jobs show."""
-    values = {"name": surveyed.name, "modules": list(surveyed.modules), "paths": list(surveyed.paths)}
+    values: dict[str, Any] = {"name": surveyed.name, "modules": list(surveyed.modules), "paths": list(surveyed.paths)}
+    values |= {"retry": dict(surveyed.retry)}
     connection.execute(insert_new(connection.dialect, benchmark), values)
     key = connection.execute(select(benchmark.c.id).where(benchmark.c.name == surveyed.name)).scalar_one()
     changes = 0
-    about = {name: values[name] for name in ("modules", "paths")}
-    held = connection.execute(select(benchmark.c.modules, benchmark.c.paths).where(benchmark.c.id == key)).one()
-    changes += (held.modules, held.paths) != (about["modules"], about["paths"])
+    about = {name: values[name] for name in _ABOUT}
+    held = connection.execute(select(*(benchmark.c[name] for name in _ABOUT)).where(benchmark.c.id == key)).one()
+    changes += dict(held._mapping) != about  # noqa: SLF001 - the public name of a row as a mapping
     members = [
         (
             key,

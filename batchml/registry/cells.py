@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.digest import digest
+from batchml.core.retry import Retry
 from batchml.errors import DesignError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Survey:
     measures: tuple[tuple[str, str], ...]
     modules: tuple[str, ...]
     paths: tuple[str, ...]
+    retry: Mapping[str, Any]
     bodies: Mapping[str, Mapping[str, Any]]
     tasks: Mapping[str, Task]
 
@@ -102,6 +104,7 @@ def survey(design: BenchmarkDesign, *, name: str | None, root_seed: int, trust: 
         measures=measures,
         modules=tuple(design.modules),
         paths=tuple(design.paths),
+        retry=Retry.parse(design.retry).as_json(),
         bodies=scribe.bodies,
         tasks=scribe.tasks,
     )

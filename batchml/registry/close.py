@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.attempt import Ending, Outcome
 from batchml.core.conditions import fingerprint
 from batchml.registry import close_queries as queries
+from batchml.registry.again import RETRIED, granted, grow
 from batchml.registry.dialects import run_many
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Fate:
     attempts: int = 0
 
 
-def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect: int) -> Fate:
+def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect: int, again: bool = False) -> Fate:
     """Look an ending up in the table of outcomes.
 
     Parameters
@@ -61,7 +62,11 @@ def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect:
         The attempt ran while nothing else ran in its worker.
     hiccups, lost_alone, suspect
         The job's history: `infrastructure` endings in a row, losses while alone, and whether its last worker died.
+    again
+        The benchmark's policy gives the job another try after its own failure.
     """
+    if again:
+        return Fate(state="queued", charged=1)
     if ending is Ending.LOST:
         losses = lost_alone + alone
         if losses >= _LOSSES_ALONE:
@@ -158,8 +163,12 @@ def _write(
     _store_results(connection, done, known, models)
     if done:
         connection.execute(queries.finish_jobs(), {"ids": [known[o.attempt_id].job_id for o in done]})
-    moves = [_move(o.ending, known[o.attempt_id]) for o in outcomes if o.ending is not Ending.DONE]
+    ended = [(known[o.attempt_id], o.ending) for o in outcomes if o.ending is not Ending.DONE]
+    failed = {row.job_id: ending for row, ending in ended if ending in RETRIED}
+    again = granted(connection, failed) if failed else {}
+    moves = [_move(ending, row, again=row.job_id in again) for row, ending in ended]
     run_many(connection, queries.move_job(), queries.MOVE_NAMES, moves)
+    grow(connection, again)
     run_many(
         connection,
         queries.add_condition(),
@@ -169,8 +178,15 @@ def _write(
     run_many(connection, queries.add_log(), queries.LOG_NAMES, [(o.attempt_id, o.log) for o in outcomes if o.log])
 
 
-def _move(ending: Ending, row: Any) -> tuple[Any, ...]:
-    new = fate(ending, alone=bool(row.alone), hiccups=row.hiccups, lost_alone=row.lost_alone, suspect=row.suspect)
+def _move(ending: Ending, row: Any, *, again: bool = False) -> tuple[Any, ...]:
+    new = fate(
+        ending,
+        alone=bool(row.alone),
+        hiccups=row.hiccups,
+        lost_alone=row.lost_alone,
+        suspect=row.suspect,
+        again=again,
+    )
     return (
         new.state,
         new.attempts,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, RegistryError, UnknownKeyError
@@ -50,14 +50,27 @@ def _moved(store: Store, jobs: Sequence[int], act: Callable[[Connection, Sequenc
 def retry(store: Store, jobs: Sequence[int]) -> int:
     """Queue failed and cancelled jobs again, with a clean slate; return how many. A job never submitted becomes
     `defined`.
+
+    A job that is done without any prediction (its learner failed, encapsulated and with no fallback) has failed, too:
+    its empty result is dropped.
     """
     state = case((job.c.resource_id.is_(None), "defined"), else_="queued")
+    empty = result.c.completeness == "none"
+    hollow = select(result.c.job_id).where(result.c.job_id == job.c.id, empty).exists()
+    failed = unindexed(job.c.state).in_(["error", "cancelled"])
     again = (
         update(job)
-        .where(among(job.c.id), unindexed(job.c.state).in_(["error", "cancelled"]))
+        .where(among(job.c.id), or_(failed, and_(unindexed(job.c.state) == "done", hollow)))
         .values(state=state, **_CLEAN)
     )
-    return _moved(store, jobs, lambda connection, part: connection.execute(again, {"ids": list(part)}).rowcount)
+    drop = delete(result).where(among(result.c.job_id), empty)
+
+    def act(connection: Connection, part: Sequence[int]) -> int:
+        count = connection.execute(again, {"ids": list(part)}).rowcount
+        connection.execute(drop, {"ids": list(part)})
+        return count
+
+    return _moved(store, jobs, act)
 
 
 def reset(store: Store, jobs: Sequence[int]) -> int:

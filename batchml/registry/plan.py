@@ -56,6 +56,8 @@ class Plan:
         Cells that become members of the benchmark, and that stop being members.
     measures_added, measures_dropped
         Ids of measures.
+    retry_changed
+        Failures from now on are tried again by another policy.
     """
 
     benchmark: str
@@ -72,12 +74,13 @@ class Plan:
     leaving: int = 0
     measures_added: tuple[str, ...] = ()
     measures_dropped: tuple[str, ...] = ()
+    retry_changed: bool = False
 
     @property
     def nothing_new(self) -> bool:
         """Whether adding the design would change nothing."""
         moves = (self.new, self.again, self.entering, self.leaving, self.measures_added, self.measures_dropped)
-        return self.exists and not any(moves)
+        return self.exists and not any(moves) and not self.retry_changed
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -87,6 +90,7 @@ class Plan:
             **{name: getattr(self, name) for name in names},
             "again": dict(self.again),
             **{name: list(getattr(self, name)) for name in lists},
+            "retry_changed": self.retry_changed,
         }
 
     def __str__(self) -> str:
@@ -106,6 +110,8 @@ class Plan:
             lines.append(f"  {self.reused} finished without {', '.join(self.measures_added)}: score them by rescore")
         if self.measures_dropped:
             lines.append(f"  not asked for any more: {', '.join(self.measures_dropped)}")
+        if self.retry_changed:
+            lines.append("  another retry policy, for failures from now on: `retry` queues those that are there")
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.changed)])
 
     __repr__ = __str__
@@ -161,6 +167,7 @@ def compare(connection: Connection, design: Survey) -> Comparison:
         leaving=len(members - ids),
         measures_added=tuple(name for name, key in design.measures if key not in old_measures) if exists else (),
         measures_dropped=tuple(name for key, name in old_measures.items() if key not in new_ids),
+        retry_changed=exists and _retry_of(connection, design.name) != dict(design.retry),
     )
     return Comparison(plan=plan, known=known, again=tuple(again), left=tuple(sorted(members - ids)))
 
@@ -180,6 +187,10 @@ def _states(connection: Connection, sizes: Iterable[tuple[int, int]]) -> Counter
         for state, number in connection.execute(counted, {"ids": ids, "size": size}):
             counts[state] += number
     return counts
+
+
+def _retry_of(connection: Connection, name: str) -> Any:
+    return connection.execute(select(benchmark.c.retry).where(benchmark.c.name == name)).scalar()
 
 
 def _current(connection: Connection, name: str) -> tuple[set[int], dict[str, str], bool]:

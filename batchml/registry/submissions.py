@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["add_submission", "last_submission", "submit"]
+__all__ = ["add_submission", "last_submission", "resources_of", "submit"]
 
 
 def add_submission(
@@ -93,6 +93,14 @@ def defined_jobs(connection: Connection, jobs: Sequence[int] | None, store: Stor
     if unknown:
         raise UnknownKeyError(f"there is no job {unknown[0]} in {store.place}")
     return [row.id for row in rows if row.state == "defined"]
+
+
+def resources_of(store: Store, submission_id: int) -> Mapping[str, Any]:
+    """Return what one iteration of a submission may use; nothing for a submission that is not there."""
+    wanted = select(resource.c.body).join_from(submission, resource).where(submission.c.id == submission_id)
+    with store.read() as connection:
+        found: Mapping[str, Any] | None = connection.execute(wanted).scalar()
+    return found or {}
 
 
 def last_submission(store: Store) -> Any | None:

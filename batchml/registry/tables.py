@@ -157,6 +157,7 @@ benchmark = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("modules", Json, nullable=False),
     Column("paths", Json, nullable=False),
+    Column("retry", Json, nullable=False, server_default="{}"),  # the policy of `batchml.core.retry`
     Column("created_at", Time, nullable=False, server_default=utc_now()),
     Column("changed_at", Time, nullable=False, server_default=utc_now()),
 )

@@ -228,7 +228,8 @@ class Registry(Reading):
             how = executor or executor_of(row.executor, _override(row.settings, detach=detach))
             needs = row.body if resources is None else Resources.parse(resources).as_json()
             number, _ = submit(self._store, [], needs, how.name, how.settings)
-            started.append(launch(self._store, how, number, adopt(self._store, row.id, number), needs, consent))
+            queued = adopt(self._store, row.resource_id, number)
+            started.append(launch(self._store, how, number, queued, needs, consent))
         return Resumption(found=found, delivered=delivered, submissions=tuple(started))
 
     def stop(self, workers: Iterable[int] | None = None, now: bool = False) -> list[int]:  # noqa: FBT001, FBT002

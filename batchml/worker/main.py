@@ -122,7 +122,18 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
         if pool is None:
             pool = _start_pool(task, str(store.artifact_path), None)
             stack.callback(pool.close)
+        _limit(pool, store, task.submission)
         return _serve(store, task.submission, pool, settings, stop)
+
+
+def _limit(pool: SandboxPool, store: Store, submission: int) -> None:
+    """Hold iterations to what was submitted for each of them."""
+    from batchml.core.resources import Resources
+    from batchml.registry.submissions import resources_of
+
+    needs = Resources.parse(resources_of(store, submission))
+    if needs.memory_mb is not None or needs.timeout_s is not None:
+        pool.limit(memory_mb=needs.memory_mb, timeout_s=needs.timeout_s)
 
 
 def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings, stop: StopSignals) -> Report:

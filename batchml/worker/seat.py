@@ -99,6 +99,12 @@ class Seat:
         self.handle.renew()
         self._listen_slot()
 
+    def limit(self, memory: int | None, timeout_s: float | None) -> None:
+        """Hold jobs to so many bytes, and seconds; a slot that was started without that limit is replaced."""
+        self._timeout_s = timeout_s
+        if self.handle.limit(memory):
+            self.renew()
+
     def rebirth(self) -> None:
         """Replace a keeper that is dead or was never born; an attempt that never started is sent again."""
         self._deafen()

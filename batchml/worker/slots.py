@@ -138,6 +138,12 @@ class SandboxPool:
         ids = [running.assignment.attempt_id for running in (*held, *self._lobby)]
         return [*ids, *(outcome.attempt_id for outcome in self._done)]
 
+    def limit(self, *, memory_mb: float | None = None, timeout_s: float | None = None) -> None:
+        """Set the limits of iterations, before the first of them is submitted."""
+        assert not self.running
+        for seat in self._seats:
+            seat.limit(None if memory_mb is None else int(memory_mb * 2**20), timeout_s)
+
     def submit(self, assignment: Assignment) -> None:
         """Start an assignment. Raises RuntimeError if nothing is free."""
         if self.free == 0:

@@ -58,6 +58,11 @@ class Handle:
             for writer in writers:
                 os.close(writer)
 
+    def limit(self, memory: int | None) -> bool:
+        """Give slots started from now on so many bytes; say whether that is another number than before."""
+        before, self._memory = self._memory, memory
+        return before != memory
+
     def renew(self) -> None:
         """Replace the slot process; whatever the old one left is ended by the keeper."""
         self._close_slot()
