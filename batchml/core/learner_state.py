@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from batchml.core.prediction import Prediction
     from batchml.core.task import Task
 
-__all__ = ["LearnerState", "Schema", "Trained", "all_missing", "newdata_task", "predict_in_session", "train_in_session"]
+__all__ = [
+    "LearnerState",
+    "Schema",
+    "Trained",
+    "all_missing",
+    "newdata_task",
+    "predict_in_session",
+    "train_in_session",
+    "with_state",
+]
 
 _logger = logging.getLogger("batchml.learner")
 
@@ -138,6 +147,21 @@ def predict_in_session(learner: Learner, task: Task, row_ids: Any) -> Prediction
         return all_missing(task, _rows(task, row_ids), learner.predict_type)
     prediction: Prediction = predicted.prediction
     return prediction
+
+
+def with_state(
+    learner: Learner,
+    task: Task,
+    trained: Trained,
+    *,
+    seed: int,
+    timings: Mapping[str, float],
+    log: tuple[Condition, ...] = (),
+) -> Learner:
+    """Return a copy of the learner as it was after an iteration: with its model, and that of its fallback."""
+    twin = learner.clone()
+    twin.state = LearnerState(trained=trained, schema=Schema.of(task), seed=seed, log=log, timings=dict(timings))
+    return twin
 
 
 def all_missing(task: Task, row_ids: NDArray[np.int64], predict_type: str) -> Prediction:

@@ -321,7 +321,7 @@ class Measure(Averaging, Shown):
         given = timings if self.facts.needs == "timings" else learner
         if given is None:
             if self.facts.needs == "learner":
-                self._warn("it needs the trained learner: use store_models=True")
+                self._warn("it needs the trained learner: resample and benchmark keep it with store_models=True")
             return math.nan
         value = self._run(timings=timings, learner=learner, task=task, **self._params)
         return self.na_value if value is None else self._defined(value)

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from batchml.core.learner_state import with_state
 from batchml.execution import stages
 from batchml.execution.call import IterationFailed
 from batchml.execution.capture import Recorder, error_condition, recording
@@ -158,6 +159,8 @@ def _run(
         timings["predict"] += predicted.elapsed
         if predicted.prediction is not None:
             predictions[name] = predicted.prediction
+    if any(measure.facts.needs == "learner" for measure in measures):
+        learner = with_state(learner, task, trained, seed=job_seed, timings=timings)
     scores, scoring = _score(measures, predictions, timings, learner, task, record=record)
     return IterationResult(
         predictions=predictions,

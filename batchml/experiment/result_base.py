@@ -46,6 +46,20 @@ class Result(Shown):
         self._warn_of_gaps()
         return scoring.score_frame(self._table, chosen, predictions=predictions)
 
+    def obs_loss(self, measures: Any = None) -> pd.DataFrame:
+        """Return what every predicted row contributes: ids, row_id, truth, response, a column per measure.
+
+        Rows that were predicted in several iterations occur as often. Rows without a prediction have nan.
+
+        Parameters
+        ----------
+        measures
+            Those with the property ``obs_loss``, such as classif.ce, classif.logloss, regr.mse.
+        """
+        chosen = scoring.chosen_measures(self._table, measures)
+        self._warn_of_gaps()
+        return scoring.loss_frame(self._table, chosen)
+
     @property
     def coverage(self) -> pd.DataFrame:
         """Return what is missing and why, a row per cell: ids, defined, done, error, cancelled, missing.

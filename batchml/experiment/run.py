@@ -116,18 +116,12 @@ def _instantiated(cells: Sequence[Cell], seed: int) -> list[Resampling]:
 
 def _trained(work: Work, job: Job, result: IterationResult) -> Learner:
     """Return the learner as it was after this iteration: with its model, and that of its fallback."""
-    from batchml.core.learner_state import LearnerState, Schema
+    from batchml.core.learner_state import with_state
 
     assert result.trained is not None
-    learner = work.learner.clone()
-    learner.state = LearnerState(
-        trained=result.trained,
-        schema=Schema.of(work.task),
-        seed=job.seed,
-        log=result.conditions,
-        timings=dict(result.timings),
+    return with_state(
+        work.learner, work.task, result.trained, seed=job.seed, timings=result.timings, log=result.conditions
     )
-    return learner
 
 
 def _columns(job: Job, result: IterationResult) -> tuple[Any, ...]:

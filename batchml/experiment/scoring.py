@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from batchml.core.task import Task
     from batchml.experiment.table import ResultTable
 
-__all__ = ["aggregate_frame", "chosen_measures", "measure_key", "refuse_column_names", "score_frame", "score_values"]
+__all__ = [
+    "aggregate_frame",
+    "chosen_measures",
+    "loss_frame",
+    "measure_key",
+    "refuse_column_names",
+    "score_frame",
+    "score_values",
+]
 
 _COLUMNS = frozenset(
     {
@@ -125,18 +133,37 @@ def score_frame(table: ResultTable, measures: Sequence[Measure], *, predictions:
 
     values = score_values(table, measures)
     rows = np.flatnonzero(table.done)
-    jobs = table.jobs.iloc[rows]
-    cell = jobs["cell"].to_numpy()
-    columns: dict[str, Any] = {name: table.cells[name].to_numpy()[cell] for name in ("task", "learner", "resampling")}
-    if any(table.cells["params"]):
-        columns["params"] = table.cells["params"].to_numpy()[cell]
-    columns |= {name: jobs[name].to_numpy() for name in ("iteration", "n", "n_missing", "n_imputed")}
-    for name in ("iteration", "n", "n_missing", "n_imputed"):
-        columns[name] = columns[name].astype(np.int64)
+    columns = _labels(table, rows)
+    for name in ("n", "n_missing", "n_imputed"):
+        columns[name] = table.jobs[name].to_numpy()[rows].astype(np.int64)
     columns |= {name: scores[rows] for name, scores in values.items()}
     if predictions:
         columns["prediction"] = [found.get("test") for found in table.predictions(rows)]
     return pd.DataFrame(columns)
+
+
+def loss_frame(table: ResultTable, measures: Sequence[Measure]) -> pd.DataFrame:
+    """Return a row per predicted test row: ids, row id, truth, response, one column per measure."""
+    import pandas as pd
+
+    rows = np.flatnonzero(table.done)
+    found = [(row, kept["test"]) for row, kept in zip(rows, table.predictions(rows), strict=True) if "test" in kept]
+    names = ["row_id", "truth", "response", *(measure.id for measure in measures)]
+    if not found:
+        return pd.DataFrame(columns=[*_labels(table, rows[:0]), *names])
+    frame = pd.concat([prediction.obs_loss(measures) for _, prediction in found], ignore_index=True)
+    jobs = np.repeat([row for row, _ in found], [len(prediction) for _, prediction in found])
+    return frame.assign(**_labels(table, jobs))[[*_labels(table, rows[:0]), *names]]
+
+
+def _labels(table: ResultTable, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """Return the columns that say of which iteration rows of `jobs` are."""
+    cell = table.jobs["cell"].to_numpy()[rows]
+    columns: dict[str, Any] = {name: table.cells[name].to_numpy()[cell] for name in ("task", "learner", "resampling")}
+    if any(table.cells["params"]):
+        columns["params"] = table.cells["params"].to_numpy()[cell]
+    columns["iteration"] = table.jobs["iteration"].to_numpy()[rows].astype(np.int64)
+    return columns
 
 
 def aggregate_frame(
@@ -270,4 +297,5 @@ def _average(table: ResultTable, measure: Measure, rows: NDArray[np.intp], score
         scores.tolist(),
         n=table.jobs["n"].to_numpy()[rows].tolist(),
         predictions=lambda: list(table.predictions(rows, measure.predict_sets)),
+        learners=lambda: [table.model(int(row)) for row in rows],
     )

@@ -37,9 +37,13 @@ class MeasureSimilarity(Measure):
         """Return the mean similarity of all pairs of iterations' feature sets; see `Measure.aggregate`."""
         if self.aggregator is not None:
             return super().aggregate(values, n=n, predictions=predictions)
-        found = [_selected(one) for one in (learners() if callable(learners) else learners or ())]
-        if not found or any(one is None for one in found):
-            self._warn("it needs trained learners that tell their selected_features: use store_models=True")
+        trained = list(learners() if callable(learners) else learners or ())
+        if not trained or any(one is None for one in trained):
+            self._warn("it needs the trained learners: resample and benchmark keep them with store_models=True")
+            return math.nan
+        found = [_selected(one) for one in trained]
+        if any(one is None for one in found):
+            self._warn("the learner does not tell its selected_features")
             return math.nan
         sets = [set(names) for names, _ in found if names is not None]
         value = self._run(sets, n_features=max(count for _, count in found), **self._params)

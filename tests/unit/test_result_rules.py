@@ -211,3 +211,46 @@ def test_cells_and_results_that_are_none_are_refused(bmr):
         bmr.resample_result("penguins")
     with pytest.raises(DesignError, match="combined with a BenchmarkResult, not with str"):
         bmr.combine("other")
+
+
+def test_measures_that_compare_models_ask_the_models_that_were_kept():
+    kept = resample("iris", lrn("classif.tree", max_depth=1), rsmp("cv", folds=3), store_models=True, seed=1)
+    sets = [set(learner.selected_features()) for learner in kept.learners]
+    pairs = [(sets[i], sets[j]) for i in range(3) for j in range(i)]
+    expected = np.mean([len(a & b) / len(a | b) for a, b in pairs])
+    assert kept.aggregate("sim.jaccard").iloc[0] == pytest.approx(expected)
+    assert -1 <= kept.aggregate("sim.phi").iloc[0] <= 1
+    lost = resample("iris", "classif.tree", rsmp("cv", folds=3), seed=1)
+    with pytest.warns(UserWarning, match=r"sim.jaccard.* with store_models=True"):
+        assert np.isnan(lost.aggregate("sim.jaccard").iloc[0])
+    mute = resample("iris", "classif.knn", rsmp("cv", folds=3), store_models=True, seed=1)
+    with pytest.warns(UserWarning, match=r"does not tell its selected_features"):
+        assert np.isnan(mute.aggregate("sim.jaccard").iloc[0])
+
+
+def test_measures_of_the_model_are_taken_while_it_is_there():
+    design = benchmark_grid(
+        "iris",
+        lrn("classif.random_forest", oob_score=True),
+        rsmp("cv", folds=2),
+        measures=["selected_features", "oob_error"],
+        seed=1,
+    )
+    scores = benchmark(design).score()
+    assert (scores["selected_features"] == 4).all()
+    assert scores["oob_error"].between(0.01, 0.2).all()
+
+
+def test_every_row_s_loss_averages_to_the_score(bmr):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        losses = bmr.obs_loss("classif.ce")
+        scores = bmr.score("classif.ce")
+    names = ["task", "learner", "resampling", "iteration"]
+    assert list(losses) == [*names, "row_id", "truth", "response", "classif.ce"]
+    means = losses.groupby(names, sort=False)["classif.ce"].mean()
+    answered = scores[scores["n_missing"] == 0]
+    assert np.allclose(means.to_numpy(), answered["classif.ce"])
+    one = bmr.resample_result(learner="sound").obs_loss(["classif.ce"])
+    assert len(one) == 344
+    assert np.allclose(one["classif.ce"], one["truth"].astype(str) != one["response"].astype(str))

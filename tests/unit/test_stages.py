@@ -278,6 +278,7 @@ def test_a_measure_that_fails_leaves_the_predictions_alone(penguins):
     class Broken:
         id = "broken"
         predict_sets = ("test",)
+        facts = as_measure("classif.ce").facts
 
         def fresh(self):
             return self
