@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.prediction import as_prediction
 from batchml.core.seed import seed_globals
-from batchml.errors import ConfigError, StageTimeoutError
+from batchml.errors import ConfigError, LearnerError, StageTimeoutError
 from batchml.execution.call import Failure, FailureKind, Partner, StageCall, StageName, StageReply
 from batchml.execution.capture import Recorder, error_condition, recording
 from batchml.execution.limits import thread_limit, time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from batchml.core.learner import Learner
 
 __all__ = ["execute", "kept_random_state", "run_stage"]
 
@@ -69,10 +71,37 @@ def execute(
 def _run(call: StageCall) -> Any:
     learner = call.learner.with_threads(call.threads)
     if call.stage == "train":
-        return learner._fit(call.task, call.row_ids, seed=call.seed)  # noqa: SLF001 - the hooks of subclasses
+        return _fitted(learner, call)
     raw = learner._predict(call.model, call.task, call.row_ids, seed=call.seed)  # noqa: SLF001
     # Checked within the stage: a wrong length or an unknown label is the learner's error, and can be encapsulated.
     return as_prediction(call.task, call.row_ids, raw)
+
+
+def _fitted(learner: Learner, call: StageCall) -> Any:
+    """Return the trained model; where the rows are at fault rather than the method, say so."""
+    where = f"learner '{learner.id}' cannot be trained on task '{call.task.id}'"
+    if not len(call.row_ids):
+        raise LearnerError(f"{where}: the training set has no rows; give the resampling another ratio or other sets")
+    try:
+        return learner._fit(call.task, call.row_ids, seed=call.seed)  # noqa: SLF001 - the hooks of subclasses
+    except (StageTimeoutError, ConfigError):
+        raise
+    except Exception as error:
+        only = _only_class(call)
+        if only is None:
+            raise
+        raise LearnerError(
+            f"{where}: the training rows have only the class {only!r} ({type(error).__name__}: {error}); stratify the "
+            "resampling by the target (stratify=True), or give the learner a fallback"
+        ) from error
+
+
+def _only_class(call: StageCall) -> Any:
+    """Return the class of the training rows if they have only one, else None."""
+    if call.task.task_type != "classif":
+        return None
+    labels = set(call.task.truth(call.row_ids).tolist())
+    return labels.pop() if len(labels) == 1 else None
 
 
 def _failure(stage: StageName, error: BaseException) -> Failure:

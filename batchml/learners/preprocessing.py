@@ -5,7 +5,7 @@ iterations have the same pipeline. Nothing is put where nothing is needed:
 
 * *numbers* (numeric, integer; logical if there are only these three) that are missing anywhere are imputed by the
   median of the training rows, unless the estimator takes NaN (its tag ``allow_nan``: trees, forests, histogram gradient
-  boosting). A column without a single value in the training rows becomes 0.
+  boosting). A column without a single value in the training rows becomes 0, also for histogram gradient boosting.
 * *categories* (categorical, ordered, logical beside these) are one-hot encoded; a missing one is a level of its own; a
   level that the training rows lack gives zeros. For trees too: one rule, and no order is made up. Estimators with
   ``categorical_features="from_dtype"`` get them as they are.
@@ -17,9 +17,10 @@ iterations have the same pipeline. Nothing is put where nothing is needed:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from sklearn.base import BaseEstimator
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -28,11 +29,12 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from batchml.core.task import Task
 
 __all__ = [
+    "EmptyColumns",
     "accepts",
     "check_parameters",
     "is_known",
@@ -69,9 +71,11 @@ def prepared(estimator: Any, task: Task) -> Any:
     number_types = _NUMBERS if task.is_numeric else _NUMBERS[1:]
     numbers = [name for name, kind in kinds.items() if kind in number_types]
     categories = [name for name, kind in kinds.items() if kind not in number_types]
+    missing = [name for name, count in task.missings(numbers).items() if count] if numbers else []
     if categories and takes_categories(estimator):
-        return estimator
-    steps = _number_steps(estimator, any(task.missings(numbers).values()) if numbers else False)
+        steps = [("empty", EmptyColumns(missing))] if missing else []
+        return Pipeline([*steps, ("estimator", estimator)]) if steps else estimator
+    steps = _number_steps(estimator, bool(missing))
     if categories:
         # Not sparse: few estimators take both, and sums differ between the two.
         encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
@@ -86,9 +90,56 @@ def _number_steps(estimator: Any, missing: bool) -> list[tuple[str, Any]]:  # no
     steps: list[tuple[str, Any]] = []
     if missing and not takes_missing(estimator):
         steps.append(("impute", SimpleImputer(strategy="median", keep_empty_features=True)))
+    elif missing and _is_histogram_based(estimator):
+        steps.append(("empty", EmptyColumns()))
     if _needs_scaling(estimator):
         steps.append(("scale", StandardScaler()))
     return steps
+
+
+def _is_histogram_based(estimator: Any) -> bool:
+    """Tell whether an estimator bins the values of columns: it fails at one that has none."""
+    return any(
+        type(part).__module__.startswith("sklearn.ensemble._hist_gradient_boosting") for part in parts(estimator)
+    )
+
+
+class EmptyColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Sets columns to 0 that have no value in the training rows, and leaves everything else as it is.
+
+    Parameters
+    ----------
+    columns
+        Those to look at, in data frames; None: all.
+    """
+
+    def __init__(self, columns: Sequence[str] | None = None) -> None:
+        self.columns = columns
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803  # scikit-learn's names
+        """Find out which columns have no value."""
+        self.n_features_in_ = X.shape[1]
+        if hasattr(X, "columns"):
+            self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+            looked_at = X.columns if self.columns is None else self.columns
+            self.empty_: list[Any] = [name for name in looked_at if X[name].isna().all()]
+        else:
+            self.empty_ = np.flatnonzero(np.isnan(X).all(axis=0)).tolist()
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """Return the table without these columns' values."""
+        if not self.empty_:
+            return X
+        if hasattr(X, "columns"):
+            return X.assign(**dict.fromkeys(self.empty_, 0.0))
+        filled = X.copy()
+        filled[:, self.empty_] = 0.0
+        return filled
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the columns, which stay."""
+        return input_features if input_features is not None else self.feature_names_in_
 
 
 def parts(estimator: Any) -> Iterator[Any]:

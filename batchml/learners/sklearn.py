@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
 from batchml.core.learner import Learner, same
@@ -266,6 +267,8 @@ def _abilities(estimator: Any, task_type: str, preprocess: str) -> tuple[tuple[s
     final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if missing:
         properties.add("missings")
+    if isinstance(final, (DummyClassifier, DummyRegressor)):
+        properties.add("featureless")
     if "sample_weight" in _argument_names(final, "fit"):
         properties.add("weights")
     if hasattr(type(final), "feature_importances_"):
@@ -299,6 +302,9 @@ def _probabilities(model: Any, features: Any, classes: tuple[Any, ...]) -> NDArr
     """Return rows x classes of the task; a class that the training rows lacked has probability 0."""
     found = np.asarray(model.predict_proba(features), dtype=np.float64)
     known = list(model.classes_)
+    if len(known) == 1 and found.shape == (len(features), 2):
+        # Histogram gradient boosting counts the class that is not there, too.
+        found = np.ones((len(features), 1))
     if found.shape != (len(features), len(known)):
         raise LearnerError(
             f"predict_proba returned the shape {found.shape} for {len(features)} rows, {len(known)} classes"
