@@ -272,7 +272,7 @@ class FolderSource:
         sizes = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
         return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
 
-    def conditions(self) -> pd.DataFrame:
+    def conditions(self, wanted: Sequence[tuple[int, int]] | None = None) -> pd.DataFrame:  # noqa: ARG002 - one file
         """Return all recorded conditions."""
         import pandas as pd
 

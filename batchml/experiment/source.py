@@ -34,8 +34,14 @@ class PredictionSource(Protocol):
         """
         ...
 
-    def conditions(self) -> pd.DataFrame:
-        """Return all recorded conditions: cell, iteration, stage, level, message."""
+    def conditions(self, wanted: Sequence[tuple[int, int]] | None = None) -> pd.DataFrame:
+        """Return recorded conditions: cell, iteration, stage, level, message.
+
+        Parameters
+        ----------
+        wanted
+            (cell, iteration) pairs whose conditions are asked for; a source may return others too. None: all.
+        """
         ...
 
     def model(self, cell: int, iteration: int) -> Any:
@@ -83,7 +89,7 @@ class MemorySource:
             kept = self._predictions.get(pair, {})
             yield {name: kept[name] for name in predict_sets if name in kept}
 
-    def conditions(self) -> pd.DataFrame:
+    def conditions(self, wanted: Sequence[tuple[int, int]] | None = None) -> pd.DataFrame:  # noqa: ARG002
         """Return all recorded conditions."""
         import pandas as pd
 

@@ -98,13 +98,24 @@ class ResultTable:
             yield from self.sources[int(source[start])].predictions(wanted, predict_sets)
             start = stop
 
-    def conditions(self) -> pd.DataFrame:
-        """Return the conditions of the jobs in this table, in job order: cell, iteration, stage, level, message."""
+    def conditions(self, rows: NDArray[np.intp] | None = None) -> pd.DataFrame:
+        """Return the conditions of the jobs in this table, in job order: cell, iteration, stage, level, message.
+
+        Parameters
+        ----------
+        rows
+            Of `jobs`, if only some are asked for.
+        """
         import pandas as pd
 
-        parts = [source.conditions().assign(source=number) for number, source in enumerate(self.sources)]
+        asked = self.jobs if rows is None else self.jobs.iloc[rows]
+        parts = []
+        for number, source in enumerate(self.sources):
+            of = asked[asked["source"] == number]
+            wanted = list(zip(of["key"].tolist(), of["iteration"].tolist(), strict=True))
+            parts.append(source.conditions(wanted).assign(source=number))
         found = pd.concat(parts, ignore_index=True).rename(columns={"cell": "key"})
-        places = self.jobs[["source", "key", "iteration", "cell"]].assign(position=np.arange(len(self.jobs)))
+        places = asked[["source", "key", "iteration", "cell"]].assign(position=np.arange(len(asked)))
         found = found.merge(places, on=["source", "key", "iteration"], how="inner")
         found = found.sort_values("position", kind="stable", ignore_index=True)
         return found[["cell", "iteration", "stage", "level", "message"]]
@@ -121,7 +132,7 @@ class ResultTable:
         counts = self.jobs[{"warning": "n_warnings", "error": "n_errors"}[level]]
         if not counts.any():
             return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _CONDITIONS.items()})
-        found = self.conditions()
+        found = self.conditions(np.flatnonzero(counts))
         return found[found["level"] == level].reset_index(drop=True)
 
     def select(self, cells: NDArray[np.intp]) -> ResultTable:

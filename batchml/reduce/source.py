@@ -114,11 +114,13 @@ class RegistrySource:
             self._ids = dict(zip(zip(cells, iterations, strict=True), jobs, strict=True))
         return self._ids
 
-    def conditions(self) -> pd.DataFrame:
-        """Return all recorded conditions."""
+    def conditions(self, wanted: Sequence[tuple[int, int]] | None = None) -> pd.DataFrame:
+        """Return recorded conditions: of all jobs, or of some."""
         import pandas as pd
 
-        rows = reduction.read_conditions(self._store, self._benchmarks)
+        places = self._job_ids() if wanted is not None else {}
+        jobs = None if wanted is None else [places[pair] for pair in wanted]
+        rows = reduction.read_conditions(self._store, self._benchmarks, jobs)
         found = pd.DataFrame(rows, columns=["job_id", "stage", "level", "message"])
         placed = found.merge(self._jobs, on="job_id", how="inner")
         return placed[list(CONDITION_COLUMNS)]

@@ -248,7 +248,10 @@ def _is_member(benchmarks: Sequence[int]) -> ColumnElement[bool]:
 
 
 def _last_attempts(benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Subquery:
-    """Return for each job (of all, or of some) the attempt it is known by: the one that brought its result, else the last that ended."""
+    """Return for each job, of all or of some, the attempt it is known by.
+
+    That is the one that brought its result, else the last that ended.
+    """
     latest = (
         select(func.max(t.attempt.c.id))
         .where(t.attempt.c.job_id == t.job.c.id, t.attempt.c.ended_at.is_not(None))

@@ -25,6 +25,7 @@ from batchml.experiment.grid import benchmark_grid
 from batchml.experiment.result import BenchmarkResult
 from batchml.reduce.collect import reduce
 from batchml.reduce.export import export, predictions
+from batchml.registry import reduction
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
 from batchml.registry.sql import sql
@@ -338,3 +339,27 @@ def test_a_reduced_result_is_copied_but_not_pickled(store):
     with pytest.raises(ConfigError, match="is not pickled: write it with export"):
         pickle.dumps(result)
     pd.testing.assert_frame_equal(copy.deepcopy(result).score("classif.mcc"), result.score("classif.mcc"))
+
+
+def test_the_conditions_of_some_jobs_are_read_without_those_of_the_others(store, monkeypatch):
+    fails = lrn("classif.debug", id="fails", error_train=1, encapsulate="capture")
+    design = benchmark_grid(["iris", "wine"], [fails, "classif.featureless"], rsmp("cv", folds=3), seed=SEED)
+    add(store, design, "two")
+    work(store)
+    result = reduce(store)
+    asked = []
+    real = reduction.read_conditions
+
+    def watched(of, benchmarks, jobs=None):
+        asked.append((jobs, real(of, benchmarks, jobs)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(reduction, "read_conditions", watched)
+    one = result.resample_result(task="wine", learner="fails").errors
+    assert list(one["iteration"]) == [0, 1, 2]
+    (jobs, rows), everything = asked[0], real(store, [1])
+    assert len(jobs) == 3
+    assert [row for row in everything if row[0] in jobs] == rows
+    assert len(everything) > len(rows)
+    assert result.resample_result(task="wine", learner="classif.featureless").errors.empty
+    assert len(asked) == 1
