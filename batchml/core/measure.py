@@ -65,7 +65,7 @@ def _named(text: str, trust: Trust | None) -> Measure:
         found = _elsewhere(text, trust)
         if found is None:
             raise
-        return as_measure(found)
+        return as_measure(found, trust=trust)
     return made
 
 

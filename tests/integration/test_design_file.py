@@ -193,6 +193,15 @@ def test_own_modules_beside_the_file_are_trusted_by_name_only(write, tmp_path):
         load_design(write('[benchmark]\nmodules = ["own_learner_b"]\n' + TASK + LEARNER + RESAMPLING))
 
 
+def test_a_measure_of_an_own_module_is_trusted_with_it(write):
+    write("def cost(truth, response):\n    return float((truth != response).sum())\n", "own_measures_a.py")
+    head = '[benchmark]\nmeasures = ["own_measures_a.cost"]\n'
+    design = load_design(write(head + 'modules = ["own_measures_a"]\n' + TASK + LEARNER + RESAMPLING))
+    assert [measure.id for measure in design.measures] == ["cost"]
+    with pytest.raises(TrustError, match=r"\[benchmark\].*own_measures_a"):
+        load_design(write(head + TASK + LEARNER + RESAMPLING))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
