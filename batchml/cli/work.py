@@ -116,7 +116,13 @@ def resume(session: Session, *, dry_run: bool, detach: bool, assume_dead: tuple[
         if not as_json:
             echo(str(report))
         ended = follow(session, registry, report.submissions, quiet=as_json)
-        return verdict(registry, ended=ended, as_json=as_json, more=report.as_json())
+        status = verdict(registry, ended=ended, as_json=as_json, more=report.as_json())
+        waiting = registry.tally()["defined"]
+        if waiting and not as_json:
+            # A command that dies between adding and submitting leaves them so.
+            are = "job has" if waiting == 1 else "jobs have"
+            echo(f"{waiting} {are} not been submitted yet; next: {session.hint('submit')}")
+        return status
 
 
 @click.command("stop")

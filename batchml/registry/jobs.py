@@ -85,7 +85,9 @@ def find(
 def _words(name: str, given: Words, known: Sequence[str] | None = None) -> list[str] | None:
     if given is None:
         return None
-    words = [given] if isinstance(given, str) else [str(word) for word in given]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        given = [given]
+    words = [str(word) for word in given]
     for word in words:
         if known is not None and word not in known:
             raise UnknownKeyError(f"there is no {name} {word!r}{nearest(word, known)}; it is one of {', '.join(known)}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from batchml.errors import UnknownKeyError, nearest
 from batchml.executors.consent import Consent, recall
-from batchml.study.ids import job_ids
+from batchml.study.ids import job_ids, the_design
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from batchml.study.ids import Jobs
 
 __all__ = ["Reading"]
+
+_FILTERS = ("state", "outcome", "task", "learner", "resampling", "iteration", "tag", "benchmark")
 
 
 class Reading:
@@ -57,7 +60,7 @@ class Reading:
         """Say what `add` would do: what is new, reused, runs again and why."""
         from batchml.registry.benchmarks import plan
 
-        return plan(self._store, design, name, trust=self._trust)
+        return plan(self._store, the_design(design), name, trust=self._trust)
 
     def status(self, benchmark: str | None = None) -> pd.DataFrame:
         """Return a row per benchmark: its jobs by state."""
@@ -81,6 +84,10 @@ class Reading:
         """
         from batchml.registry import jobs
 
+        for name in filters:
+            if name not in _FILTERS:
+                known = ", ".join(_FILTERS)
+                raise UnknownKeyError(f"jobs() has no filter {name!r}{nearest(name, _FILTERS)}; it has {known}")
         return jobs.find(self._store, **filters)
 
     def errors(self, benchmark: str | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
 from batchml.executors.consent import Consent, remember
 from batchml.executors.submission import Submission, executor_of, launch, require_consent
-from batchml.study.ids import job_ids
+from batchml.study.ids import job_ids, the_design
 from batchml.study.reading import Reading
 from batchml.study.resumption import Resumption
 
@@ -113,7 +113,7 @@ class Registry(Reading):
             raise ConfigError(
                 "allow_pickle is not supported yet: define the object in a module and name that by modules="
             )
-        ids = add(self._store, design, name, trust=self._trust)
+        ids = add(self._store, the_design(design), name, trust=self._trust)
         if design.modules:
             # The user has just chosen to run this code; the registry's word alone would not do.
             remember(self._store.uuid, Consent(modules=tuple(design.modules), paths=tuple(design.paths)))
@@ -147,6 +147,10 @@ class Registry(Reading):
         from batchml.registry.submissions import submit
 
         executor = executor or executor_of("local", {})
+        if not hasattr(executor, "start"):
+            raise ConfigError(f"executor is an object such as bm.Local(slots=2), not {executor!r:.60}")
+        if not hasattr(resources or {}, "items"):
+            raise ConfigError(f'resources are a mapping such as {{"cpus": 2}}, not {resources!r:.60}')
         wanted = Resources.parse(resources)
         executor.check(wanted)
         needs = wanted.as_json()

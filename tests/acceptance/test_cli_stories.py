@@ -304,3 +304,9 @@ def test_a_python_design_runs_too(tmp_path):
         "    return bm.benchmark_grid('iris', 'classif.tree', bm.rsmp('cv', folds=2), measures='classif.acc', seed=1)\n"
     )
     assert "1 task x 1 learner x cv2 = 2 iterations" in batchml("run", "design.py", "--slots", "1", cwd=tmp_path).stdout
+
+
+def test_resume_names_what_was_added_but_never_submitted(tmp_path):
+    (tmp_path / "design.toml").write_text(DESIGN)
+    batchml("add", "design.toml", cwd=tmp_path)
+    assert "6 jobs have not been submitted yet; next:" in batchml("resume", cwd=tmp_path).stdout

@@ -196,3 +196,19 @@ class Nobody:
 def make_submissions_old(registry):
     with registry._store.write() as connection:
         connection.exec_driver_sql("UPDATE submission SET created_at = '2020-01-01 00:00:00.000'")
+
+
+def test_what_is_no_design_executor_or_filter_is_named(registry):
+    registry.add(grid())
+    for wrong, words in (
+        (lambda: registry.add("design.toml"), "benchmark_grid.*'design.toml'"),
+        (lambda: registry.plan(None), "benchmark_grid"),
+        (lambda: registry.submit(executor="local"), r"bm\.Local"),
+        (lambda: registry.submit(resources="cpus=2"), "mapping"),
+        (lambda: registry.submit(resources={"memroy": "4G"}), "did you mean 'memory'"),
+        (lambda: registry.jobs(stat="done"), "did you mean 'state'"),
+        (lambda: registry.jobs(task=3), "no task '3'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            wrong()
+    assert registry.tally()["defined"] == 6
