@@ -12,6 +12,7 @@ from batchml.cli.progress import duration
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
 from batchml.cli.tables import echo, echo_facts, echo_frame, echo_json, frame_records
+from batchml.errors import UnknownKeyError
 
 if TYPE_CHECKING:
     from batchml.study import Registry
@@ -122,7 +123,15 @@ def test_job(session: Session, job: int, *, external: bool, debug: bool, as_json
     if external and debug:
         raise click.UsageError("--external and --pdb exclude each other", click.get_current_context())
     with session.open(readonly=True) as registry:
-        outcome = registry.test_job(job, external=external, debug=debug)
+        try:
+            outcome = registry.test_job(job, external=external, debug=debug)
+        except UnknownKeyError:
+            raise
+        except Exception as error:
+            if not debug:
+                raise
+            _look_into(error)
+            return SOME_JOBS
     if as_json:
         echo_json(outcome)
     else:
@@ -146,6 +155,15 @@ def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
     else:
         work, rest = duration(found["work_s"]), duration(found["remaining_s"])
         echo(f"{found['jobs_left']} jobs left, {work} of work: about {rest} with {found['slots']} slots")
+
+
+def _look_into(error: Exception) -> None:
+    """Show where a job failed, and stop there."""
+    import pdb  # noqa: T100 - what `--pdb` asks for
+    import traceback
+
+    traceback.print_exception(error)
+    pdb.post_mortem(error.__traceback__)
 
 
 def _echo_trial(outcome: dict[str, Any]) -> None:

@@ -128,7 +128,8 @@ class Reading:
         external
             In a child process, as a worker would.
         debug
-            In this process, with the debugger where it fails.
+            In this process, same seed and rows, nothing encapsulated, no fallback, no limit: what the learner raises
+            comes out, for `pdb.pm` or ``%debug``.
         """
         from batchml.worker.trial import try_job
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Assignment, Ending, Experiment, Outcome
+from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from batchml.registry.store import Store
 
 __all__ = ["try_job"]
+
+
+_BETWEEN = ("encapsulate", "fallback", "when", "timeout")
+"""What a policy puts between a learner and its caller."""
 
 
 def try_job(
@@ -26,7 +32,8 @@ def try_job(
     external
         In a child process, as a worker would; else in this one.
     debug
-        Start the debugger where it fails; only in this process.
+        In this process, with the same seed and rows, but nothing encapsulated, no fallback and no limit: what is raised
+        comes out as it is, for a debugger.
     paths
         Folders of the user's own modules.
 
@@ -34,15 +41,19 @@ def try_job(
     ------
     UnknownKeyError
         There is no such job.
+    Exception
+        With `debug`: whatever the learner raises.
     """
     experiment, iteration = _read(store, job_id)
+    if external and debug:
+        raise ConfigError("a job is debugged in this process: external and debug exclude each other")
     if external:
         found = _outside(store, job_id, experiment, iteration, trust, paths)
     else:
         for path in paths:
             if path not in sys.path:
                 sys.path.append(path)
-        found = _inside(store, experiment, iteration, trust, debug=debug)
+        found = _bare(store, experiment, iteration, trust) if debug else _inside(store, experiment, iteration, trust)
     return {"job_id": job_id, "iteration": iteration, **found}
 
 
@@ -82,20 +93,22 @@ def _outside(
     }
 
 
-def _inside(store: Store, experiment: Experiment, iteration: int, trust: Trust, *, debug: bool) -> dict[str, Any]:
+def _bare(store: Store, experiment: Experiment, iteration: int, trust: Trust) -> dict[str, Any]:
+    """Run an iteration with nothing between the learner and the caller."""
+    policy = {name: value for name, value in experiment.policy.items() if name not in _BETWEEN}
+    return _success(_iterate(store, replace(experiment, policy=policy), iteration, trust, record=False))
+
+
+def _inside(store: Store, experiment: Experiment, iteration: int, trust: Trust) -> dict[str, Any]:
     from batchml.execution.call import IterationFailed
     from batchml.execution.sandbox.job import failure
 
     try:
-        return _success(_iterate(store, experiment, iteration, trust))
+        return _success(_iterate(store, experiment, iteration, trust, record=True))
     except IterationFailed as failed:
         cause, stage, conditions, timings = failed.cause, failed.stage, failed.conditions, failed.timings
     except Exception as error:  # noqa: BLE001 - the user's own code
         cause, stage, conditions, timings = error, "setup", (), {}
-    if debug:
-        import pdb  # noqa: T100 - what `--pdb` asks for
-
-        pdb.post_mortem(cause.__traceback__)
     report = failure(cause, stage)
     return {
         "ending": Ending(report["ending"]).value,
@@ -110,7 +123,7 @@ def _inside(store: Store, experiment: Experiment, iteration: int, trust: Trust, 
     }
 
 
-def _iterate(store: Store, experiment: Experiment, iteration: int, trust: Trust) -> Any:
+def _iterate(store: Store, experiment: Experiment, iteration: int, trust: Trust, *, record: bool) -> Any:
     from batchml.core.learner import Learner
     from batchml.core.measure import Measure
     from batchml.core.resampling import Resampling
@@ -127,7 +140,7 @@ def _iterate(store: Store, experiment: Experiment, iteration: int, trust: Trust)
         iteration,
         job_seed=derive(experiment.seed, "job", experiment.digest, iteration),
         measures=[Measure.from_spec(spec, trust=trust) for _, spec in experiment.measures],
-        record=True,
+        record=record,
     )
 
 

@@ -45,6 +45,8 @@ class Nasty(ClassifierMixin, BaseEstimator):
             return np.full(len(X), "unheard of", dtype=object)
         if self.how == "none":
             return None
+        if self.how == "floats":
+            return np.arange(len(X)) / 7
         return response
 
 
@@ -254,3 +256,15 @@ def hold_a_lock(self):
 def daemon_and_sleep(self):
     daemon(self)
     time.sleep(600)
+
+
+def fill_the_pipe_and_die(self):
+    block = b"y" * (1 << 20)
+    for _ in range(8):
+        os.write(2, block)
+    crash(self)
+
+
+def eat_some(self):
+    blocks = [np.ones(64 << 17) for _ in range(8)]  # 512 MB
+    del blocks

@@ -115,6 +115,13 @@ class PartnerClient:
         with self._lock:
             self._end(dump=False)
 
+    def abandon(self) -> None:
+        """Close what leads to a partner whose whole family has ended."""
+        self._drop()
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = None
+
     # -- life of the process -------------------------------------------------------------------------------------
 
     def _start(self) -> Link:

@@ -63,6 +63,8 @@ class SessionPartner:
         with self._lock:
             if self._family is not None and self._owner == os.getpid():
                 self._family.close()
+                if self._client is not None:
+                    self._client.abandon()
                 self._family = self._client = None
 
 
