@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -90,6 +91,7 @@ def run_worker(
     early = None
     if submission is None:
         early = _start_template()
+        _import_rest()
         told = _hear(stop)
         if told is None:
             early.close()
@@ -169,6 +171,12 @@ def _start_template() -> Family:
     return Family(None)
 
 
+def _import_rest() -> None:
+    """Load what the first exchange needs, while nobody waits for it."""
+    for name in ("worker.slots", "worker.direct", "registry.store", "registry.exchange", "registry.workers"):
+        importlib.import_module(f"batchml.{name}")
+
+
 def _hear(stop: StopSignals) -> Task | None:
     """Wait for the line that says what to do; None if the other end is gone, or somebody says stop."""
     poll = select.poll()
@@ -183,10 +191,11 @@ def _hear(stop: StopSignals) -> Task | None:
 
 
 def _start_pool(task: Task, artifacts: str, early: Family | None) -> SandboxPool:
+    from batchml.core.resources import available_cores
     from batchml.core.trust import Trust
     from batchml.worker.slots import SandboxPool
 
-    slots = task.slots or len(os.sched_getaffinity(0))
+    slots = task.slots or available_cores()
     return SandboxPool(slots, artifacts, Trust.default().with_modules(task.trust), task.paths, family=early)
 
 

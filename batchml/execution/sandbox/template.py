@@ -58,6 +58,7 @@ def _setup(link: Link) -> Mapping[str, Any] | None:
             if frame.header["t"] == "setup":
                 return frame.header
             _import(frame.header["imports"])
+            _settle()  # takes a tenth of a second, which somebody will wait for once the setup is there
     except EOFError:
         pass
     return None
@@ -89,6 +90,11 @@ def prepare(setup: Mapping[str, Any]) -> None:
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
+    _settle()
+
+
+def _settle() -> None:
+    """Collect garbage, and take what is left out of later collections: their marks would unshare its pages."""
     gc.collect()
     gc.freeze()
 
