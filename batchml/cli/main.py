@@ -56,6 +56,8 @@ def batchml(context: click.Context, registry: str | None) -> None:
     if settings.trusted_modules:
         # Workers are children of this process: the user's trust reaches them by the environment, never by the registry.
         os.environ["BATCHML_TRUSTED_MODULES"] = ",".join(settings.trusted_modules)
+    if settings.cpus is not None:
+        os.environ.setdefault("BATCHML_CPUS", str(settings.cpus))
     context.obj = make_session(registry, settings)
 
 

@@ -31,6 +31,8 @@ class Settings:
         Module prefixes that specs may name besides the trusted ones of batchml.
     executor
         Defaults of `submit`, `run` and `resume`: ``kind``, ``slots``, ``workers``.
+    cpus
+        How many processors there are to use, where ``$BATCHML_CPUS`` does not say; None to find out.
     sources
         Names of data sources to their URLs; specs hold names only, so that no password enters a registry.
     files
@@ -41,6 +43,7 @@ class Settings:
     trusted_modules: tuple[str, ...] = ()
     executor: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    cpus: int | None = None
     files: tuple[Path, ...] = ()
 
 
@@ -77,19 +80,22 @@ def load(folder: Path | None = None, environment: Mapping[str, str] | None = Non
         trusted_modules=tuple(dict.fromkeys([*settings.trusted_modules, *words])),
         executor=settings.executor,
         sources=settings.sources,
+        cpus=settings.cpus,
         files=settings.files,
     )
 
 
 def _merge(before: Settings, file: Path) -> Settings:
     table = _read(file)
-    _known(table, ("registry", "trusted_modules", "executor", "sources"), file, "")
+    _known(table, ("registry", "trusted_modules", "executor", "sources", "cpus"), file, "")
     executor = _table(table, "executor", file)
     _known(executor, ("kind", "slots", "workers"), file, "executor.")
     _check(executor, {"kind": str, "slots": int, "workers": int}, file)
     sources = _table(table, "sources", file)
     _check(sources, dict.fromkeys(sources, str), file)
-    _check(table, {"registry": str, "trusted_modules": list}, file)
+    _check(table, {"registry": str, "trusted_modules": list, "cpus": int}, file)
+    if table.get("cpus", 1) < 1:
+        raise ConfigError(f"cpus in {file} must be at least 1, not {table['cpus']}")
     trusted = table.get("trusted_modules", [])
     if not all(isinstance(word, str) for word in trusted):
         raise ConfigError(f"trusted_modules in {file} must be a list of module names")
@@ -98,6 +104,7 @@ def _merge(before: Settings, file: Path) -> Settings:
         trusted_modules=tuple(dict.fromkeys([*before.trusted_modules, *trusted])),
         executor={**before.executor, **executor},
         sources={**before.sources, **sources},
+        cpus=table.get("cpus", before.cpus),
         files=(*before.files, file),
     )
 

@@ -159,7 +159,12 @@ class Resources:
         extra = dict(given.pop("extra", {}))
         extra |= {name: given.pop(name) for name in list(given) if name not in known}
         checks: dict[str, Callable[[Any], Any]]
-        checks = {"memory_mb": parse_memory, "walltime_s": parse_duration, "timeout_s": parse_duration, "partition": str}
+        checks = {
+            "memory_mb": parse_memory,
+            "walltime_s": parse_duration,
+            "timeout_s": parse_duration,
+            "partition": str,
+        }
         parsed: dict[str, Any] = {}
         for name, value in given.items():
             check = checks.get(name) or _count(name)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.resources import available_cores
 from batchml.errors import ConfigError, nearest
 from batchml.executors.process import LocalHandle, spawn
 from batchml.executors.warm import take_waiting
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Local", "LocalHandle"]
 
-_RESOURCES = ("cpus", "memory", "gpus", "walltime", "partition")
+_RESOURCES = ("cpus", "memory", "gpus", "timeout", "walltime", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Local:
 
     def start(self, launch: Launch) -> list[LocalHandle]:
         """Start the workers; returns at once."""
-        slots = self.slots or max(1, len(os.sched_getaffinity(0)) // self.workers)
+        slots = self.slots or max(1, available_cores() // self.workers)
         return [self._start(launch, slots) for _ in range(self.workers)]
 
     def _start(self, launch: Launch, slots: int) -> LocalHandle:

@@ -1,6 +1,7 @@
 import pytest
 
 from batchml.cli.settings import DEFAULT_REGISTRY, load
+from batchml.errors import ConfigError
 
 
 @pytest.fixture
@@ -31,3 +32,11 @@ def test_the_folder_wins_over_the_user_and_the_environment_over_both(user_folder
     assert settings.executor == {"slots": 5, "workers": 2}
     assert settings.sources == {"x": "u", "y": "f"}
     assert load(tmp_path, {"BATCHML_REGISTRY": "sqlite:///e.db"}).registry == "sqlite:///e.db"
+
+
+def test_the_number_of_processors_can_be_configured_and_the_environment_overrules_it(user_folder, tmp_path):
+    (user_folder / "batchml.toml").write_text("cpus = 3")
+    assert load(tmp_path, {}).cpus == 3
+    (tmp_path / "batchml.toml").write_text("cpus = 0")
+    with pytest.raises(ConfigError, match="at least 1"):
+        load(tmp_path, {})
