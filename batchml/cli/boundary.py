@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
+from typing import TextIO
 
 import click
 
@@ -26,6 +28,7 @@ def guard(group: click.Group, args: list[str] | None = None) -> int:
     args
         Words of the command line, None for those of the process.
     """
+    warnings.showwarning = _notice
     try:
         status = group.main(args=args, prog_name="batchml", standalone_mode=False)
         sys.stdout.flush()
@@ -75,6 +78,19 @@ def usage(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name == "--registry":
         return "--registry belongs before the command: batchml --registry URL COMMAND"
     return f"{error.format_message().rstrip('.')}; see {path} --help"
+
+
+def _notice(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning in a line; where in Python's code it was given means nothing here."""
+    del category, filename, lineno, file, line
+    click.echo(f"batchml: note: {' '.join(clean(str(message)).split())}", err=True)
 
 
 def system(error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from batchml.core.backend import DataBackend
 
 __all__ = ["arrow_table", "as_data_backend"]
+
+_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def as_data_backend(obj: Any, primary_key: str | None = None, *, text: Sequence[str] = ()) -> DataBackend:
@@ -59,7 +62,7 @@ def _is_backend(obj: Any) -> bool:
 def arrow_table(obj: Any) -> pa.Table:
     """Return any kind of table as an Arrow table, not yet canonical."""
     if isinstance(obj, pa.Table):
-        return obj
+        return _without_index(obj)
     if isinstance(obj, pa.RecordBatch):
         return pa.Table.from_batches([obj])
     if isinstance(obj, (str, os.PathLike)):
@@ -107,6 +110,19 @@ def _from_pandas(frame: Any) -> pa.Table:
     names = [str(name) for name in frame.columns]
     columns = [_pandas_column(name, frame.iloc[:, i]) for i, name in enumerate(names)]
     return pa.Table.from_arrays(columns, names=names)
+
+
+def _without_index(table: pa.Table) -> pa.Table:
+    """Leave out what pandas stored of an index without a name: as a feature it would tell rows apart."""
+    stored = [name for name in table.column_names if _INDEX.fullmatch(name)]
+    if stored:
+        warnings.warn(
+            "the index that pandas stored with the table is ignored: row ids are positions; "
+            "use reset_index() before to_parquet(), and primary_key=, to keep it",
+            UserWarning,
+            stacklevel=_outside(),
+        )
+    return table.drop_columns(stored)
 
 
 def _pandas_column(name: str, series: Any) -> pa.Array:
@@ -161,7 +177,7 @@ def _read_parquet(paths: list[Path]) -> pa.Table:
         raise DataError(f"the folder {str(paths[0])!r} holds no .parquet file")
     try:
         tables = [pq.read_table(file, partitioning=None) for file in files]
-        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+        return _without_index(tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive"))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as problem:
         message = f"{str(files[0])!r} cannot be read as Parquet: {str(problem).splitlines()[0]}"
         raise DataError(message) from problem

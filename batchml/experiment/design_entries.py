@@ -140,9 +140,13 @@ def _read_csv(path: Path) -> Any:
 
     options = csv.ConvertOptions(strings_can_be_null=True)
     try:
-        return csv.read_csv(path, convert_options=options)
+        table = csv.read_csv(path, convert_options=options)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"'{path}' cannot be read as CSV: {str(error).splitlines()[0]}") from error
+    for field in table.schema:
+        if pa.types.is_binary(field.type):
+            raise DataError(f"'{path}' is not UTF-8 text (column '{field.name}'): convert it, e.g. with iconv")
+    return table
 
 
 def _default_id(value: Any, source: str) -> str:

@@ -352,3 +352,21 @@ def test_no_command_is_a_question_about_commands(tmp_path):
 def test_a_change_that_changes_nothing_says_why(tmp_path):
     assert batchml("add", design(tmp_path), cwd=tmp_path).returncode == 0
     assert batchml("retry", "1", cwd=tmp_path).stdout == "retried 0 jobs: none of them is failed or cancelled\n"
+
+
+def test_an_index_that_pandas_stored_is_no_feature_and_is_noted_in_a_line(tmp_path):
+    import pandas as pd
+
+    table = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}, index=[f"row {i}" for i in range(20)])
+    table.to_parquet(tmp_path / "d.parquet")
+    text = GOOD.replace('key = "iris"', 'type = "classif"\nparquet = "d.parquet"\ntarget = "y"')
+    done = batchml("plan", design(tmp_path, text), cwd=tmp_path)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("batchml: note: the index that pandas stored with the table is ignored")
+
+
+def test_a_csv_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "d.csv").write_bytes("x,y\n1,ä\n2,b\n".encode("latin-1"))
+    text = GOOD.replace('key = "iris"', 'type = "classif"\ncsv = "d.csv"\ntarget = "y"')
+    refused(batchml("plan", design(tmp_path, text), cwd=tmp_path), "d.csv", "UTF-8", "'y'")

@@ -222,3 +222,10 @@ def test_a_wrong_primary_key_is_refused():
         as_data_backend(pa.table({"k": [1, None]}), primary_key="k")
     with pytest.raises(UnknownKeyError, match=r"no column 'intger' .did you mean 'integer'"):
         as_data_backend(BASE, primary_key="intger")
+
+
+def test_an_index_that_pandas_left_in_a_table_is_not_taken_for_data():
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index=[7, 5, 6])
+    with pytest.warns(UserWarning, match="index that pandas stored"):
+        kept = as_data_backend(pa.Table.from_pandas(frame))
+    assert list(kept.columns) == ["x"]
