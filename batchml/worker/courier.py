@@ -146,6 +146,7 @@ class ThreadCourier:
         self._channel = channel
         self._requests: queue.SimpleQueue[Request | str] = queue.SimpleQueue()
         self._replies: deque[Reply] = deque()
+        self._unannounced = 0  # replies that were taken and whose byte was not yet read
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._work, name="batchml-channel", daemon=True)
         self._thread.start()
@@ -156,11 +157,15 @@ class ThreadCourier:
 
     def take(self) -> Reply | None:
         """Return the reply if it has come."""
-        # Emptied first, and even without a reply: one that was taken before it was announced leaves its byte behind,
-        # and a pipe that stays readable would keep the main thread awake.
+        if not self._replies and not self._unannounced:
+            return None
+        reply = self._replies.popleft() if self._replies else None
+        self._unannounced += reply is not None
+        # One that is taken before it is announced leaves its byte behind, to be read when it comes: a pipe that stays
+        # readable would keep the main thread awake.
         with contextlib.suppress(BlockingIOError):
-            os.read(self._read, 64)
-        return self._replies.popleft() if self._replies else None
+            self._unannounced -= len(os.read(self._read, self._unannounced))
+        return reply
 
     def fileno(self) -> int:
         """The read end of the pipe on which replies are announced."""

@@ -32,7 +32,7 @@ def frame_outcome(assignment: Assignment, frame: Frame, log: str) -> Outcome:
         The frame does not say what it should.
     """
     header = frame.header
-    given = {name: header[name] for name in _MEASURED if header.get(name) is not None}
+    given = {name: value for name in _MEASURED if (value := header.get(name)) is not None}
     partner = header.get("partner")
     if partner:
         given["cpu_s"] = given["cpu_s"] + partner["cpu_s"]

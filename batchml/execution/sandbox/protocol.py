@@ -28,6 +28,7 @@ _WAIT = int(socket.MSG_CMSG_CLOEXEC)
 _NO_WAIT = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
 _PEEK = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT | socket.MSG_PEEK)
 _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _LENGTH = struct.Struct("<I")
 _FDS = socket.CMSG_SPACE(_MAX_FDS * 4)
 _PACKET = INLINE_BYTES + 64 * 1024
@@ -49,7 +50,7 @@ def encode(header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> list[bytes
     """Return the parts of a packet: length of the header, header, blobs."""
     if blobs:
         header = {**header, "blobs": [len(blob) for blob in blobs]}
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = _JSON.encode(header).encode()
     return [_LENGTH.pack(len(text)), text, *blobs]
 
 
@@ -58,7 +59,7 @@ def decode(packet: bytes | memoryview) -> Frame:
     try:
         (length,) = _LENGTH.unpack_from(packet)
         end = _LENGTH.size + length
-        header = json.loads(bytes(packet[_LENGTH.size : end]))
+        header = json.loads(str(packet[_LENGTH.size : end], "ascii"))
         blobs = []
         for size in header.pop("blobs", ()):
             blob = bytes(packet[end : end + size])
@@ -142,7 +143,7 @@ class Link:
         for _, _, data in ancillary:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
         frame, received = self._unpack(memoryview(self._buffer)[:size], list(fds))
-        return Frame(frame.header, frame.blobs, tuple(received))
+        return frame._replace(fds=tuple(received)) if received else frame
 
     @staticmethod
     def _unpack(packet: memoryview, fds: list[int]) -> tuple[Frame, list[int]]:
