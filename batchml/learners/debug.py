@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from batchml.core.learner import Learner
 from batchml.core.seed import derive, permutation
 from batchml.errors import ConfigError, LearnerError
 from batchml.learners.featureless import uniform
+from batchml.learners.keyed import KeyedLearner
 from batchml.params import Domain, p_dbl, p_fct, p_int, p_lgl, p_uty
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class DebugModel:
         return dict(self.__dict__)
 
 
-class _Debug(Learner):
+class _Debug(KeyedLearner):
     """Predicts a constant, unless a parameter says otherwise.
 
     Parameters of the learner, all optional: ``message_*``, ``warning_*``, ``error_*``, ``segfault_*`` (``*`` is train
@@ -81,7 +81,6 @@ class _Debug(Learner):
     ``check_pid`` have no effect.
     """
 
-    feature_types = ("logical", "integer", "numeric", "categorical", "ordered", "datetime", "text")
     parameters: ClassVar[Mapping[str, Domain]] = {
         **{name: p_dbl(0, 1, default=0.0) for name in _CHANCES},
         "predict_missing": p_dbl(0, 1, default=0.0),
@@ -97,17 +96,6 @@ class _Debug(Learner):
         "check_pid": p_lgl(default=True),
         "config_error": p_lgl(default=False),
     }
-
-    def __init__(
-        self,
-        *,
-        key: str | None = None,
-        id: str | None = None,  # noqa: A002
-        predict_type: str = "response",
-        **params: Any,
-    ) -> None:
-        self.key = key or self.key
-        super().__init__(id=id, predict_type=predict_type, **params)
 
     def _value(self, name: str) -> Any:
         default = self.param_set.defaults.get(name)

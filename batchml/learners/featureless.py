@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from batchml.core.learner import Learner
 from batchml.core.seed import derive
+from batchml.learners.keyed import KeyedLearner
 from batchml.params import Domain, p_fct, p_lgl
 
 if TYPE_CHECKING:
@@ -20,26 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassifFeatureless", "RegrFeatureless"]
 
-_ALL_TYPES = ("logical", "integer", "numeric", "categorical", "ordered", "datetime", "text")
 _METHODS = ("mode", "sample", "weighted.sample")
 # Makes the median absolute deviation estimate the standard deviation of a normal distribution: 1 / qnorm(3/4).
 _NORMAL = 1.4826
 
 
-class _Featureless(Learner):
-    feature_types = _ALL_TYPES
+class _Featureless(KeyedLearner):
     draws_globally = False
-
-    def __init__(
-        self,
-        *,
-        key: str | None = None,
-        id: str | None = None,  # noqa: A002
-        predict_type: str = "response",
-        **params: Any,
-    ) -> None:
-        self.key = key or self.key
-        super().__init__(id=id, predict_type=predict_type, **params)
 
     def _importance(self, model: Any) -> pd.Series[float]:
         import pandas as pd
