@@ -62,10 +62,11 @@ class Result(Shown):
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """Return what is missing and why, a row per cell: ids, defined, done, error, cancelled, missing.
+        """Return what is missing and why: ids, defined, done, error, cancelled, missing, no_prediction.
 
-        ``defined`` counts all iterations, ``missing`` those without a result; variants of a learner count together,
-        as in the SQL view of that name.
+        ``defined`` counts all iterations, ``missing`` those without a result, ``no_prediction`` those that are done but
+        predicted no row: an encapsulated failure without a fallback. Variants of a learner count together, as in the
+        SQL view of that name.
         """
         cells, jobs = self._table.cells, self._table.jobs
         names = ["task", "learner", "resampling"]
@@ -74,6 +75,7 @@ class Result(Shown):
         for state in ("done", "error", "cancelled"):
             frame[state] = (jobs["state"] == state).to_numpy(dtype=np.int64)
         frame["missing"] = 1 - frame["done"]
+        frame["no_prediction"] = (self._table.done & ~self._table.answered).astype(np.int64)
         return frame.groupby(names, sort=False, as_index=False).sum()
 
     def _warn_of_gaps(self) -> None:

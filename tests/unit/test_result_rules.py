@@ -254,3 +254,11 @@ def test_every_row_s_loss_averages_to_the_score(bmr):
     one = bmr.resample_result(learner="sound").obs_loss(["classif.ce"])
     assert len(one) == 344
     assert np.allclose(one["classif.ce"], one["truth"].astype(str) != one["response"].astype(str))
+
+
+def test_coverage_tells_failures_that_were_kept_in_from_results(bmr):
+    coverage = bmr.coverage.set_index("learner")
+    failed = len(bmr.resample_result(learner="fails").errors)
+    assert failed > 0
+    assert coverage["no_prediction"].to_dict() == {"fails": failed, "saved": 0, "sound": 0}
+    assert (coverage["missing"] == 0).all()
