@@ -268,3 +268,12 @@ def fill_the_pipe_and_die(self):
 def eat_some(self):
     blocks = [np.ones(64 << 17) for _ in range(8)]  # 512 MB
     del blocks
+
+
+def say_when(self):
+    os.write(1, f"at {time.monotonic()!r}\n".encode())
+
+
+def say_when_and_crash(self):
+    say_when(self)
+    crash(self)
