@@ -155,7 +155,7 @@ def _import(name: str, path: str) -> ModuleType | None:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             return None
         raise ConfigError(f"{path} cannot be imported: module {name!r} needs {error.name!r}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{path} cannot be imported: module {name!r} fails: {error!r}") from error
 
 

@@ -91,8 +91,9 @@ def _call(file: Path, name: str) -> BenchmarkDesign:
         if not str(error).startswith(file.name):
             error.args = (f"{file.name}: {error}",)
         raise
-    except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    except (Exception, SystemExit) as error:
+        place = str(file.absolute())
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == place]
         line = f", line {frames[-1].lineno}" if frames else ""
         raise DesignError(f"{file.name}{line}: {type(error).__name__}: {error}") from error
     if not isinstance(design, BenchmarkDesign):

@@ -309,11 +309,26 @@ def test_a_python_file_gives_its_design_and_its_own_module(write, tmp_path):
         ("def design():\n    return 3\n", r"returned int, not a BenchmarkDesign"),
         ("def design():\n    return 1 / 0\n", "line 2: ZeroDivisionError"),
         ("import no_such_module_here\n", "line 1: ModuleNotFoundError"),
+        ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
     ],
 )
 def test_a_mistake_in_a_python_file_is_one_line(write, text, words):
     with pytest.raises(DesignError, match=words):
         load_design(write(text, "own_study_d.py"))
+
+
+def test_a_mistake_is_located_by_a_relative_path_too(write, tmp_path, monkeypatch):
+    write("def design():\n    return 1 / 0\n", "own_study_r.py")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DesignError, match="line 2: ZeroDivisionError"):
+        load_design("own_study_r.py")
+
+
+def test_a_module_that_ends_the_process_is_a_mistake(write, tmp_path):
+    (tmp_path / "own_exits.py").write_text("import sys\nsys.exit(3)\n")
+    text = HEAD + 'modules = ["own_exits"]\n' + TASK + '[[learner]]\nclass = "own_exits.A"\n' + RESAMPLING
+    with pytest.raises(ConfigError, match=r"module 'own_exits' fails: SystemExit\(3\)"):
+        load_design(write(text))
 
 
 def test_an_error_of_batchml_in_a_python_file_keeps_its_class(write):
