@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from batchml.core import learner_policy as policies
 from batchml.core.digest import digest
-from batchml.errors import ConfigError, nearest
+from batchml.errors import ConfigError, SpecError, nearest
 from batchml.params import Domain, ParamSet
 from batchml.params.domain import NO_DEFAULT
 
@@ -59,7 +59,10 @@ class LearnerSettings:
         """Return what names this learner's class and parameters in `model_spec`."""
         from batchml.core.spec import canonical_path, encode
 
-        named = {"key": self.key} if self.key is not None else {"class": canonical_path(type(self))}
+        try:
+            named = {"key": self.key} if self.key is not None else {"class": canonical_path(type(self))}
+        except SpecError as error:
+            raise SpecError(f"the class of learner '{self.id}' {error}") from error
         values = {
             name: encode(value, where=f"learner '{self.id}', parameter {name}")
             for name, value in self.param_set.values.items()

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 import batchml as bm
-from batchml.errors import ConfigError
+from batchml.errors import ConfigError, LearnerError
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +72,13 @@ def test_what_does_not_fit_is_refused_before_anything_runs_or_is_stored(reg, cas
     make_task, make_learner, message = CASES[case]
     fine = bm.lrn("classif.debug", id="never", error_train=1.0)  # it would raise if anything ran
     tasks, learners = [make_task()], [make_learner()]
-    if case != "a task type":
-        learners.append(fine)
-    design = bm.benchmark_grid(tasks, learners, bm.rsmp("cv", folds=2), seed=1)
+    splits = bm.rsmp("cv", folds=2)
     for refuse in (
-        lambda: bm.benchmark(design),
+        lambda: bm.benchmark(bm.benchmark_grid(tasks, [*learners, fine], splits, seed=1)),
         lambda: bm.resample(tasks[0], learners[0], bm.rsmp("cv", folds=2)),
         lambda: bm.as_learner(learners[0]).train(tasks[0]),
-        lambda: reg.plan(design, name="never"),
-        lambda: reg.add(design, name="never"),
+        lambda: reg.plan(bm.benchmark_grid(tasks, [*learners, fine], splits, seed=1), name="never"),
+        lambda: reg.add(bm.benchmark_grid(tasks, [*learners, fine], splits, seed=1), name="never"),
     ):
         with pytest.raises(ConfigError, match=message):
             refuse()
@@ -97,10 +95,10 @@ def test_predict_types_and_sets_that_are_not_there_are_refused_when_they_are_set
         bare(fallback=bm.lrn("classif.tree", fallback="classif.featureless"))
 
 
-def test_a_fold_without_a_class_is_the_methods_error_and_says_where():
+def test_a_fold_without_a_class_is_the_learners_error_and_says_where():
     halves = [list(range(0, 40, 2)), list(range(40))]
     splits = bm.rsmp("custom", train_sets=halves, test_sets=[[1, 3], [0, 1]])
-    with pytest.raises(ValueError, match="at least 2 classes") as caught:
+    with pytest.raises(LearnerError, match=r"only the class 'a' \(ValueError: .* at least 2 classes") as caught:
         bm.resample(task("plain"), bare(), splits, seed=1)
     assert caught.value.__notes__ == ["in task 'plain', learner 'bare', resampling 'custom', iteration 0"]
     tree = bm.resample(task("plain"), bm.lrn("classif.tree", predict_type="prob"), splits, seed=1)

@@ -583,3 +583,12 @@ def test_properties_say_what_the_estimators_of_scikit_learn_can_do(kind, iris):
             else:
                 assert what in learner.properties, name
         assert isinstance(learner.model_spec(), dict)
+
+
+def test_a_class_that_no_worker_can_import_is_named_with_its_learner():
+    class Here(Learner):
+        key = None
+        task_type = "classif"
+
+    with pytest.raises(SpecError, match=r"^the class of learner 'mine' is .*Here, defined inside a function"):
+        Here(id="mine").model_spec()
