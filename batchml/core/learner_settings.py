@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from batchml.core import learner_policy as policies
 from batchml.core.digest import digest
-from batchml.errors import ConfigError, SpecError, nearest
+from batchml.errors import ConfigError, SpecError, UnknownKeyError, nearest
 from batchml.params import Domain, ParamSet
 from batchml.params.domain import NO_DEFAULT
 
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["LearnerSettings", "same"]
 
 _FORMAT = 1
+
+_FIELDS = ("id", "predict_type", "predict_sets", "encapsulate", "fallback", "when", "timeout", "threads", "param_set")
+
+
+@lru_cache(maxsize=256)
+def _misspelt(name: str) -> bool:
+    return name not in {*_FIELDS, "state"} and bool(get_close_matches(name, _FIELDS, n=1, cutoff=0.8))
 
 
 class LearnerSettings:
@@ -48,6 +57,12 @@ class LearnerSettings:
         self.predict_type = predict_type
         for name, value in params.items():
             self.param_set.values[name] = value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; a misspelt one (``predict_typ``) is refused, since nobody would ever read it."""
+        if not (name in self.__dict__ or name.startswith("_") or hasattr(type(self), name)) and _misspelt(name):
+            raise UnknownKeyError(f"learner '{self.id}' has no field {name!r}{nearest(name, _FIELDS)}")
+        object.__setattr__(self, name, value)
 
     def _domains(self) -> Mapping[str, Domain]:
         return self.parameters

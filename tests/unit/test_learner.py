@@ -592,3 +592,11 @@ def test_a_class_that_no_worker_can_import_is_named_with_its_learner():
 
     with pytest.raises(SpecError, match=r"^the class of learner 'mine' is .*Here, defined inside a function"):
         Here(id="mine").model_spec()
+
+
+@pytest.mark.parametrize("name", ["predict_typ", "encapsulation", "fall_back", "timeouts", "predict_set"])
+def test_a_misspelt_field_is_refused_with_the_nearest(name):
+    learner = lrn("classif.tree")
+    with pytest.raises(UnknownKeyError, match="did you mean"):
+        setattr(learner, name, None)
+    assert name not in vars(learner)
