@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clean", "head_and_tail", "safe_str"]
+__all__ = ["clean", "error_text", "head_and_tail", "safe_str"]
 
 # A database refuses NUL (PostgreSQL) and what UTF-8 cannot encode (all of them).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -32,3 +32,17 @@ def safe_str(value: object, limit: int | None = None) -> str:
     except BaseException:  # noqa: BLE001 - user code; whatever it raises is no reason to lose the original error
         text = f"<{type(value).__name__} without a text: its __str__ raised>"
     return clean(text, limit)
+
+
+def error_text(error: BaseException, limit: int | None = None) -> str:
+    """Return the message of an exception, with its class where the message alone says nothing.
+
+    Examples
+    --------
+    >>> error_text(KeyError("a")), error_text(SystemExit(0)), error_text(ValueError("too small"))
+    ("KeyError: 'a'", 'SystemExit: 0', 'too small')
+    """
+    text, kind = safe_str(error, limit), type(error).__name__
+    if not text.strip():
+        return kind
+    return f"{kind}: {text}" if isinstance(error, (KeyError, SystemExit, StopIteration)) else text

@@ -12,7 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, TextIO
 
 from batchml.core.conditions import Condition, Level, Stage
-from batchml.core.text import clean, head_and_tail, safe_str
+from batchml.core.text import clean, error_text, head_and_tail, safe_str
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ class Recorder:
 
 def error_condition(stage: Stage, error: BaseException, kind: str | None = None) -> Condition:
     """Return the condition of level error that an exception is recorded as; never raises."""
-    message = safe_str(error, MESSAGE_LIMIT) or type(error).__name__
+    message = error_text(error, MESSAGE_LIMIT)
     try:
         lines = traceback.format_exception(error)
         trace = clean("".join(lines), 4 * MESSAGE_LIMIT)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Experiment
-from batchml.core.text import clean, safe_str
+from batchml.core.text import clean, error_text, safe_str
 from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, StageTimeoutError
 from batchml.execution.sandbox.pickles import dumps
 
@@ -239,7 +239,7 @@ def failure(error: BaseException, stage: str) -> dict[str, Any]:
     return {
         "ending": ending_of(error, stage),
         "error_type": clean(type(error).__name__, 200),
-        "message": safe_str(error, _MESSAGE) or type(error).__name__,
+        "message": error_text(error, _MESSAGE),
         "traceback": trace,
         "conditions": [],
     }
