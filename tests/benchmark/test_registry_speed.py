@@ -70,7 +70,8 @@ def design(n_learners):
         for learner in learners
     )
     measures = ("classif.acc", "classif.ce")
-    return SimpleNamespace(cells=cells, name="big", seed=1, measures=measures, modules=(), paths=(), store_models=False)
+    rest = {"modules": (), "paths": (), "store_models": False, "retry": None}
+    return SimpleNamespace(cells=cells, name="big", seed=1, measures=measures, **rest)
 
 
 TURNS = []
