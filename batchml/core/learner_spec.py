@@ -105,7 +105,7 @@ def _relabelled(learner: Learner, *, id: str | None, preprocess: str | None) -> 
     learner = learner.clone()
     learner.id = learner.id if id is None else id
     if preprocess is not None:
-        learner.preprocess = preprocess  # type: ignore[attr-defined]  # asked above
+        learner.preprocess = preprocess  # asked above
     return learner
 
 
