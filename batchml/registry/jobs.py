@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, func, literal, select, union_all
 
 from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, UnknownKeyError, nearest
@@ -199,10 +199,3 @@ def tally(store: Store) -> dict[str, int]:
     with store.read() as connection:
         rows = connection.execute(select(both.c.state, func.sum(both.c.n)).group_by(both.c.state)).all()
     return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
-
-
-def waiting_for(store: Store, submission_id: int) -> dict[str, int]:
-    """Count the jobs of one submission by state."""
-    counted = select(job.c.state, func.count()).where(job.c.submission_id == bindparam("which")).group_by(job.c.state)
-    with store.read() as connection:
-        return {state: int(n) for state, n in connection.execute(counted, {"which": submission_id})}

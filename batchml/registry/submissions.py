@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["add_submission", "last_submission", "resources_of", "submit"]
+__all__ = ["add_submission", "resources_of", "submit"]
 
 
 def add_submission(
@@ -101,17 +101,3 @@ def resources_of(store: Store, submission_id: int) -> Mapping[str, Any]:
     with store.read() as connection:
         found: Mapping[str, Any] | None = connection.execute(wanted).scalar()
     return found or {}
-
-
-def last_submission(store: Store) -> Any | None:
-    """Return the row of the newest submission with its resources (`id`, `executor`, `settings`, `body`), None if there
-    is none.
-    """
-    newest = (
-        select(submission.c.id, submission.c.executor, submission.c.settings, resource.c.body)
-        .join_from(submission, resource)
-        .order_by(submission.c.id.desc())
-        .limit(1)
-    )
-    with store.read() as connection:
-        return connection.execute(newest).one_or_none()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["live_workers", "register_worker", "stop_worker", "stop_workers"]
+__all__ = ["register_worker", "stop_worker", "stop_workers"]
 
 
 def register_worker(
@@ -115,9 +115,3 @@ def stop_workers(store: Store, workers: Sequence[int] | None = None, *, now: boo
             chosen.values(wanted=bindparam("order"), state="draining").returning(worker.c.id), values
         )
         return sorted(told.scalars())
-
-
-def live_workers(store: Store) -> list[Any]:
-    """Return the rows of the workers that have not ended."""
-    with store.read() as connection:
-        return list(connection.execute(select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)))
