@@ -23,6 +23,7 @@ demo: $(VENV)/.run
 	@$(BIN)/python -m batchml --registry sqlite:///demo.db run docs/examples/quickstart.toml
 
 test: $(VENV)/.dev
+	@tests/services/install.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev

@@ -1,10 +1,28 @@
-"""Options of the test run."""
+"""Options of the test run, and the services it starts: a PostgreSQL server of its own, and what plugs in beside it.
+
+A service that cannot run here skips its tests, is named in the last line of the run, and fails them under `.ci/run`
+(``CI=true``): a fixture says ``services.missing("SLURM", "no slurmctld on the path")``.
+"""
 
 from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+MISSING = pytest.StashKey[dict[str, str]]()
 
 
 def pytest_addoption(parser):
     parser.addoption("--run-benchmarks", action="store_true", help="run tests/benchmark, which print figures")
+
+
+def pytest_configure(config):
+    config.stash[MISSING] = {}
 
 
 def pytest_collection_modifyitems(config, items):
@@ -14,3 +32,74 @@ def pytest_collection_modifyitems(config, items):
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if "benchmark" not in item.path.parts]
+
+
+def pytest_unconfigure(config):
+    # Not `pytest_terminal_summary`: the line with the numbers comes after that one, and a green one hides the gap.
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    missing = config.stash.get(MISSING, {})
+    if reporter is not None and missing:
+        words = "; ".join(f"{service} ({reason})" for service, reason in missing.items())
+        reporter.write_line(f"NOT TESTED, for want of a service: {words}", red=True, bold=True)
+
+
+class Services:
+    """What the tests could not start."""
+
+    def __init__(self, missing):
+        self._missing = missing
+
+    def missing(self, service, reason):
+        """Skip the test that asks for a service which cannot run here; fail it where everything has to run."""
+        self._missing[service] = reason
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"{service} could not be started: {reason}", pytrace=False)
+        pytest.skip(f"{service} could not be started: {reason}")
+
+
+@pytest.fixture(scope="session")
+def services(pytestconfig):
+    return Services(pytestconfig.stash[MISSING])
+
+
+@pytest.fixture(scope="session")
+def postgres_server(services):
+    """A PostgreSQL server on the loopback, which ends with the tests; not durable."""
+    from batchml.errors import BatchmlError
+    from batchml.registry.server import serve, stop
+
+    # Not below pytest's folder: nobody but root may enter it there, and PostgreSQL does not run as root.
+    folder = Path(tempfile.mkdtemp(prefix=f"batchml-tests-{os.getpid()}-"))
+    folder.chmod(0o755)
+    try:
+        yield serve(folder, durable=False)
+    except BatchmlError as error:
+        services.missing("PostgreSQL", str(error))
+    finally:
+        stop(folder, "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def postgres_url(postgres_server):
+    """The URL of a database of its own, empty."""
+    import psycopg
+
+    name = f"test_{next(NUMBERS)}"
+    admin = postgres_server.url
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    yield admin.replace("/batchml?", f"/{name}?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def registry_url(request, tmp_path):
+    """The URL of a registry that is not there yet, on each database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    return request.getfixturevalue("postgres_url")

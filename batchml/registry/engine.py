@@ -54,7 +54,9 @@ class Place:
             self.synchronous = str(url.query.get("synchronous", "normal")).upper()
 
     def __str__(self) -> str:
-        query = {key: "***" if "pass" in key.lower() else value for key, value in self._url.query.items()}
+        # A `passfile` is the path of a file: no secret, and who is refused needs to read it.
+        secret = {key for key in self._url.query if "pass" in key.lower() and key != "passfile"}
+        query = {key: "***" if key in secret else value for key, value in self._url.query.items()}
         return self._url.set(query=query).render_as_string(hide_password=True)
 
     def __repr__(self) -> str:

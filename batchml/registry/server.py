@@ -1,0 +1,517 @@
+"""A PostgreSQL of one's own: `batchml db serve` starts one where no administrator is at hand.
+
+It listens on TCP only, asks for a password (scram-sha-256) that stands in one file of mode 0600, and writes durably.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchml.errors import BusyError, ConfigError, ReadOnlyError, RegistryError
+from batchml.registry.mounts import file_system, is_shared
+from batchml.registry.processes import Process, here, host_name, is_gone
+from batchml.registry.programs import Programs, account_for, find_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Server", "default_folder", "look", "serve", "stop"]
+
+_USER = _DATABASE = "batchml"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PATIENCE_S = 15.0
+_MODES = ("smart", "fast", "immediate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server and where it is reached.
+
+    Attributes
+    ----------
+    folder
+        Holds its data, log and password.
+    host, port
+        What clients connect to.
+    listen
+        The address it listens on; ``*`` for all.
+    running
+        Whether it runs; None if another host would have to say.
+    pid
+        Of its first process, None if it does not run or runs on another host.
+    started
+        Whether this call started it.
+    warnings
+        What the user should know about the place.
+    """
+
+    folder: Path
+    host: str
+    port: int
+    listen: str
+    running: bool | None
+    pid: int | None = None
+    started: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passfile(self) -> Path:
+        """The file with the password, in the format of ``~/.pgpass``."""
+        return self.folder / "pgpass"
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.folder / "server.log"
+
+    @property
+    def url(self) -> str:
+        """The URL of its registry; it names the file with the password, not the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"postgresql://{_USER}@{host}:{self.port}/{_DATABASE}?passfile={self.passfile}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    """What a folder remembers about its server."""
+
+    port: int
+    listen: str
+    host: str
+    process: dict[str, Any] | None = None
+
+    def gone(self) -> bool | None:
+        """Say whether the process is gone for sure; None if another host would have to say."""
+        return True if self.process is None else is_gone(Process(**self.process))
+
+
+def default_folder() -> Path:
+    """Return where the server lives unless a folder is named: in the user's data directory."""
+    from platformdirs import user_data_path
+
+    return user_data_path("batchml") / "postgresql"
+
+
+def serve(
+    folder: Path,
+    *,
+    port: int | None = None,
+    listen: str | None = None,
+    durable: bool = True,
+    assume_dead: bool = False,
+    mountinfo: str | None = None,
+) -> Server:
+    """Start a server, or find the one that runs.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there. A server that crashed is started again on its data.
+    port
+        None keeps the one used before, or takes a free one.
+    listen
+        Address, host name or ``*``; None keeps the one used before, or takes 127.0.0.1. Anything but this host's
+        loopback lets other hosts in, by password.
+    durable
+        False for tests: what was committed may be lost when the power fails.
+    assume_dead
+        The user knows that the host which held the folder is down.
+    mountinfo
+        Stands for ``/proc/self/mountinfo``.
+
+    Raises
+    ------
+    RegistryError
+        It cannot be started.
+    BusyError
+        Another host holds the folder.
+    """
+    folder = _prepared(folder)
+    shared = is_shared(file_system(folder, mountinfo))
+    with _locked(folder):
+        before = _read_note(folder)
+        found = _found(folder, before)
+        deadline = time.monotonic() + _PATIENCE_S
+        while found is not None and found.running and not _made_database(found):
+            if time.monotonic() > deadline:
+                raise RegistryError(f"the server of {folder} runs and does not answer; see {found.log}")
+            time.sleep(0.05)  # it dies, or has just been started
+            found = _found(folder, before)
+        if found is not None and (found.running or (found.running is None and not assume_dead)):
+            return _found_again(found, before, port, listen)
+        programs = find_programs(account_for(folder), _major(folder))
+        _check_reach(programs, folder)
+        _initialise(programs, folder, durable=durable)
+        where = _settle(programs, folder, before, port=port, listen=listen, durable=durable)
+        pid = _start(programs, folder, where)
+        _write_note(folder, where, pid)
+        server = Server(
+            folder=folder,
+            host=where.host,
+            port=where.port,
+            listen=where.listen,
+            running=True,
+            pid=pid,
+            started=True,
+            warnings=_dangers(folder) if shared else (),
+        )
+        if not _made_database(server):
+            raise RegistryError(f"PostgreSQL started and ended again; see {server.log}")
+        return server
+
+
+def look(folder: Path) -> Server | None:
+    """Return the server of a folder, None if there never was one."""
+    folder = folder.expanduser().absolute()
+    return _found(folder, _read_note(folder))
+
+
+def stop(folder: Path, mode: str = "fast") -> bool:
+    """Stop the server and return whether it ran.
+
+    Parameters
+    ----------
+    mode
+        ``smart`` waits for the clients, ``fast`` disconnects them, ``immediate`` is a crash.
+
+    Raises
+    ------
+    BusyError
+        It runs on another host.
+    RegistryError
+        It did not stop.
+    """
+    if mode not in _MODES:
+        raise ConfigError(f"a server is stopped {', '.join(_MODES)}, not {mode!r}")
+    folder = folder.expanduser().absolute()
+    if not (folder / "lock").exists():
+        return False
+    with _locked(folder):
+        server = _found(folder, _read_note(folder))
+        if server is None or server.running is False:
+            return False
+        if server.pid is None:
+            raise BusyError(f"the server of {folder} runs on host {server.host}; stop it there")
+        programs = find_programs(account_for(folder), _major(folder))
+        answer = programs.run("pg_ctl", "-D", folder / "data", "-m", mode, "-w", "-t", "60", "stop")
+        if answer.returncode and _postmaster(folder) is not None:
+            raise RegistryError(f"the server of {folder} does not stop: {answer.stderr.strip()}")
+        return True
+
+
+# The folder ------------------------------------------------------------------------------------------------------
+
+
+def _prepared(folder: Path) -> Path:
+    folder = folder.expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReadOnlyError(f"cannot make the folder {folder}: {error.strerror}; name another by --folder") from None
+    return folder.resolve()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: two calls at once must not both start a server."""
+    try:
+        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ReadOnlyError(f"cannot write to {folder}: {error.strerror}; name another by --folder") from None
+    try:
+        deadline = time.monotonic() + 2 * _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise BusyError(f"another `batchml db serve` is at work on {folder}; wait for it") from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(file)
+
+
+def _read_note(folder: Path) -> _Note | None:
+    try:
+        return _Note(**json.loads((folder / "server.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise RegistryError(f"{folder}/server.json cannot be read ({error}); is the folder a server's?") from None
+
+
+def _write_note(folder: Path, note: _Note, pid: int) -> None:
+    whole = {**asdict(note), "process": asdict(here(pid))}
+    aside = folder / "server.json.new"
+    aside.write_text(json.dumps(whole), encoding="utf-8")
+    aside.replace(folder / "server.json")
+
+
+def _major(folder: Path) -> str | None:
+    try:
+        return (folder / "data" / "PG_VERSION").read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ReadOnlyError(f"{folder}/data cannot be read: {error.strerror}; it belongs to another user") from None
+
+
+def _dangers(folder: Path) -> tuple[str, ...]:
+    return (
+        (
+            f"{folder} is on a network file system: PostgreSQL keeps its promises there only while one host at a time "
+            "runs it and the mount is 'hard'; a local disk is safer and faster (--folder)"
+        ),
+    )
+
+
+# The server that is there ----------------------------------------------------------------------------------------
+
+
+def _found(folder: Path, note: _Note | None) -> Server | None:
+    if note is None:
+        return None
+    pid = _postmaster(folder)
+    gone = False if pid is not None else note.gone()
+    # A container, or another host: what the port says is all that can be known.
+    running = None if gone is None else not gone
+    if gone is None and note.host not in _LOOPBACK and _answers(note.host, note.port):
+        running = True
+    return Server(folder=folder, host=note.host, port=note.port, listen=note.listen, running=running, pid=pid)
+
+
+def _found_again(found: Server, note: _Note | None, port: int | None, listen: str | None) -> Server:
+    if found.running is None:
+        holder = note.process["host"] if note is not None and note.process is not None else "?"
+        raise BusyError(
+            f"the server of {found.folder} was started on host {holder} and does not answer here; look there, or, if "
+            "that host is down for good, say --assume-dead"
+        )
+    if port not in {None, found.port} or listen not in {None, found.listen}:
+        raise BusyError(
+            f"the server of {found.folder} runs already, on {found.listen} port {found.port}; stop it first: "
+            "batchml db serve --stop"
+        )
+    return found
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=3.0):
+            return True
+    except OSError:
+        return False
+
+
+def _at_work(folder: Path) -> set[int]:
+    """Return the processes of the data folder, by the working directory that PostgreSQL gives all of them."""
+    data, found = str(folder / "data"), set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if str((entry / "cwd").readlink()) == data:
+                    found.add(int(entry.name))
+    return found
+
+
+def _postmaster(folder: Path) -> int | None:
+    """Return the pid of the server's first process. A pid alone proves nothing: it may be used again, or a zombie."""
+    try:
+        pid = int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    return pid if pid in _at_work(folder) else None
+
+
+# Making and starting ---------------------------------------------------------------------------------------------
+
+
+def _check_reach(programs: Programs, folder: Path) -> None:
+    if programs.account.uid is None:
+        return
+    folder.chmod(0o755)
+    if not programs.can_enter(folder):
+        raise ConfigError(
+            f"PostgreSQL refuses to run as root, and the account {programs.account.name} cannot enter {folder}; name a "
+            "folder that it can (--folder)"
+        )
+
+
+def _initialise(programs: Programs, folder: Path, *, durable: bool) -> None:
+    if _major(folder) is not None:
+        return
+    password = secrets.token_hex(16)
+    passfile = folder / "pgpass"
+    _write_secret(passfile, f"*:*:*:{_USER}:{password}\n")
+    fresh = folder / "data.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    given = fresh.with_name("initdb.password")
+    _write_secret(given, password)
+    for path in (fresh, given):
+        programs.account.own(path)
+    try:
+        answer = programs.run(
+            "initdb",
+            *("-D", fresh, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={given}", "-E", "UTF8", "--locale=C"),
+            *(() if durable else ("--no-sync",)),
+        )
+    finally:
+        given.unlink(missing_ok=True)
+    if answer.returncode:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise RegistryError(f"initdb failed in {folder}: {_last(answer.stderr)}")
+    fresh.rename(folder / "data")
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it says nothing"
+
+
+def _settle(
+    programs: Programs, folder: Path, before: _Note | None, *, port: int | None, listen: str | None, durable: bool
+) -> _Note:
+    """Write the server's settings and return where it will be."""
+    listen = listen or (before.listen if before is not None else "127.0.0.1")
+    port = port or (before.port if before is not None else _free_port())
+    if not 1024 <= port <= 65535:
+        raise ConfigError(f"a port is a number from 1024 to 65535, not {port}")
+    if any(mark in listen for mark in "'\\\n"):
+        raise ConfigError(f"--listen takes an address, a host name or *, not {listen!r}")
+    data = folder / "data"
+    _place(programs, data / "batchml.conf", _settings(listen, port, durable=durable))
+    _place(programs, data / "pg_hba.conf", _rules(listen))
+    main = data / "postgresql.conf"
+    include = "include 'batchml.conf'"
+    if include not in main.read_text(encoding="utf-8"):
+        with main.open("a", encoding="utf-8") as file:
+            file.write(f"\n{include}\n")
+    return _Note(port=port, listen=listen, host=_host(listen))
+
+
+def _host(listen: str) -> str:
+    """Return the name that clients use."""
+    if listen in _LOOPBACK:
+        return "127.0.0.1" if listen == "localhost" else listen
+    return host_name() if listen in {"*", "0.0.0.0", "::"} else listen  # noqa: S104 - the user's word is compared
+
+
+def _free_port() -> int:
+    """Return a port that nothing uses, below those that the system gives to outgoing connections."""
+    for _ in range(200):
+        port = random.randint(15000, 29999)  # noqa: S311 - no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RegistryError("no free port was found; name one by --port")
+
+
+def _settings(listen: str, port: int, *, durable: bool) -> str:
+    lines = [
+        f"listen_addresses = '{listen}'",
+        f"port = {port}",
+        "unix_socket_directories = ''",  # a path has to be short there, and TCP is enough
+        "max_connections = 400",
+        "password_encryption = 'scram-sha-256'",
+        # A client whose host or link died is noticed in half a minute, and its locks go.
+        *("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 4"),
+        *("tcp_user_timeout = 30000", "client_connection_check_interval = 10000"),
+        "jit = off",  # compiling takes longer than our statements do
+        "max_wal_size = 4GB",
+        "log_line_prefix = '%m [%p] '",
+    ]
+    if not durable:
+        lines += ["fsync = off", "synchronous_commit = off", "full_page_writes = off"]
+    return "\n".join(lines) + "\n"
+
+
+def _rules(listen: str) -> str:
+    networks = ["127.0.0.1/32", "::1/128"] if listen in _LOOPBACK else ["0.0.0.0/0", "::/0"]
+    return "".join(f"host all all {network} scram-sha-256\n" for network in networks)
+
+
+def _place(programs: Programs, path: Path, text: str) -> None:
+    _write_secret(path, text)
+    programs.account.own(path)
+
+
+def _start(programs: Programs, folder: Path, where: _Note) -> int:
+    _clear(folder)
+    log = folder / "server.log"
+    log.touch(mode=0o600)
+    programs.account.own(log)
+    length = log.stat().st_size
+    try:
+        answer = programs.run("pg_ctl", "-D", folder / "data", "-w", "-t", "60", "-l", log, "start")
+    except subprocess.TimeoutExpired:
+        raise RegistryError(f"PostgreSQL did not start in time; see {log}") from None
+    pid = _postmaster(folder)
+    if answer.returncode or pid is None:
+        with log.open(encoding="utf-8", errors="replace") as file:
+            file.seek(length)
+            said = [line for line in file if "FATAL" in line or "could not" in line]
+        reason = said[0].strip() if said else _last(answer.stderr)
+        if "in use" in "".join(said):
+            reason = f"port {where.port} is in use; name another by --port"
+        raise RegistryError(f"PostgreSQL did not start: {reason}; see {log}")
+    return pid
+
+
+def _clear(folder: Path) -> None:
+    """Wait for what a killed server left behind to end, then take its pid file away, whose number may be used again."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (left := _at_work(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if left:
+        raise RegistryError(
+            f"processes {', '.join(map(str, sorted(left)))} of a server that died still use {folder}; end them first"
+        )
+    (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _made_database(server: Server) -> bool:
+    """Make the database that the URL names, unless it is there; return whether the server let us in."""
+    try:
+        import psycopg
+    except ModuleNotFoundError:
+        raise ConfigError("PostgreSQL needs the package psycopg: pip install 'batchml[server]'") from None
+    try:
+        with (
+            psycopg.connect(
+                host="127.0.0.1" if server.listen == "*" else server.host,
+                port=server.port,
+                user=_USER,
+                dbname="postgres",
+                passfile=str(server.passfile),
+                connect_timeout=10,
+                autocommit=True,
+            ) as connection,
+            contextlib.suppress(psycopg.errors.DuplicateDatabase),
+        ):
+            connection.execute(f"CREATE DATABASE {_DATABASE}")
+    except psycopg.errors.InvalidPassword:
+        raise RegistryError(f"the server refuses the password in {server.passfile}; was the file changed?") from None
+    except psycopg.Error:
+        return False
+    return True
