@@ -33,6 +33,7 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
 @click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default 1.")
 @slots_option
 @click.option("-r", "--resource", "resources", multiple=True, metavar="NAME=VALUE", help="Need of each iteration.")
+@click.option("--priority", type=click.IntRange(-500, 500), default=0, help="Claimed before lower ones; default 0.")
 @detach_option
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and started; change nothing.")
 @job_selection
@@ -46,6 +47,7 @@ def submit(
     workers: int | None,
     slots: int | None,
     resources: tuple[str, ...],
+    priority: int,
     detach: bool,
     dry_run: bool,
     as_json: bool,
@@ -64,7 +66,7 @@ def submit(
         if not len(jobs):
             say({"queued": 0}, "nothing to submit: no job is defined", as_json=as_json)
             return OK
-        submission = registry.submit(jobs, executor=where, resources=needs)
+        submission = registry.submit(jobs, executor=where, resources=needs, priority=priority)
         return watch(session, registry, (submission,), detach=detach, as_json=as_json)
 
 

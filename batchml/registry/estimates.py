@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import heapq
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal, select, union_all
 
+from batchml.errors import ConfigError
 from batchml.registry.backlog import read_backlog
-from batchml.registry.tables import attempt, benchmark_experiment, experiment, job, result
+from batchml.registry.runtimes import expected_seconds
+from batchml.registry.tables import benchmark_experiment, experiment, job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from batchml.registry.store import Store
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +34,22 @@ class Estimate:
     slots
         Iterations at once.
     remaining_s
-        Seconds until the end with so many slots.
+        Seconds until the end with so many slots, the longest iterations first.
+    longest_s
+        Expected seconds of the longest iteration: no number of slots ends sooner.
+    idle_slots
+        Slots that have nothing left to do for at least half of the time that the last iteration takes.
+    idle_s
+        Seconds of all slots together between their last iteration and the end.
     """
 
     jobs_left: int
     work_s: float | None
     slots: int
     remaining_s: float | None
+    longest_s: float | None = None
+    idle_slots: int = 0
+    idle_s: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -46,10 +57,7 @@ class Estimate:
 
 
 def estimate(store: Store, slots: int | None = None, *, submitted: bool = False) -> Estimate:
-    """Return how long the rest will take.
-
-    An iteration is expected to take what those of its cell took on average; without one those of its learner, of its
-    task, of all.
+    """Return how long the rest will take; see `batchml.registry.runtimes` for what an iteration is expected to take.
 
     Parameters
     ----------
@@ -58,64 +66,91 @@ def estimate(store: Store, slots: int | None = None, *, submitted: bool = False)
     submitted
         Leave out jobs that are only defined.
     """
+    if slots is not None and (not hasattr(slots, "__index__") or slots < 1):
+        raise ConfigError(f"slots are a whole number from 1, not {slots!r:.40}")
     with store.read() as connection:
         left = _left(connection, ("queued", "running") if submitted else ("defined", "queued", "running"))
-        measured = _measured(connection)
+        seconds = expected_seconds(store, connection, left)
     at_once = slots or read_backlog(store).slots or 1
-    work = _work(left, measured)
-    number = sum(row.number for row in left)
-    return Estimate(jobs_left=number, work_s=work, slots=at_once, remaining_s=None if work is None else work / at_once)
-
-
-def _left(connection: Connection, states: tuple[str, ...]) -> list[Any]:
-    member = select(benchmark_experiment.c.experiment_id).where(
-        benchmark_experiment.c.experiment_id == job.c.experiment_id,
-        job.c.iteration < benchmark_experiment.c.n_iterations,
+    number = sum(left.values())
+    if not number or not seconds:
+        nothing = None if number else 0.0
+        return Estimate(jobs_left=number, work_s=nothing, slots=at_once, remaining_s=nothing)
+    loads, last = schedule([(seconds[key], count) for key, count in left.items()], at_once)
+    end = max(loads)
+    return Estimate(
+        jobs_left=number,
+        work_s=sum(loads),
+        slots=at_once,
+        remaining_s=end,
+        longest_s=max(seconds.values()),
+        idle_slots=sum(load <= end - last / 2 for load in loads),
+        idle_s=sum(end - load for load in loads),
     )
-    query = (
-        select(experiment.c.id, experiment.c.task_id, experiment.c.model_id, func.count().label("number"))
-        .join_from(job, experiment)
-        .where(job.c.state.in_(states), member.exists())
-        .group_by(experiment.c.id, experiment.c.task_id, experiment.c.model_id)
+
+
+def schedule(groups: Iterable[tuple[float, int]], slots: int) -> tuple[list[float], float]:
+    """Deal iterations to slots, the longest first and each to the slot that is free first.
+
+    Parameters
+    ----------
+    groups
+        Pairs (seconds of one iteration, number of such iterations).
+
+    Returns
+    -------
+    tuple
+        The seconds of each slot, and those of the iteration that ends last.
+
+    Examples
+    --------
+    >>> schedule([(1.0, 5), (3.0, 1)], 2)
+    ([4.0, 4.0], 1.0)
+    """
+    loads = [0.0] * slots  # a heap
+    top = last = 0.0
+    for seconds, count in sorted(groups, reverse=True):
+        number = count
+        while number > 0:
+            if number >= slots and top - loads[0] <= seconds:
+                # Each slot gets one before any gets two: whole rounds at once.
+                rounds = number // slots
+                loads = [load + rounds * seconds for load in loads]
+                number -= rounds * slots
+                top, last = max(loads), seconds
+                continue
+            end = loads[0] + seconds
+            heapq.heapreplace(loads, end)
+            number -= 1
+            if end >= top:
+                top, last = end, seconds
+    return loads, last
+
+
+def _left(connection: Connection, states: tuple[str, ...]) -> dict[int, int]:
+    """Count the jobs that are left by experiment, from the index of states where a benchmark asks for all of them."""
+    member, cell = benchmark_experiment.c, experiment.c
+    longest = (
+        select(member.experiment_id, func.max(member.n_iterations).label("n")).group_by(member.experiment_id).subquery()
     )
-    return list(connection.execute(query))
-
-
-def _measured(connection: Connection) -> list[Any]:
-    query = (
-        select(
-            experiment.c.id,
-            experiment.c.task_id,
-            experiment.c.model_id,
-            func.sum(attempt.c.wall_s).label("seconds"),
-            func.count(attempt.c.wall_s).label("number"),
-        )
-        .join_from(result, attempt)
-        .join(job, job.c.id == result.c.job_id)
-        .join(experiment)
-        .group_by(experiment.c.id, experiment.c.task_id, experiment.c.model_id)
+    counted = (
+        select(job.c.experiment_id, func.count().label("n"))
+        .where(job.c.state.in_(states))
+        .group_by(job.c.experiment_id)
+        .subquery()
     )
-    return [row for row in connection.execute(query) if row.number]
-
-
-def _work(left: list[Any], measured: list[Any]) -> float | None:
-    if not left:
-        return 0.0
-    if not measured:
-        return None
-    cells, models, tasks = _means(measured, "id"), _means(measured, "model_id"), _means(measured, "task_id")
-    overall = sum(row.seconds for row in measured) / sum(row.number for row in measured)
-    total = 0.0
-    for row in left:
-        known = (cells.get(row.id), models.get(row.model_id), tasks.get(row.task_id), overall)
-        total += row.number * next(seconds for seconds in known if seconds is not None)
-    return total
-
-
-def _means(measured: list[Any], key: str) -> Mapping[int, float]:
-    seconds: dict[int, float] = defaultdict(float)
-    number: dict[int, int] = defaultdict(int)
-    for row in measured:
-        seconds[getattr(row, key)] += row.seconds
-        number[getattr(row, key)] += row.number
-    return {each: seconds[each] / number[each] for each in seconds}
+    whole = (
+        select(cell.id, counted.c.n)
+        .join_from(counted, experiment, cell.id == counted.c.experiment_id)
+        .join(longest, longest.c.experiment_id == cell.id)
+        .where(longest.c.n >= cell.n_jobs)
+    )
+    part = (
+        select(cell.id, literal(1).label("n"))
+        .join_from(longest, experiment, cell.id == longest.c.experiment_id)
+        .join(job, job.c.experiment_id == cell.id)
+        .where(longest.c.n < cell.n_jobs, job.c.iteration < longest.c.n, job.c.state.in_(states))
+    )
+    both = union_all(whole, part).subquery()
+    rows = connection.execute(select(both.c.id, func.sum(both.c.n).label("n")).group_by(both.c.id))
+    return {row.id: int(row.n) for row in rows}

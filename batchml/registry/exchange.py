@@ -13,6 +13,7 @@ from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
 from batchml.registry.close import close_outcomes, release
 from batchml.registry.dialects import lease_seconds
+from batchml.registry.ranking import rerank, watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +44,10 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
         order = _beat(connection, worker_id, now)
         lost = _close(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
+        rerank(store, connection, outcomes, released)
         post = _post(store, connection, worker_id, now)
         claimed = claim(store, connection, post, want if order is Order.GO_ON else 0)
+    watch(store, claimed.assignments)
     return Exchange(
         assignments=claimed.assignments,
         lost=lost,

@@ -10,6 +10,7 @@ from batchml.core.digest import digest
 from batchml.errors import UnknownKeyError
 from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, insert_new, unindexed
+from batchml.registry.ranking import by_rank, check_priority, ranks, urgency
 from batchml.registry.tables import benchmark_experiment, job, resource, submission
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def submit(
     resources: Mapping[str, Any] | None = None,
     executor: str = "local",
     settings: Mapping[str, Any] | None = None,
+    priority: int = 0,
 ) -> tuple[int, int]:
     """Queue defined jobs and return the submission's id and the number of jobs queued.
 
@@ -51,29 +53,50 @@ def submit(
         resources.
     executor, settings
         Who starts the workers and with what, kept for `resume`.
+    priority
+        From -500 to 500; jobs of a higher one are claimed first, those of equal ones by what they are expected to take.
+
+    Raises
+    ------
+    ConfigError
+        `priority` is none.
+    UnknownKeyError
+        An id names no job.
     """
+    check_priority(priority)
     with store.read() as connection:
-        ids = defined_jobs(connection, jobs, store)
+        waiting = defined_jobs(connection, jobs, store)
+        places = ranks(store, connection, {experiment_id for _, experiment_id in waiting})
     with store.write() as connection:
         submission_id = add_submission(connection, resources or {}, executor, settings or {})
         resource_id = connection.execute(
             select(submission.c.resource_id).where(submission.c.id == submission_id)
         ).scalar_one()
-    queue = (
-        update(job)
-        .where(among(job.c.id), unindexed(job.c.state) == "defined")
-        .values(state="queued", submission_id=bindparam("submission"), resource_id=bindparam("resource"))
-    )
+    queued = 0
+    for place, ids in by_rank(places, waiting).items():
+        queue = (
+            update(job)
+            .where(among(job.c.id), unindexed(job.c.state) == "defined")
+            .values(
+                state="queued",
+                submission_id=bindparam("submission"),
+                resource_id=bindparam("resource"),
+                priority=urgency(priority, place),
+            )
+        )
+        values = {"submission": submission_id, "resource": resource_id}
 
-    def act(connection: Connection, part: Sequence[int]) -> int:
-        values = {"ids": part, "submission": submission_id, "resource": resource_id}
-        return connection.execute(queue, values).rowcount
+        def act(
+            connection: Connection, part: Sequence[int], queue: Any = queue, values: Mapping[str, Any] = values
+        ) -> int:
+            return connection.execute(queue, {"ids": list(part), **values}).rowcount
 
-    return submission_id, sum(chunked(store, ids, act))
+        queued += sum(chunked(store, ids, act))
+    return submission_id, queued
 
 
-def defined_jobs(connection: Connection, jobs: Sequence[int] | None, store: Store) -> list[int]:
-    """Return the ids of jobs that a submission would queue.
+def defined_jobs(connection: Connection, jobs: Sequence[int] | None, store: Store) -> list[tuple[int, int]]:
+    """Return the ids of jobs that a submission would queue, each with its experiment.
 
     Raises
     ------
@@ -85,14 +108,14 @@ def defined_jobs(connection: Connection, jobs: Sequence[int] | None, store: Stor
             benchmark_experiment.c.experiment_id == job.c.experiment_id,
             job.c.iteration < benchmark_experiment.c.n_iterations,
         )
-        found = select(job.c.id).where(job.c.state == "defined", member.exists()).order_by(job.c.id)
-        return list(connection.execute(found).scalars())
-    wanted = select(job.c.id, job.c.state).where(among(job.c.id)).order_by(job.c.id)
+        found = select(job.c.id, job.c.experiment_id).where(job.c.state == "defined", member.exists())
+        return [tuple(row) for row in connection.execute(found.order_by(job.c.id))]
+    wanted = select(job.c.id, job.c.experiment_id, job.c.state).where(among(job.c.id)).order_by(job.c.id)
     rows = connection.execute(wanted, {"ids": list(jobs)}).all()
     unknown = sorted(set(jobs) - {row.id for row in rows})
     if unknown:
         raise UnknownKeyError(f"there is no job {unknown[0]} in {store.place}")
-    return [row.id for row in rows if row.state == "defined"]
+    return [(row.id, row.experiment_id) for row in rows if row.state == "defined"]
 
 
 def resources_of(store: Store, submission_id: int) -> Mapping[str, Any]:

@@ -126,6 +126,8 @@ class Registry(Reading):
         jobs: Jobs | None = None,
         executor: Executor | None = None,
         resources: Mapping[str, Any] | None = None,
+        *,
+        priority: int = 0,
     ) -> Submission:
         """Queue defined jobs, start workers, and return at once.
 
@@ -137,6 +139,9 @@ class Registry(Reading):
             Who starts the workers; default ``Local()``.
         resources
             What each iteration needs: cpus, memory, gpus. Workers claim jobs of equal needs.
+        priority
+            From -500 to 500; jobs of a higher one are claimed first. Of equal ones the first iteration of each cell
+            goes first, then what is expected to take longest.
 
         Raises
         ------
@@ -157,7 +162,7 @@ class Registry(Reading):
         ids = None if jobs is None else job_ids(jobs)
         consent = self._consent()
         require_consent(self._store, consent, "defined", ids)
-        number, queued = submit(self._store, ids, needs, executor.name, executor.settings)
+        number, queued = submit(self._store, ids, needs, executor.name, executor.settings, priority)
         return launch(self._store, executor, number, queued, needs, consent)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -184,10 +189,12 @@ class Registry(Reading):
         """Return what waits, what runs, and why it may never end; jobs of dead workers are queued again meanwhile."""
         from batchml.registry.backlog import read_backlog
         from batchml.registry.rescue import reconcile
+        from batchml.worker.legacy import take_over
 
         now = time.monotonic()
         if not self._store.readonly and now >= self._rescue_due:
             self._rescue_due = now + _RESCUE_S
+            take_over(self._store)
             reconcile(self._store)
         return read_backlog(self._store)
 
@@ -219,12 +226,12 @@ class Registry(Reading):
         from batchml.registry.backlog import adopt, orphaned
         from batchml.registry.rescue import reconcile
         from batchml.registry.submissions import submit
-        from batchml.worker.undelivered import ingest
+        from batchml.worker.legacy import take_over
 
+        legacy = take_over(self._store, dry_run=dry_run)
+        found = reconcile(self._store, dry_run=dry_run, assume_dead=list(assume_dead))
         if dry_run:
-            return Resumption(found=reconcile(self._store, dry_run=True, assume_dead=list(assume_dead)))
-        delivered = ingest(self._store)
-        found = reconcile(self._store, assume_dead=list(assume_dead))
+            return Resumption(found=found, legacy=legacy, unserved=len(orphaned(self._store, found.dead)))
         consent = self._consent()
         require_consent(self._store, consent, "queued")
         started = []
@@ -234,7 +241,7 @@ class Registry(Reading):
             number, _ = submit(self._store, [], needs, how.name, how.settings)
             queued = adopt(self._store, row.resource_id, number)
             started.append(launch(self._store, how, number, queued, needs, consent))
-        return Resumption(found=found, delivered=delivered, submissions=tuple(started))
+        return Resumption(found=found, legacy=legacy, unserved=len(started), submissions=tuple(started))
 
     def stop(self, workers: Iterable[int] | None = None, now: bool = False) -> list[int]:  # noqa: FBT001, FBT002
         """Ask workers (default: all) to finish what runs and leave; `now`: to end that too. Return who will be told."""

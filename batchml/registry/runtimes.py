@@ -1,0 +1,137 @@
+"""What an iteration is expected to take, by what its like have taken."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from batchml.errors import BatchmlError
+from batchml.registry.dialects import among
+from batchml.registry.specs import spec_bodies
+from batchml.registry.tables import attempt, experiment, job, result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection, Select
+
+    from batchml.registry.store import Store
+
+__all__ = ["expected_seconds"]
+
+_SAMPLE = 25  # iterations of a cell whose times are read: a median needs no more
+
+
+def expected_seconds(store: Store, connection: Connection, experiments: Iterable[int]) -> dict[int, float]:
+    """Return the seconds that one iteration of each experiment is expected to take; without those nobody can tell.
+
+    The median of its own finished iterations; without one, that of the same learner on the same task (under another
+    resampling); without one, the median of the learner's seconds per row on other tasks times the rows of this one
+    (just the median where rows are unknown); without one, what all learners took on the task, or in the registry.
+
+    A regression on learner, rows and columns was no better than these medians on the runtimes of
+    ``tests/benchmark/test_estimate_quality.py``, so there is none.
+    """
+    wanted = sorted(set(experiments))
+    rows = connection.execute(_cells(), {"ids": wanted}).all()
+    if not rows:
+        return {}
+    measured = _measured(connection)
+    if not measured:
+        return {}
+    guess = _Guess(measured)
+    if not all(guess.knows(row) for row in rows):
+        guess.scale(_task_rows(store, connection, {row.task_id for row in [*rows, *measured]}), measured)
+    return {row.id: guess.seconds(row) for row in rows}
+
+
+class _Guess:
+    """Medians of what has been measured, from the most to the least alike."""
+
+    def __init__(self, measured: list[Any]) -> None:
+        self._cells: dict[int, float] = {row.id: row.seconds for row in measured}
+        self._pairs = _medians(((row.model_id, row.task_id), row.seconds) for row in measured)
+        self._models = _medians((row.model_id, row.seconds) for row in measured)
+        self._tasks = _medians((row.task_id, row.seconds) for row in measured)
+        self._overall = statistics.median(self._cells.values())
+        self._rows: Mapping[int, int] = {}
+        self._paces: Mapping[int, float] = {}
+
+    def knows(self, row: Any) -> bool:
+        """Tell whether the learner was measured on this task."""
+        return row.id in self._cells or (row.model_id, row.task_id) in self._pairs
+
+    def scale(self, rows: Mapping[int, int], measured: list[Any]) -> None:
+        """Take the rows of tasks into account."""
+        self._rows = rows
+        self._paces = _medians(
+            (row.model_id, row.seconds / rows[row.task_id]) for row in measured if rows.get(row.task_id)
+        )
+
+    def seconds(self, row: Any) -> float:
+        """Return the best guess for an experiment."""
+        if row.id in self._cells:
+            return self._cells[row.id]
+        pair = self._pairs.get((row.model_id, row.task_id))
+        if pair is not None:
+            return pair
+        rows = self._rows.get(row.task_id)
+        if rows and row.model_id in self._paces:
+            return self._paces[row.model_id] * rows
+        by_task = self._tasks.get(row.task_id, self._overall)
+        return self._models.get(row.model_id, by_task)
+
+
+def _medians(pairs: Iterable[tuple[Any, float]]) -> dict[Any, float]:
+    values: defaultdict[Any, list[float]] = defaultdict(list)
+    for key, value in pairs:
+        values[key].append(value)
+    return {key: statistics.median(listed) for key, listed in values.items()}
+
+
+def _cells() -> Select[Any]:
+    return select(experiment.c.id, experiment.c.task_id, experiment.c.model_id).where(among(experiment.c.id))
+
+
+def _measured(connection: Connection) -> list[Any]:
+    """Return a row for each experiment with a finished iteration: its task, its model, the median of its seconds."""
+    times = (
+        select(
+            job.c.experiment_id,
+            attempt.c.wall_s,
+            func.row_number().over(partition_by=job.c.experiment_id, order_by=attempt.c.wall_s).label("place"),
+            func.count().over(partition_by=job.c.experiment_id).label("n"),
+        )
+        .join_from(job, result, result.c.job_id == job.c.id)
+        .join(attempt, attempt.c.id == result.c.attempt_id)
+        .where(job.c.iteration < _SAMPLE, attempt.c.wall_s.is_not(None))
+        .subquery()
+    )
+    middle = (
+        select(times.c.experiment_id, func.avg(times.c.wall_s).label("seconds"))
+        .where(2 * times.c.place >= times.c.n, 2 * times.c.place <= times.c.n + 2)
+        .group_by(times.c.experiment_id)
+        .subquery()
+    )
+    found = select(experiment.c.id, experiment.c.task_id, experiment.c.model_id, middle.c.seconds).join_from(
+        middle, experiment, experiment.c.id == middle.c.experiment_id
+    )
+    return list(connection.execute(found))
+
+
+def _task_rows(store: Store, connection: Connection, tasks: Iterable[int]) -> Mapping[int, int]:
+    """Return the rows of tasks whose data are at hand."""
+    from batchml.data.artifacts import open_table
+
+    rows: dict[int, int] = {}
+    for key, body in spec_bodies(connection, tasks).items():
+        data = body.get("data", {})
+        if data.get("kind") == "artifact":
+            try:
+                rows[key] = open_table(store.artifacts, data["digest"]).n_rows
+            except (BatchmlError, OSError):
+                continue  # another host's folder: the median without rows will do
+    return rows
