@@ -6,15 +6,15 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, or_, select, update
 
 from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, utc_now
 from batchml.registry.processes import Process, is_gone
-from batchml.registry.tables import benchmark, benchmark_experiment, job, resource, submission, worker
+from batchml.registry.tables import attempt, benchmark, benchmark_experiment, job, resource, submission, worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from batchml.registry.store import Store
 
@@ -158,18 +158,28 @@ def modules_of_waiting(store: Store, state: str, jobs: Sequence[int] | None = No
         return {row.name: row.modules for row in rows if row.modules}
 
 
-def orphaned(store: Store) -> list[Any]:
-    """Return one row for each resource class with queued jobs and no live worker: the newest submission of such jobs.
+def orphaned(store: Store, dead: Collection[int] = ()) -> list[Any]:
+    """Return one row for each resource class with waiting jobs and no live worker: the newest submission of such jobs.
 
     Rows have `id`, `executor`, `settings` of that submission, and `resource_id` and `body`, the resources: more than
     were submitted for jobs that have failed for want of memory.
+
+    Parameters
+    ----------
+    dead
+        Workers that are about to be declared dead: what they hold waits, too.
     """
     with store.read() as connection:
-        alive = {row.resource_id for row in _workers(connection) if row.wanted == "go_on" and not _is_dead(row)}
-        classes = {key for key, state in _counts(connection) if state == "queued"} - alive
+        alive = {
+            row.resource_id
+            for row in _workers(connection)
+            if row.wanted == "go_on" and row.id not in dead and not _is_dead(row)
+        }
+        held = select(attempt.c.job_id).where(among(attempt.c.worker_id, "dead"), attempt.c.ended_at.is_(None))
+        waits = or_(job.c.state == "queued", job.c.id.in_(held)) if dead else job.c.state == "queued"
         newest = (
             select(job.c.resource_id, func.max(job.c.submission_id).label("submission_id"))
-            .where(among(job.c.resource_id), job.c.state == "queued")
+            .where(waits, ~among(job.c.resource_id, "served"))
             .group_by(job.c.resource_id)
             .subquery()
         )
@@ -185,7 +195,8 @@ def orphaned(store: Store) -> list[Any]:
             .join(resource, resource.c.id == newest.c.resource_id)
             .order_by(submission.c.id, resource.c.id)
         )
-        return list(connection.execute(query, {"ids": list(classes)}))
+        values = {"served": list(alive)} | ({"dead": list(dead)} if dead else {})
+        return list(connection.execute(query, values))
 
 
 def adopt(store: Store, resource_id: int, new: int) -> int:

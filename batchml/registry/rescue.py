@@ -6,13 +6,16 @@ import enum
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
+from batchml.registry import queries
 from batchml.registry.claim import LEASE_S
+from batchml.registry.close import release
 from batchml.registry.dialects import among, lease_seconds
 from batchml.registry.processes import Process, is_gone
 from batchml.registry.tables import attempt, job, worker
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["Evidence", "Reconciliation", "Verdict", "judge", "reconcile"]
+__all__ = ["Evidence", "Reconciliation", "Verdict", "judge", "reconcile", "release_unstarted"]
 
 _NOBODY_TO_ASK = 10  # leases without a beat after which a worker that nobody can ask about is presumed dead
 
@@ -175,6 +178,38 @@ def reconcile(
     )
 
 
+def release_unstarted(
+    store: Store, worker_id: int, process: Process, started: Collection[int], *, dry_run: bool = False
+) -> int:
+    """Queue again what a dead worker had claimed and not started, by the list of what it had; return how many.
+
+    Parameters
+    ----------
+    process
+        Who wrote the list: worker ids begin anew in a registry that was restored from a copy.
+    started
+        The list; may also name attempts that are closed.
+    dry_run
+        Only count.
+    """
+    with store.read() if dry_run else store.write() as connection:
+        which = select(worker).where(worker.c.id == worker_id) if dry_run else _locked_worker()
+        row = connection.execute(which, {"worker": worker_id}).one_or_none()
+        if row is None or (row.boot_id, row.pid, row.pid_start) != (process.boot_id, process.pid, process.pid_start):
+            return 0
+        held = [row.id for row in connection.execute(queries.open_attempts(), {"worker": worker_id})]
+        unstarted = [attempt_id for attempt_id in held if attempt_id not in started]
+        if not dry_run:
+            release(connection, worker_id, unstarted)
+    return len(unstarted)
+
+
+@cache
+def _locked_worker() -> Select[Any]:
+    """The row of `worker`, locked: it is locked before its attempts, as in an exchange."""
+    return select(worker).where(worker.c.id == bindparam("worker")).with_for_update()
+
+
 def _refuse_unknown(connection: Connection, ids: Collection[int], store: Store) -> None:
     known = set(connection.execute(select(worker.c.id).where(among(worker.c.id)), {"ids": list(ids)}).scalars())
     unknown = sorted(set(ids) - known)
@@ -187,8 +222,8 @@ def _bury(store: Store, dead: Mapping[int, str]) -> Counter[str]:
     for worker_id, reason in dead.items():
         # One worker a transaction: it holds a batch, no more.
         with store.write() as connection:
-            alive = select(worker.c.id).where(worker.c.id == worker_id, worker.c.stopped_at.is_(None))
-            if connection.execute(alive).first() is None:
+            row = connection.execute(_locked_worker(), {"worker": worker_id}).one_or_none()
+            if row is None or row.stopped_at is not None:
                 continue
             rows = end_worker(connection, worker_id, "lost", reason, Ending.LOST)
             states = select(job.c.state).where(among(job.c.id))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from batchml.worker.legacy import Legacy
 
 if TYPE_CHECKING:
     from batchml.executors.submission import Submission
@@ -20,26 +22,38 @@ class Resumption:
     ----------
     found
         Dead workers and what became of their jobs.
-    delivered
-        Results that a worker had left on this machine's disk.
+    legacy
+        What dead workers had left on this machine's disk.
+    unserved
+        Classes of resources that jobs wait for and no live worker has: workers were started for each, or, after a dry
+        run, would be.
     submissions
-        The workers that were started, one entry per resource class; empty for a dry run, or if nobody was needed.
+        The workers that were started, one entry per class; empty for a dry run, or if nobody was needed.
     """
 
     found: Reconciliation
-    delivered: int = 0
+    legacy: Legacy = field(default_factory=Legacy)
+    unserved: int = 0
     submissions: tuple[Submission, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
         started = [{"id": each.id, "workers": list(each.workers)} for each in self.submissions]
-        return {**self.found.as_json(), "delivered": self.delivered, "submissions": started}
+        left = {"delivered": self.legacy.delivered, "unstarted": self.legacy.unstarted, "unserved": self.unserved}
+        return {**self.found.as_json(), **left, "submissions": started}
 
     def __str__(self) -> str:
         """Return a few lines for people."""
         lines = [str(self.found)]
-        if self.delivered:
-            lines.append(f"{self.delivered} results that were left on this machine's disk were taken in")
+        were = "would be" if self.found.dry_run else "were"
+        if self.legacy.delivered:
+            lines.append(f"{self.legacy.delivered} results that were left on this machine's disk {were} taken in")
+        if self.legacy.unstarted:
+            lines.append(
+                f"{self.legacy.unstarted} claims that dead workers had not started {were} given back"
+            )
         started = [(each.id, len(each.workers)) for each in self.submissions]
         lines += [f"started {n} {'worker' if n == 1 else 'workers'} (submission {key})" for key, n in started]
+        if self.found.dry_run and self.unserved:
+            lines.append("workers would be started: jobs wait that no live worker serves")
         return "\n".join(lines)

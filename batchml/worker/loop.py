@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchml.core.attempt import Assignment, Ending, Exchange, Order, Outcome
+from batchml.core.attempt import Ending, Exchange, Order
 from batchml.worker.channel import ChannelError
-from batchml.worker.hand import Hand
-from batchml.worker.pace import Pace
+from batchml.worker.ledger import Ledger, NoLedger
 from batchml.worker.rhythm import Rhythm
 from batchml.worker.settings import Settings
 from batchml.worker.signals import Never, StopSource
 from batchml.worker.undelivered import Keep, Nowhere
+from batchml.worker.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,8 @@ class Loop:
         Signals and the like.
     keep
         Takes outcomes that cannot be delivered.
+    ledger
+        Takes note of what is started.
     clock
         Monotonic seconds; tests give a virtual one.
     pause
@@ -75,6 +77,7 @@ class Loop:
         *,
         stop: StopSource | None = None,
         keep: Keep | None = None,
+        ledger: Ledger | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] | None = None,
     ) -> None:
@@ -85,17 +88,15 @@ class Loop:
         self._keep = keep or Nowhere()
         self._clock = clock
         self._pause = pause or self._poller()
-        self._hand = Hand()
-        self._pace = Pace(self._settings.ahead_s)
-        self._running: dict[int, int] = {}  # attempts in the pool, with their experiments
-        self._alone: int | None = None
+        self._ledger = ledger or NoLedger()
+        self._work = Work(pool, self._settings, self._ledger, clock())
+        self._hand = self._work.hand
         self._rhythm = Rhythm(self._settings, clock())
-        self._progress_at = clock()
         self._order = Order.GO_ON
         self._deadline = math.inf
         self._idle_since: float | None = None
         self._kept: set[int] = set()
-        self._finished = self._refused = 0
+        self._refused = 0
         self._failed: BaseException | None = None
 
     def run(self) -> Report:
@@ -111,7 +112,7 @@ class Loop:
         if self._failed is not None:
             raise self._failed
         return Report(
-            finished=self._finished,
+            finished=self._work.finished,
             refused=self._refused,
             undelivered=len(self._hand.undelivered),
             reason=reason,
@@ -123,13 +124,12 @@ class Loop:
         """Take in all news, then give the pool what it can run."""
         self._heed(self._stop.order)
         now = self._clock()
-        self._collect(self._pool.wait(0), now)
+        self._work.collect(self._pool.wait(0), now)
         reply = self._courier.take()
         if reply is not None:
             self._read(reply, now)
-        self._feed(now)
-        if self._hand.backlog and now - self._progress_at >= self._settings.stall_s:
-            self._stalled(now)
+        self._work.feed(self._rhythm, now)
+        self._work.give_back_stalled(now)
         self._save(now)
 
     def _heed(self, order: Order) -> None:
@@ -140,50 +140,6 @@ class Loop:
         now = self._clock()
         self._deadline = now if order is Order.STOP else now + self._settings.grace_s
         self._hand.release()
-
-    def _collect(self, outcomes: list[Outcome], now: float) -> None:
-        if not outcomes:
-            return
-        self._progress_at = now
-        self._finished += len(outcomes)
-        for outcome in outcomes:
-            experiment = self._running.pop(outcome.attempt_id, None)
-            if experiment is not None:
-                self._pace.measure(experiment, outcome)
-            if outcome.attempt_id == self._alone:
-                self._alone = None
-        self._hand.put(outcomes, now)
-
-    def _feed(self, now: float) -> None:
-        """Start what can start. A suspect has the worker for itself, and nothing else may be open when it dies."""
-        hand = self._hand
-        if self._alone is not None:
-            hand.release_backlog()
-            return
-        if hand.suspect is not None:
-            hand.release_backlog()
-            if not self._running and hand.settled:
-                self._alone = hand.suspect.attempt_id
-                self._start(hand.suspect)
-                hand.suspect = None
-                self._progress_at = now
-            return
-        if not hand.backlog or self._rhythm.distrusts(now):
-            return
-        for _ in range(min(self._pool.free, len(hand.backlog))):
-            self._start(hand.backlog.popleft())
-
-    def _start(self, assignment: Assignment) -> None:
-        self._running[assignment.attempt_id] = assignment.experiment.id
-        self._pool.submit(assignment)
-
-    def _stalled(self, now: float) -> None:
-        """Give back what others could run now, and remember how slow this work is."""
-        if self._pool.free:
-            return
-        for assignment in self._hand.backlog:
-            self._pace.stall(assignment.experiment.id, now - self._progress_at)
-        self._hand.release_backlog()
 
     def _save(self, now: float) -> None:
         """Write outcomes to the local disk that could not be delivered for a while."""
@@ -211,40 +167,20 @@ class Loop:
         self._courier.post(hand.pack(want=want, reconcile=rhythm.post(now), now=now))
 
     def _want(self, now: float, *, due: bool) -> int:
-        """How many jobs to claim now: none, unless half of the work ahead is used up or a slot is free.
-
-        A claim is half as much again as the work ahead, and an exchange that is `due` anyway takes along what is
-        missing: so short jobs cost one exchange in the time in which outcomes may wait, not one to claim and one to
-        deliver.
-        """
-        hand = self._hand
+        """How many jobs to claim now."""
         if self._order is not Order.GO_ON or now < self._rhythm.claim_at:
             return 0
-        if self._alone is not None or hand.suspect is not None:
-            return 0
-        slots = self._pool.slots
-        target = self._pace.target(slots)
-        ahead = len(hand.backlog)
-        if target is None:
-            return max(self._pool.free - ahead, 0)
-        held = len(self._running) + ahead
-        # Near the end of the queue the registry shares out the rest: asking again and again would undo that.
-        enough = min(target // 2, 2 * slots - 1) if self._rhythm.short else target if due else target // 2
-        if ahead and held > enough:
-            return 0
-        free = self._pool.free - ahead
-        if free <= 0 and held > enough:
-            return 0
-        return max(target + (target - slots) // 2 - held, free, 0)
+        return self._work.want(short=self._rhythm.short, due=due)
 
     def _read(self, reply: Reply, now: float) -> None:
         """Take in what came of an exchange."""
         hand = self._hand
         if reply.open_attempts is not None:
-            hand.reconcile(reply.open_attempts, self._running)
+            hand.reconcile(reply.open_attempts, self._work.running)
         if reply.exchange is None:
             self._fail(reply, now)
             return
+        self._work.delivered(reply.request.outcomes)
         hand.on_its_way = None
         self._rhythm.answered(reply, now)
         if self._kept:
@@ -259,10 +195,7 @@ class Loop:
         if exchange.cancel:
             self._hand.forget(set(exchange.cancel))
         if exchange.assignments:
-            if not self._hand.backlog and not self._running:
-                self._progress_at = now
-            self._pace.expect(exchange.assignments)
-            self._hand.take(exchange.assignments)
+            self._work.take(exchange.assignments, now)
         if asked:
             self._rhythm.claimed(exchange, asked, now)
         if exchange.assignments or exchange.waiting:
@@ -290,23 +223,17 @@ class Loop:
         """Whether to leave the loop: drained, stopped, or nothing to do."""
         now = self._clock()
         if self._order is not Order.GO_ON:
-            return not self._running or now >= self._deadline
-        if not self._running and self._rhythm.forsaken(self._hand, now):
+            return not self._work.running or now >= self._deadline
+        if not self._work.running and self._rhythm.forsaken(self._hand, now):
             return True
-        if self._idle_since is None or self._busy:
+        if self._idle_since is None or self._work.busy:
             return False
-        return now - max(self._idle_since, self._progress_at) >= self._settings.idle_s
-
-    @property
-    def _busy(self) -> bool:
-        """Whether anything is in hand."""
-        hand = self._hand
-        return bool(self._running or hand.backlog or hand.suspect or hand.outbox or hand.on_its_way)
+        return now - max(self._idle_since, self._work.progress_at) >= self._settings.idle_s
 
     def _leave(self) -> str:
         """End what runs, deliver everything, or leave it on the local disk; say goodbye."""
         ended = self._pool.close()
-        self._collect(ended, self._clock())
+        self._work.collect(ended, self._clock())
         self._hand.release()
         reason = self._reason()
         self._order = Order.STOP
@@ -317,6 +244,7 @@ class Loop:
         if not self._hand.undelivered:
             # Otherwise no goodbye: taken for lost, not for stopped, the attempts still accept their late results.
             self._courier.close(reason, 2.0)
+        self._ledger.close(clean=not self._hand.undelivered)
         return reason
 
     def _reason(self) -> str:
@@ -349,19 +277,13 @@ class Loop:
     def _timeout(self) -> float:
         """Seconds until something is due by the clock."""
         now = self._clock()
-        hand = self._hand
-        due = now + self._settings.beat_s
-        if hand.on_its_way is None:
-            rhythm = self._rhythm
-            due = max(rhythm.due(hand), rhythm.retry_at)
-            if rhythm.claim_at > now and self._pool.free:
-                due = min(due, max(rhythm.claim_at, rhythm.retry_at))
-        if self._running:
+        due = self._rhythm.next(self._hand, now, free=self._pool.free > 0)
+        if self._work.running:
             due = min(due, now + self._settings.tick_s, self._deadline)
-        if hand.backlog and self._progress_at + self._settings.stall_s < due and not self._pool.free:
-            due = self._progress_at + self._settings.stall_s
-        if self._idle_since is not None and not self._busy:
-            due = min(due, max(self._idle_since, self._progress_at) + self._settings.idle_s)
+        if self._work.stalls_at is not None:
+            due = min(due, self._work.stalls_at)
+        if self._idle_since is not None and not self._work.busy:
+            due = min(due, max(self._idle_since, self._work.progress_at) + self._settings.idle_s)
         return max(0.0, due - now)
 
     def _poller(self) -> Callable[[float], None]:

@@ -142,9 +142,11 @@ def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings,
     from batchml.registry.workers import register_worker
     from batchml.worker.courier import ThreadCourier
     from batchml.worker.direct import DirectChannel
-    from batchml.worker.undelivered import LocalKeep, ingest
+    from batchml.worker.ledger import LocalLedger
+    from batchml.worker.legacy import take_over
+    from batchml.worker.undelivered import LocalKeep
 
-    ingest(store)
+    take_over(store)
     worker_id = register_worker(store, submission, slots=pool.slots)
     _log.info("worker %d, submission %d, %d slots", worker_id, submission, pool.slots)
     # The channel thread computes too, and the slots wait for the main thread: it shall get the interpreter soon.
@@ -155,6 +157,7 @@ def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings,
         settings,
         stop=stop,
         keep=LocalKeep(store.uuid, worker_id),
+        ledger=LocalLedger(store.uuid, worker_id),
         clock=_boot_clock,
     )
     return loop.run()

@@ -52,6 +52,13 @@ class Rhythm:
         due = self._posted_at + self._settings.beat_s
         return min(due, hand.oldest + self._settings.linger_s) if hand.outbox else due
 
+    def next(self, hand: Hand, now: float, *, free: bool) -> float:
+        """When the next exchange will be due or possible, should nothing happen until then."""
+        if hand.on_its_way is not None:
+            return now + self._settings.beat_s
+        due = max(self.due(hand), self.retry_at)
+        return min(due, max(self.claim_at, self.retry_at)) if free and self.claim_at > now else due
+
     def post(self, now: float) -> bool:
         """Note that an exchange is made now; return whether it shall ask for the open attempts, too."""
         self._posted_at = now
