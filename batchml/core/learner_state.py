@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -179,11 +180,13 @@ def all_missing(task: Task, row_ids: NDArray[np.int64], predict_type: str) -> Pr
     return as_prediction(task, row_ids, raw)
 
 
-def _unwrapped(stage: str, *args: Any, **kwargs: Any) -> Any:
+def _unwrapped(stage: str, learner: Learner, *args: Any, **kwargs: Any) -> Any:
     failed: type[Exception] = resolve_name("execution.stages:IterationFailed")
+    # What runs in another process leaves this one's random numbers alone, and keeping them takes 0.08 ms.
+    elsewhere = learner.encapsulate[stage] == "process" and learner.fallback is None
     try:
-        with resolve_name("execution.execute:kept_random_state")():
-            return resolve_name(f"execution.stages:{stage}")(*args, **kwargs)
+        with nullcontext() if elsewhere else resolve_name("execution.execute:kept_random_state")():
+            return resolve_name(f"execution.stages:{stage}")(learner, *args, **kwargs)
     except failed as carrier:
         # The user's own traceback, not the carrier's.
         cause: BaseException = carrier.cause  # type: ignore[attr-defined]
