@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from batchml.cli.boundary import OK, WRONG_USE
 from batchml.cli.secrets import mask
 from batchml.cli.session import Session, agree, command
-from batchml.cli.settings import user_file
-from batchml.cli.tables import echo_facts, say
+from batchml.cli.tables import echo, echo_facts, echo_json, say
+from batchml.core.configuration import user_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchml.core.configuration import Configuration
 
 __all__ = ["COMMANDS"]
 
@@ -68,17 +76,33 @@ def config() -> None:
 @config.command("show")
 @command
 def show(session: Session, *, as_json: bool) -> None:
-    """Print the configuration that holds here, without passwords, and the files it comes from."""
-    settings = session.settings
-    facts = {
-        "registry": session.shown_url,
-        "trusted_modules": list(settings.trusted_modules),
-        "executor": dict(settings.executor),
-        "sources": {name: mask(url) for name, url in settings.sources.items()},
-        "files": [str(file) for file in settings.files],
-        "user_file": str(user_file()),
-    }
-    echo_facts(facts, as_json=as_json)
+    """Print the configuration that holds here, without passwords, and where each value comes from."""
+    configuration = session.configuration
+    facts = {key: {"value": value, "from": origin} for key, value, origin in _origins(configuration, session)}
+    if as_json:
+        files = [str(file) for file in configuration.files]
+        ignored = [str(file) for file in configuration.ignored]
+        echo_json({"values": facts, "files": files, "ignored": ignored, "user_file": str(user_file())})
+        return
+    for key, fact in facts.items():
+        echo(f"{key} = {json.dumps(fact['value'], ensure_ascii=False)}    # {fact['from']}")
+    for file in configuration.ignored:
+        echo(f"not read, since neither you nor root own it: {file}")
+    echo(f"your own file: {user_file()}" + ("" if user_file() in configuration.files else " (there is none)"))
+
+
+def _origins(configuration: Configuration, session: Session) -> Iterator[tuple[str, Any, str]]:
+    """Yield keys with values and their origin: what was set, and the registry, which always has a value."""
+    yield "registry", session.shown_url, _origin_of_registry(configuration, session)
+    for key, value in configuration.values.items():
+        if key != "registry":
+            yield key, mask(value) if isinstance(value, str) else value, configuration.origins[key]
+
+
+def _origin_of_registry(configuration: Configuration, session: Session) -> str:
+    if session.url != configuration.registry:
+        return "--registry"
+    return configuration.origins.get("registry", "default")
 
 
 COMMANDS = (db, config)

@@ -10,7 +10,7 @@ import click
 
 from batchml.cli import administer, boundary, change, look, plans, results, work
 from batchml.cli.session import make_session
-from batchml.cli.settings import load
+from batchml.core.configuration import load_configuration
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,13 +52,15 @@ def batchml(context: click.Context, registry: str | None) -> None:
 
     Exit status: 0 all well, 1 some jobs failed or are missing, 2 wrong use or configuration.
     """
-    settings = load()
-    if settings.trusted_modules:
-        # Workers are children of this process: the user's trust reaches them by the environment, never by the registry.
-        os.environ["BATCHML_TRUSTED_MODULES"] = ",".join(settings.trusted_modules)
-    if settings.cpus is not None:
-        os.environ.setdefault("BATCHML_CPUS", str(settings.cpus))
-    context.obj = make_session(registry, settings)
+    configuration = load_configuration()
+    # Workers are children of this process: what the user has chosen reaches them by the environment, never by the
+    # registry.
+    if configuration.trusted_modules:
+        os.environ["BATCHML_TRUSTED_MODULES"] = ",".join(configuration.trusted_modules)
+    for key, variable in (("cpus", "BATCHML_CPUS"), ("artifacts", "BATCHML_ARTIFACTS")):
+        if configuration.get(key) is not None:
+            os.environ.setdefault(variable, str(configuration.get(key)))
+    context.obj = make_session(registry, configuration)
 
 
 for section in SECTIONS.values():

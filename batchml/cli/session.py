@@ -1,4 +1,4 @@
-"""What every command shares: the registry's URL, the settings, and one way to open the registry."""
+"""What every command shares: the registry's URL, the configuration, and one way to open the registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 
 from batchml.cli.program import program
 from batchml.cli.secrets import mask, remember
-from batchml.cli.settings import DEFAULT_REGISTRY, Settings
+from batchml.core.configuration import DEFAULT_REGISTRY, Configuration
 
 if TYPE_CHECKING:
     from batchml.study import Registry
@@ -31,7 +31,7 @@ class Session:
     """One call of the command line."""
 
     url: str
-    settings: Settings
+    configuration: Configuration
 
     @property
     def shown_url(self) -> str:
@@ -72,15 +72,15 @@ class Session:
 
     def hint(self, words: str) -> str:
         """Return a command line for the user to type next, aimed at the same registry."""
-        if self.url in {DEFAULT_REGISTRY, self.settings.registry}:
+        if self.url in {DEFAULT_REGISTRY, self.configuration.registry}:
             return f"{program()} {words}"
         return f"{program()} --registry {shlex.quote(self.shown_url)} {words}"
 
 
-def make_session(url: str | None, settings: Settings) -> Session:
+def make_session(url: str | None, configuration: Configuration) -> Session:
     """Return the session of one call; every password it knows is struck out of all output."""
-    session = Session(url=url or settings.registry, settings=settings)
-    for secret in (session.url, *settings.sources.values()):
+    session = Session(url=url or configuration.registry, configuration=configuration)
+    for secret in (session.url, *configuration.sources.values()):
         remember(secret)
     return session
 

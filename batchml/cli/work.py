@@ -143,7 +143,7 @@ def local(session: Session, *, slots: int | None = None, workers: int | None = N
     from batchml.executors.local import Local
 
     wishes = {"slots": slots, "workers": workers}
-    given = {k: session.settings.executor.get(k) if v is None else v for k, v in wishes.items()}
+    given = {k: session.configuration.executor.get(k) if v is None else v for k, v in wishes.items()}
     return Local(detach=detach, **{k: v for k, v in given.items() if v is not None})
 
 
