@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    literal_column,
     select,
     text,
 )
@@ -35,7 +36,9 @@ from sqlalchemy.types import TypeDecorator
 from batchml.registry.processes import boot_seconds
 
 if TYPE_CHECKING:
-    from sqlalchemy import TextualSelect
+    from collections.abc import Mapping
+
+    from sqlalchemy import Select, TextualSelect
     from sqlalchemy.sql.compiler import SQLCompiler
 
 __all__ = [
@@ -47,9 +50,12 @@ __all__ = [
     "epoch_now",
     "insert_new",
     "lease_seconds",
+    "lock_rows",
+    "one_at_a_time",
     "run_many",
     "series",
     "unindexed",
+    "up_since",
     "utc_now",
 ]
 
@@ -61,6 +67,9 @@ Time = DateTime(timezone=True).with_variant(Text(), "sqlite")
 
 Json = JSON()
 """Plain data. Not JSONB: that one rewrites numbers."""
+
+
+_SCHEMA_LOCK = 0x6261746368_6D6C  # "batchml": locks of other programs in the same database have other numbers
 
 
 class utc_now(FunctionElement[Any]):  # noqa: N801 - reads as the SQL function it is
@@ -106,6 +115,23 @@ def lease_seconds(connection: Connection) -> float:
     if connection.dialect.name == "postgresql":
         return float(connection.execute(select(epoch_now())).scalar_one())
     return boot_seconds()
+
+
+def up_since(connection: Connection) -> float:
+    """Return when the database began to answer, by the clock of `lease_seconds`; 0 where it is a file."""
+    if connection.dialect.name != "postgresql":
+        return 0.0
+    started = select(literal_column("extract(epoch FROM pg_postmaster_start_time())::double precision"))
+    return float(connection.execute(started).scalar_one())
+
+
+def lock_rows(connection: Connection, statement: Select[Any], values: Mapping[str, Any]) -> None:
+    """Lock rows in the order of the statement, where several write at once; SQLite has one writer.
+
+    What is read after this, by a statement of its own, is what those who held the locks before have left.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(statement.with_for_update(), values)
 
 
 class _Listing(TypeDecorator[Sequence[Any]]):
@@ -178,6 +204,15 @@ def _unindexed_sqlite(element: unindexed, compiler: SQLCompiler, **options: Any)
 @compiles(unindexed, "postgresql")
 def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(next(iter(element.clauses)), **options)
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Have other transactions that say the same wait until this one ends: for what changes the schema.
+
+    SQLite has the writers' lock for it.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
 
 def insert_new(dialect: Dialect, table: Table) -> Insert:

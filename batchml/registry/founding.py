@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 
 from batchml.errors import ConfigError, NotARegistryError, ReadOnlyError, RegistryError
 from batchml.registry import tables
+from batchml.registry.dialects import one_at_a_time
 from batchml.registry.engine import Place, check_file, connect, parse_url, translated, writing
 from batchml.registry.lock import FairLock
 from batchml.registry.owner import claim_host
@@ -41,10 +42,6 @@ def upgrade(url: str, *, mountinfo: str | None = None) -> tuple[str, str]:
 
 
 def _upgrade(place: Place, connection: Connection) -> tuple[str, str]:
-    revision = current_revision(connection)
-    if revision is None or revision > HEAD:
-        check_schema(connection, str(place))
-    connection.rollback()
     if place.path is not None:
         # Batch migrations copy tables: with foreign keys on, dropping the old copy would empty its children.
         raw = connection.connection.dbapi_connection
@@ -52,6 +49,10 @@ def _upgrade(place: Place, connection: Connection) -> tuple[str, str]:
         raw.cursor().execute("PRAGMA foreign_keys = OFF")
     connection = writing(connection)
     with connection.begin():
+        one_at_a_time(connection)
+        revision = current_revision(connection)
+        if revision is None or revision > HEAD:
+            check_schema(connection, str(place))
         return upgrade_schema(connection)
 
 
@@ -119,13 +120,15 @@ def create_database(place: Place, row: dict[str, Any]) -> None:
     """Create tables, views and the registry's own row in an empty database; all or nothing."""
     lock = contextlib.nullcontext() if place.path is None else FairLock(place.path).held()
     with translated(place), lock:
-        if place.path is None or place.path.stat().st_size > 0:
-            _refuse_content(place)
+        if place.path is not None and place.path.stat().st_size > 0:
+            _refuse_file(place.path, place)
         engine = connect(place, "create")
         try:
             with engine.connect() as reader:
                 connection = writing(reader)
                 with connection.begin():
+                    one_at_a_time(connection)
+                    _refuse_content(connection, place)
                     create_schema(connection)
                     connection.execute(tables.registry.insert().values(id=1, **row))
         except BaseException:
@@ -138,16 +141,22 @@ def create_database(place: Place, row: dict[str, Any]) -> None:
         engine.dispose()
 
 
-def _refuse_content(place: Place) -> None:
-    """Raise if the database holds anything."""
-    if place.path is not None:
-        check_file(place.path)
+def _refuse_file(path: Path, place: Place) -> None:
+    """Raise if a file is not empty; it is not even given a journal."""
+    check_file(path)
     engine = connect(place, "read")
     try:
         with engine.connect() as connection:
-            if inspect(connection).has_table(tables.registry.name):
-                raise RegistryError(f"there is a registry at {place} already; open it, or choose another name")
-            if inspect(connection).get_table_names() or place.path is not None:
-                raise NotARegistryError(f"{place} holds something else; a registry needs a database of its own")
+            _refuse_content(connection, place)
+            raise NotARegistryError(f"{place} holds something else; a registry needs a database of its own")
     finally:
         engine.dispose()
+
+
+def _refuse_content(connection: Connection, place: Place) -> None:
+    """Raise if the database holds anything."""
+    tables_there = inspect(connection).get_table_names()
+    if tables.registry.name in tables_there:
+        raise RegistryError(f"there is a registry at {place} already; open it, or choose another name")
+    if tables_there:
+        raise NotARegistryError(f"{place} holds something else; a registry needs a database of its own")

@@ -235,6 +235,8 @@ worker = Table(
     Column("reason", Text),
     # Seconds of CLOCK_BOOTTIME on SQLite, of the server's clock on PostgreSQL: what leases are reckoned by.
     Column("beat_s", Double, nullable=False),
+    # A worker that was not heard of for so long may be presumed dead.
+    Column("lease_s", Double, nullable=False, server_default="60"),
     Column("started_at", Time, nullable=False, server_default=utc_now()),
     Column("heartbeat_at", Time, nullable=False, server_default=utc_now()),
     Column("stopped_at", Time),

@@ -1,38 +1,99 @@
-"""The migrations lead to the tables that the code uses, and back, with rows inside."""
+"""The migrations lead to the tables that the code uses, and back, with the rows of every older revision inside."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect, text
 
-from batchml.errors import NotARegistryError, SchemaError
+import batchml as bm
+from batchml.errors import NotARegistryError, RegistryError, SchemaError
 from batchml.registry import engine, schema, tables, views
-from batchml.registry.specs import put_specs
+from batchml.registry.exchange import exchange
 from batchml.registry.store import Store, upgrade
+from batchml.registry.submissions import submit
+from batchml.registry.workers import register_worker
+
+DUMPS = Path(__file__).parent / "dumps"
+REVISIONS = sorted({file.name.split(".")[0] for file in DUMPS.iterdir()})
 
 
-def url(path):
-    return f"sqlite:///{path}"
-
-
-def migrated(path, revision="head"):
-    """Make a database by running migrations from nothing."""
-    place = engine.parse_url(url(path))
-    made = engine.connect(place, "create")
-    with made.connect() as connection, engine.writing(connection).begin():
-        schema.upgrade_schema(connection, revision)
+@contextlib.contextmanager
+def transaction(url, access="write"):
+    """Give a connection as migrations have it: without SQLite's foreign keys, or a rebuilt table loses its children."""
+    made = engine.connect(engine.parse_url(url), access)
+    with made.connect() as connection:
+        if url.startswith("sqlite"):
+            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys = OFF")
+        with engine.writing(connection).begin():
+            yield connection
     made.dispose()
 
 
-def definitions(path):
-    connection = sqlite3.connect(path)
-    try:
-        return sorted(connection.execute("SELECT type, name, sql FROM sqlite_schema"))
-    finally:
-        connection.close()
+def migrated(url, revision="head"):
+    with transaction(url, "create") as connection:
+        schema.upgrade_schema(connection, revision)
+
+
+def loaded(url, revision):
+    """Make the registry that was written down at a revision."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.executescript((DUMPS / f"{revision}.sqlite.sql").read_text())
+        return
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        connection.execute((DUMPS / f"{revision}.postgresql.sql").read_text())
+
+
+def structure(url):
+    """Everything that the database knows about its tables and views; the place of a column is none of it."""
+    with transaction(url) as connection:
+        about = inspect(connection)
+        found = {}
+        for name in about.get_table_names():
+            columns = [{key: str(value) for key, value in column.items()} for column in about.get_columns(name)]
+            found[name] = {
+                "columns": sorted(columns, key=lambda column: column["name"]),
+                "key": about.get_pk_constraint(name),
+                "foreign": sorted(map(str, about.get_foreign_keys(name))),
+                "unique": sorted(map(str, about.get_unique_constraints(name))),
+                "checks": sorted(map(str, about.get_check_constraints(name))),
+                "indexes": sorted(map(described, about.get_indexes(name))),
+            }
+        return found, {name: about.get_view_definition(name) for name in sorted(about.get_view_names())}
+
+
+def described(index):
+    options = {key: str(value) for key, value in index.pop("dialect_options", {}).items()}
+    return f"{index} {options}"
+
+
+def contents(url, columns=None):
+    """Return the rows of all tables but the version, with the columns that are asked for, in the order of the keys."""
+    with transaction(url) as connection:
+        about = inspect(connection)
+        if columns is None:
+            columns = {name: [column["name"] for column in about.get_columns(name)] for name in about.get_table_names()}
+            del columns[tables.version.name]
+        rows = {}
+        for table, names in columns.items():
+            order = ", ".join(about.get_pk_constraint(table)["constrained_columns"])
+            query = f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}"
+            rows[table] = [tuple(row) for row in connection.execute(text(query))]
+        return columns, rows
+
+
+def set_revision(url, revision):
+    with transaction(url) as connection:
+        connection.execute(tables.version.update().values(version_num=revision))
 
 
 def test_the_head_that_the_code_knows_is_the_last_migration():
@@ -41,97 +102,142 @@ def test_the_head_that_the_code_knows_is_the_last_migration():
     assert ScriptDirectory(str(schema.migrations_folder())).get_current_head() == schema.HEAD
 
 
-def test_all_migrations_give_the_schema_that_create_makes(tmp_path):
-    Store.create(url(tmp_path / "created.db")).close()
-    migrated(tmp_path / "migrated.db")
-    assert definitions(tmp_path / "migrated.db") == definitions(tmp_path / "created.db")
+def test_every_revision_before_the_head_has_its_dumps():
+    """Write them by tests/migration/dump.py before a new revision is begun."""
+    before = [f"{number:04}" for number in range(1, int(schema.HEAD))]
+    assert set(before) <= set(REVISIONS)
+    assert {file.name for file in DUMPS.iterdir()} == {
+        f"{revision}.{name}.sql" for revision in REVISIONS for name in ("sqlite", "postgresql")
+    }
 
 
-def test_alembic_finds_no_difference_between_migrations_and_tables(tmp_path):
+def test_all_migrations_give_the_schema_that_create_makes(registry_url):
+    Store.create(registry_url).close()
+    created = structure(registry_url)
+    with transaction(registry_url) as connection:
+        schema.downgrade_schema(connection, "base")
+    assert structure(registry_url) == ({"batchml_version": created[0]["batchml_version"]}, {})
+    migrated(registry_url)
+    assert structure(registry_url) == created
+
+
+def test_alembic_finds_no_difference_between_migrations_and_tables(registry_url):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    migrated(tmp_path / "a.db")
-    made = engine.connect(engine.parse_url(url(tmp_path / "a.db")), "write")
-    with made.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": tables.version.name})
-        assert compare_metadata(context, tables.metadata) == []
-    made.dispose()
+    migrated(registry_url)
+    with transaction(registry_url) as connection:
+        options = {"version_table": tables.version.name, "compare_type": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata) == []
 
 
-def test_down_and_up_again_gives_the_same_schema(tmp_path):
-    path = tmp_path / "a.db"
-    migrated(path)
-    before = definitions(path)
-    made = engine.connect(engine.parse_url(url(path)), "write")
-    with made.connect() as connection, engine.writing(connection).begin():
-        schema.downgrade_schema(connection, "base")
-    made.dispose()
-    left = {name for kind, name, _ in definitions(path) if kind in {"table", "view"} and not name.startswith("sqlite_")}
-    assert left == {"batchml_version"}
-    migrated(path)
-    assert definitions(path) == before
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_registry_of_an_older_revision_upgrades_with_everything_intact(registry_url, revision):
+    loaded(registry_url, revision)
+    columns, before = contents(registry_url)
+    assert upgrade(registry_url) == (revision, schema.HEAD)
+    assert contents(registry_url, columns)[1] == before
+    assert upgrade(registry_url) == (schema.HEAD, schema.HEAD)
+
+    with bm.Registry.open(registry_url) as registry:
+        assert [problem for problem in registry.check() if "the data of a task is missing" not in problem] == []
+        assert registry.info()["schema"] == schema.HEAD
+        states = registry.jobs(benchmark="small")["state"].value_counts().to_dict()
+        assert states == {"done": 6, "error": 3}
+        assert len(registry.errors("small")) > 0
+        with pytest.warns(UserWarning, match="3 of 9 iterations"):
+            result = registry.reduce(benchmark="small").aggregate("classif.acc")
+        result = result.set_index("learner_id")["classif.acc"]
+        view = registry.sql("SELECT learner, mean FROM aggregates WHERE measure = 'classif.acc'").set_index("learner")
+        for means in (result, view["mean"]):
+            assert means["classif.tree"] == pytest.approx(0.946667, abs=1e-6)
+            assert means["guarded"] == pytest.approx(0.266667, abs=1e-6)
 
 
-def test_an_upgrade_of_a_current_registry_keeps_rows_and_views(tmp_path):
-    path = tmp_path / "a.db"
-    with Store.create(url(path), seed=3) as store, store.write() as connection:
-        put_specs(connection, "measure", {"m": {"key": "classif.acc"}})
-    before = definitions(path)
-    assert upgrade(url(path)) == (schema.HEAD, schema.HEAD)
-    assert definitions(path) == before
-    with Store.open(url(path)) as store, store.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM spec").scalar() == 1
-        assert store.root_seed == 3
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_work_goes_on_after_an_upgrade(registry_url, revision):
+    loaded(registry_url, revision)
+    upgrade(registry_url)
+    with Store.open(registry_url) as store:
+        submission, queued = submit(store)
+        assert queued == 1
+        worker = register_worker(store, submission, slots=4)
+        assert len(exchange(store, worker, [], [], 4).assignments) > 0
 
 
-def set_revision(path, revision):
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("UPDATE batchml_version SET version_num = ?", (revision,))
-    connection.close()
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_down_and_up_again_keeps_the_rows(registry_url, revision):
+    loaded(registry_url, revision)
+    columns, before = contents(registry_url)
+    upgrade(registry_url)
+    above = structure(registry_url)
+    with transaction(registry_url) as connection:
+        schema.downgrade_schema(connection, revision)
+    assert contents(registry_url) == (columns, before)
+    upgrade(registry_url)
+    assert contents(registry_url, columns)[1] == before
+    assert structure(registry_url) == above
 
 
-def test_a_newer_schema_is_refused_by_name(tmp_path):
-    Store.create(url(tmp_path / "a.db")).close()
-    set_revision(tmp_path / "a.db", "9999")
-    with pytest.raises(SchemaError, match=r"newer batchml.*9999.*upgrade batchml"):
-        Store.open(url(tmp_path / "a.db"))
-    with pytest.raises(SchemaError, match="newer"):
-        upgrade(url(tmp_path / "a.db"))
-
-
-def test_an_older_schema_names_the_command_that_upgrades(tmp_path):
-    Store.create(url(tmp_path / "a.db")).close()
-    set_revision(tmp_path / "a.db", "0000")
+@pytest.mark.parametrize("revision", [one for one in REVISIONS if one < schema.HEAD])
+def test_an_older_schema_names_the_command_that_upgrades(registry_url, revision):
+    loaded(registry_url, revision)
     with pytest.raises(SchemaError, match="batchml db upgrade"):
-        Store.open(url(tmp_path / "a.db"))
+        Store.open(registry_url)
+    with pytest.raises(SchemaError, match="batchml db upgrade"):
+        Store.open(registry_url, readonly=True)
+    with pytest.raises(RegistryError, match="there is a registry"):
+        Store.create(registry_url)
 
 
-def test_another_database_is_not_upgraded(tmp_path):
-    connection = sqlite3.connect(tmp_path / "other.db")
-    connection.execute("CREATE TABLE t (x)")
-    connection.commit()
-    connection.close()
-    before = definitions(tmp_path / "other.db")
+def test_a_newer_schema_is_refused_by_name(registry_url):
+    Store.create(registry_url).close()
+    set_revision(registry_url, "9999")
+    with pytest.raises(SchemaError, match=r"newer batchml.*9999.*upgrade batchml"):
+        Store.open(registry_url)
+    with pytest.raises(SchemaError, match="newer"):
+        upgrade(registry_url)
+
+
+def test_another_database_is_not_upgraded(registry_url):
+    with transaction(registry_url, "create") as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    before = structure_of_other(registry_url)
     with pytest.raises(NotARegistryError):
-        upgrade(url(tmp_path / "other.db"))
-    assert definitions(tmp_path / "other.db") == before
+        upgrade(registry_url)
+    assert structure_of_other(registry_url) == before
 
 
-def test_upgrades_at_the_same_time_wait_for_each_other(tmp_path):
-    path = tmp_path / "a.db"
-    Store.create(url(path)).close()
-    before = definitions(path)
-    code = f"from batchml.registry.store import upgrade; print(upgrade({url(path)!r}))"
+def structure_of_other(url):
+    with transaction(url) as connection:
+        return inspect(connection).get_table_names()
+
+
+def test_upgrades_at_the_same_time_wait_for_each_other(registry_url):
+    loaded(registry_url, REVISIONS[0])
+    code = f"import json; from batchml.registry.store import upgrade; print(json.dumps(upgrade({registry_url!r})))"
+    command = [sys.executable, "-W", "error", "-c", code]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    answers = sorted(json.loads(child.communicate(timeout=60)[0])[0] for child in children)
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert answers == sorted([REVISIONS[0], schema.HEAD, schema.HEAD])
+    with Store.open(registry_url) as store, store.read() as connection:
+        assert schema.current_revision(connection) == schema.HEAD
+
+
+def test_of_several_creations_at_the_same_time_one_succeeds(registry_url):
+    code = (
+        "import sys\nfrom batchml.errors import RegistryError\nfrom batchml.registry.store import Store\n"
+        f"try:\n    Store.create({registry_url!r}).close()\n"
+        "except RegistryError as error:\n    sys.exit(3 if 'there is a registry' in str(error) else str(error))"
+    )
     children = [subprocess.Popen([sys.executable, "-W", "error", "-c", code]) for _ in range(3)]
-    assert [child.wait(60) for child in children] == [0, 0, 0]
-    assert definitions(path) == before
+    assert sorted(child.wait(60) for child in children) == [0, 3, 3]
 
 
-def test_views_can_be_dropped_and_made_again(tmp_path):
-    with Store.create(url(tmp_path / "a.db")) as store, store.write() as connection:
+def test_views_can_be_dropped_and_made_again(registry_url):
+    with Store.create(registry_url) as store, store.write() as connection:
         views.drop_views(connection)
         views.create_views(connection)
         for name in views.NAMES:
-            connection.exec_driver_sql(f"SELECT * FROM {name}").all()
+            connection.execute(text(f"SELECT * FROM {name}")).all()

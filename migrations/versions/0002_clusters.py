@@ -1,0 +1,34 @@
+"""What a registry for a cluster knows besides.
+
+To add a column or a table while this revision is not released, in one commit:
+
+1. `batchml/registry/tables.py`: the column, nullable or with a `server_default`, so that the rows that are there get it
+   without being rewritten; an index beside it.
+2. `upgrade` here: ``op.add_column(TABLE, Column(...))``, ``op.create_table`` or ``op.create_index``, spelt as in
+   `tables.py`; `downgrade`: the opposite, in the opposite order. SQLite drops a column only by copying the table:
+   ``with op.batch_alter_table(TABLE) as batch: batch.drop_column(NAME)``.
+3. `batchml/registry/views.py` if users are to see it: nothing to do here, since all views are made anew.
+
+A constraint or a default that changes also needs ``batch_alter_table``; that copies the table on SQLite, which takes
+seconds for a million rows. Columns are compared by name and type, not by place: `tables.py` may put them where they are
+best read. `tests/migration` compares both ways on both databases, with the rows of revision 0001 inside.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+from sqlalchemy import Column, Double
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add them."""
+    op.add_column("worker", Column("lease_s", Double, nullable=False, server_default="60"))
+
+
+def downgrade() -> None:
+    """Take them away again."""
+    with op.batch_alter_table("worker") as batch:
+        batch.drop_column("lease_s")
