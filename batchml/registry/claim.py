@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Claimed", "Post", "claim", "read_open"]
 
-LEASE_S = 60.0
 _STALE_S = 10.0
 _MOST_HELD = 5000
 
@@ -57,7 +56,7 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     asked = {
         "worker": post.worker_id,
         "resource": post.resource_id,
-        "since": post.now_s - LEASE_S,
+        "now": post.now_s,
         "slots": post.slots,
         "most": 2 * max(want, 1),
     }

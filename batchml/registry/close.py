@@ -11,14 +11,14 @@ from batchml.core.attempt import Ending, Outcome
 from batchml.core.conditions import fingerprint
 from batchml.registry import close_queries as queries
 from batchml.registry.again import RETRIED, granted, grow
-from batchml.registry.dialects import run_many
+from batchml.registry.dialects import lock_rows, run_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-__all__ = ["FAILURES", "Fate", "close_outcomes", "fate", "release"]
+__all__ = ["FAILURES", "Fate", "close_outcomes", "fate", "release", "score_columns"]
 
 FAILURES = frozenset(
     {
@@ -100,7 +100,7 @@ def close_outcomes(
     """
     if not outcomes:
         return ()
-    known = {row.id: row for row in connection.execute(queries.delivered(), {"ids": [o.attempt_id for o in outcomes]})}
+    known = {row.id: row for row in read_locked(connection, [o.attempt_id for o in outcomes])}
     lost: list[int] = []
     accepted: list[Outcome] = []
     late: list[Outcome] = []
@@ -132,6 +132,13 @@ def close_outcomes(
     if recalled:
         connection.execute(queries.forget_recall(), {"ids": recalled})
     return tuple(lost)
+
+
+def read_locked(connection: Connection, attempts: Sequence[int]) -> Sequence[Any]:
+    """Return rows of `close_queries.delivered`, which nobody else changes before the end of this transaction."""
+    values = {"ids": list(attempts)}
+    lock_rows(connection, queries.jobs_of(), values)
+    return connection.execute(queries.delivered(), values).all()
 
 
 def _is_late_result(row: Any, outcome: Outcome) -> bool:
@@ -267,14 +274,15 @@ def _store_results(
                 models.get(outcome.attempt_id),
             )
         )
-        scores.extend((job_id, measure, *_score(value)) for measure, value in found.scores if value is not None)
+        scores.extend((job_id, measure, *score_columns(value)) for measure, value in found.scores if value is not None)
         predictions.extend((job_id, name, data) for name, data in found.predictions.items())
     run_many(connection, queries.add_result(), queries.RESULT_NAMES, results)
     run_many(connection, queries.add_score(), queries.SCORE_NAMES, scores)
     run_many(connection, queries.add_prediction(), queries.PREDICTION_NAMES, predictions)
 
 
-def _score(value: float) -> tuple[str, float | None]:
+def score_columns(value: float) -> tuple[str, float | None]:
+    """Return kind and value of a score as they are stored."""
     if math.isfinite(value):
         return "finite", float(value)
     if math.isnan(value):
@@ -286,7 +294,7 @@ def release(connection: Connection, worker_id: int, attempts: Sequence[int]) -> 
     """Take back attempts that their worker never started."""
     if not attempts:
         return
-    rows = connection.execute(queries.delivered(), {"ids": list(attempts)}).all()
+    rows = read_locked(connection, attempts)
     mine = [row for row in rows if row.worker_id == worker_id]
     close_rows(connection, [row for row in mine if row.outcome is None], Ending.RELEASED)
     recalled = [row.id for row in mine if row.recalled]
@@ -297,7 +305,7 @@ def release(connection: Connection, worker_id: int, attempts: Sequence[int]) -> 
 def close_rows(
     connection: Connection, rows: Sequence[Any], ending: Ending, note: str | None = None, *, recall: bool = False
 ) -> None:
-    """Close open attempts (rows of `queries.delivered`) with one ending for all, and move their jobs."""
+    """Close open attempts (rows of `read_locked`) with one ending for all, and move their jobs."""
     if not rows:
         return
     values = {

@@ -24,8 +24,21 @@ from batchml.registry.tables import attempt, condition, job, log, prediction, re
 
 
 @cache
+def jobs_of() -> Select[int]:
+    """The jobs of the attempts `ids`. Who closes an attempt locks its job first, by this or by `some_jobs`."""
+    theirs = select(attempt.c.job_id).where(among(attempt.c.id))
+    return select(job.c.id).where(job.c.id.in_(theirs)).order_by(job.c.id)
+
+
+@cache
+def some_jobs() -> Select[int]:
+    """The jobs `ids`."""
+    return select(job.c.id).where(among(job.c.id)).order_by(job.c.id)
+
+
+@cache
 def delivered() -> Select[Any]:
-    """What is known of the attempts `ids` and their jobs, rows locked in the order of ids."""
+    """What is known of the attempts `ids` and their jobs."""
     return (
         select(
             attempt.c.id,
@@ -46,7 +59,6 @@ def delivered() -> Select[Any]:
         .outerjoin(result, result.c.job_id == job.c.id)
         .where(among(attempt.c.id))
         .order_by(attempt.c.id)
-        .with_for_update(of=attempt)
     )
 
 

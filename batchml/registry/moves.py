@@ -12,7 +12,7 @@ from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, RegistryError, UnknownKeyError
 from batchml.registry import close_queries
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, insert_new, unindexed
+from batchml.registry.dialects import among, insert_new, lock_rows, unindexed
 from batchml.registry.tables import experiment, job, job_tag, result
 
 if TYPE_CHECKING:
@@ -43,8 +43,14 @@ def known_jobs(store: Store, jobs: Sequence[int]) -> list[int]:
     return wanted
 
 
-def _moved(store: Store, jobs: Sequence[int], act: Callable[[Connection, Sequence[int]], int]) -> int:
-    return sum(chunked(store, known_jobs(store, jobs), act, first=500))
+def _moved(store: Store, jobs: Sequence[int], act: Callable[[Connection, Sequence[int]], int], first: int = 500) -> int:
+    """Act on slices of the jobs, whose rows nobody else changes meanwhile."""
+
+    def locked(connection: Connection, part: Sequence[int]) -> int:
+        lock_rows(connection, close_queries.some_jobs(), {"ids": list(part)})
+        return act(connection, part)
+
+    return sum(chunked(store, known_jobs(store, jobs), locked, first=first))
 
 
 def retry(store: Store, jobs: Sequence[int]) -> int:
@@ -125,6 +131,7 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
     """
     ids = known_jobs(store, jobs)
     busy = select(func.count()).where(among(job.c.id), unindexed(job.c.state) == "running")
+    idle = select(job.c.id).where(among(job.c.id), unindexed(job.c.state) != "running")
     with store.read() as connection:
         number = connection.execute(busy, {"ids": ids}).scalar_one()
     if number:
@@ -133,7 +140,8 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
         )
 
     def act(connection: Connection, part: Sequence[int]) -> int:
-        values = {"ids": list(part)}
+        # One that was claimed since is left alone.
+        values = {"ids": list(connection.execute(idle, {"ids": list(part)}).scalars())}
         first = (
             select(job.c.experiment_id, func.min(job.c.iteration)).where(among(job.c.id)).group_by(job.c.experiment_id)
         )
@@ -144,11 +152,9 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
             shrink = update(experiment).where(experiment.c.id == bindparam("key")).values(n_jobs=smaller)
             connection.execute(shrink, gaps)
         connection.execute(delete(result).where(among(result.c.job_id)), values)
-        return connection.execute(
-            delete(job).where(among(job.c.id), unindexed(job.c.state) != "running"), values
-        ).rowcount
+        return connection.execute(delete(job).where(among(job.c.id)), values).rowcount
 
-    return sum(chunked(store, ids, act, first=200))
+    return _moved(store, ids, act, first=200)
 
 
 def tag(store: Store, jobs: Sequence[int], word: str) -> int:

@@ -99,10 +99,10 @@ def open_attempts() -> Select[int, int]:
 def situation() -> Select[Any]:
     """What claiming has to know, in one statement.
 
-    The revision of designs; the slots of the workers of resource class `resource` that have beaten since `since`
-    (`live`); the queued jobs of the class, counted up to `most` for each of these and of this worker's `slots`
-    (`waiting`); how many attempts `worker` holds (`held`), whether one of them runs alone (`alone`), and whether
-    somebody else has closed one, for it to end (`recalled`).
+    The revision of designs; the slots of the workers of resource class `resource` whose lease runs at `now` (`live`);
+    the queued jobs of the class, counted up to `most` for each of these and of this worker's `slots` (`waiting`); how
+    many attempts `worker` holds (`held`), whether one of them runs alone (`alone`), and whether somebody else has
+    closed one, for it to end (`recalled`).
     """
     live = (
         select(func.coalesce(func.sum(worker.c.slots), 0))
@@ -111,7 +111,7 @@ def situation() -> Select[Any]:
             worker.c.stopped_at.is_(None),
             worker.c.wanted == "go_on",
             submission.c.resource_id == bindparam("resource"),
-            worker.c.beat_s >= bindparam("since"),
+            worker.c.beat_s + worker.c.lease_s >= bindparam("now"),
         )
         .scalar_subquery()
     )

@@ -14,9 +14,8 @@ from sqlalchemy import Select, bindparam, func, select
 from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
 from batchml.registry import queries
-from batchml.registry.claim import LEASE_S
 from batchml.registry.close import release
-from batchml.registry.dialects import among, lease_seconds
+from batchml.registry.dialects import among, lease_seconds, up_since
 from batchml.registry.processes import Process, is_gone
 from batchml.registry.tables import attempt, job, worker
 from batchml.registry.workers import end_worker
@@ -100,7 +99,12 @@ class Reconciliation:
 
 
 def judge(
-    row: Any, now_s: float, *, evidence: Evidence | None = None, gone: Callable[[Process], bool | None] = is_gone
+    row: Any,
+    now_s: float,
+    *,
+    up_s: float = 0.0,
+    evidence: Evidence | None = None,
+    gone: Callable[[Process], bool | None] = is_gone,
 ) -> tuple[Verdict, str]:
     """Say whether a worker is dead, and by what.
 
@@ -113,6 +117,8 @@ def judge(
         Of the table `worker`.
     now_s
         By the clock that beats are written with.
+    up_s
+        When the database was started, by that clock.
     """
     process = Process(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
     ended = gone(process)
@@ -121,10 +127,11 @@ def judge(
     told = evidence(row) if evidence is not None else None
     if told is Verdict.DEAD:
         return Verdict.DEAD, f"its scheduler reports that {row.scheduler_id} has ended"
-    silence = now_s - row.beat_s
-    if ended is None and told is None and silence > _NOBODY_TO_ASK * LEASE_S:
+    # While the database was away nobody could beat: a lease runs anew from when it came back.
+    silence = now_s - max(row.beat_s, up_s)
+    if ended is None and told is None and silence > _NOBODY_TO_ASK * row.lease_s:
         return Verdict.DEAD, f"no beat for {silence:.0f} s and nobody to ask"
-    if silence > LEASE_S:
+    if silence > row.lease_s:
         return Verdict.SILENT, f"no beat for {silence:.0f} s"
     return Verdict.ALIVE, ""
 
@@ -151,11 +158,11 @@ def reconcile(
     with store.read() as connection:
         rows = connection.execute(select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)).all()
         _refuse_unknown(connection, assume_dead, store)
-        now = lease_seconds(connection)
+        now, up = lease_seconds(connection), up_since(connection)
     dead: dict[int, str] = {}
     seen: dict[Verdict, list[int]] = {Verdict.ALIVE: [], Verdict.SILENT: []}
     for row in rows:
-        verdict, reason = judge(row, now, evidence=evidence)
+        verdict, reason = judge(row, now, up_s=up, evidence=evidence)
         if row.id in assume_dead:
             verdict, reason = Verdict.DEAD, "you say so"
         if verdict is Verdict.DEAD:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
-from batchml.registry import close_queries, queries
-from batchml.registry.close import close_rows
-from batchml.registry.dialects import among, lease_seconds, utc_now
+from batchml.registry import queries
+from batchml.registry.close import close_rows, read_locked
+from batchml.registry.dialects import among, lease_seconds, lock_rows, utc_now
 from batchml.registry.processes import Process, here
 from batchml.registry.tables import attempt, submission, worker
 
@@ -30,6 +31,7 @@ def register_worker(
     process: Process | None = None,
     scheduler_id: str | None = None,
     incarnation: int = 0,
+    lease_s: float = 60.0,
 ) -> int:
     """Enter a worker and return its id; its first beat is now.
 
@@ -44,6 +46,8 @@ def register_worker(
     scheduler_id, incarnation
         The scheduler's name for its allocation and how often that was requeued: a new incarnation closes its
         predecessors' attempts as `preempted`.
+    lease_s
+        Seconds without a beat after which it may be presumed dead.
     """
     me = process or here()
     with store.write() as connection:
@@ -59,6 +63,7 @@ def register_worker(
             "scheduler_id": scheduler_id,
             "incarnation": incarnation,
             "slots": slots,
+            "lease_s": lease_s,
             "beat_s": lease_seconds(connection),
         }
         worker_id = connection.execute(worker.insert().returning(worker.c.id), values).scalar_one()
@@ -77,10 +82,12 @@ def _replace_predecessors(connection: Connection, scheduler_id: str, incarnation
 
 def end_worker(connection: Connection, worker_id: int, state: str, reason: str, ending: Ending) -> list[Any]:
     """Close a worker and its open attempts; return the rows of those."""
+    # An exchange, too, takes the worker's row before its attempts.
+    lock_rows(connection, _some_workers(), {"ids": [worker_id]})
     held = connection.execute(queries.open_attempts(), {"worker": worker_id}).all()
     rows: list[Any] = []
     if held:
-        rows = list(connection.execute(close_queries.delivered(), {"ids": [row.id for row in held]}))
+        rows = [row for row in read_locked(connection, [row.id for row in held]) if row.outcome is None]
         close_rows(connection, rows, ending, reason if ending is Ending.LOST else None)
     stopped = update(worker).where(worker.c.id == bindparam("which"), worker.c.stopped_at.is_(None))
     connection.execute(stopped.values(state=state, stopped_at=utc_now(), reason=reason), {"which": worker_id})
@@ -89,6 +96,11 @@ def end_worker(connection: Connection, worker_id: int, state: str, reason: str, 
         forget = update(attempt).where(attempt.c.worker_id == bindparam("which"), attempt.c.recalled == 1)
         connection.execute(forget.values(recalled=0), {"which": worker_id})
     return rows
+
+
+@cache
+def _some_workers() -> Select[int]:
+    return select(worker.c.id).where(among(worker.c.id)).order_by(worker.c.id)
 
 
 def stop_worker(store: Store, worker_id: int, reason: str) -> None:

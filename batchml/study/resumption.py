@@ -49,9 +49,7 @@ class Resumption:
         if self.legacy.delivered:
             lines.append(f"{self.legacy.delivered} results that were left on this machine's disk {were} taken in")
         if self.legacy.unstarted:
-            lines.append(
-                f"{self.legacy.unstarted} claims that dead workers had not started {were} given back"
-            )
+            lines.append(f"{self.legacy.unstarted} claims that dead workers had not started {were} given back")
         started = [(each.id, len(each.workers)) for each in self.submissions]
         lines += [f"started {n} {'worker' if n == 1 else 'workers'} (submission {key})" for key, n in started]
         if self.found.dry_run and self.unserved:

@@ -75,7 +75,7 @@ def test_the_fourth_hiccup_in_a_row_ends_the_job():
     assert [end(Ending.INFRASTRUCTURE, hiccups=n).state for n in range(4)] == ["queued"] * 3 + ["error"]
 
 
-WORKER = SimpleNamespace(host="h", boot_id="b", pid=7, pid_start=1, pid_ns="n", beat_s=1000.0, scheduler_id="4711")
+WORKER = SimpleNamespace(host="h", boot_id="b", pid=7, pid_start=1, pid_ns="n", beat_s=1000.0, lease_s=60.0, scheduler_id="4711")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,9 @@ def test_who_is_dead(now, gone, told, verdict):
     found, reason = judge(WORKER, now, evidence=lambda _: told, gone=lambda _: gone)
     assert found is verdict
     assert bool(reason) is (verdict is not Verdict.ALIVE)
+
+
+def test_after_an_outage_of_the_database_leases_run_anew_from_its_start():
+    """Nobody could beat while it was away: however long that was, a worker has a whole lease to come back."""
+    found = [judge(WORKER, 90_000.0 + silence, up_s=90_000.0, gone=lambda _: None)[0] for silence in (59, 61, 601)]
+    assert found == [Verdict.ALIVE, Verdict.SILENT, Verdict.DEAD]
