@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import sqlite3
@@ -31,6 +32,23 @@ __all__ = ["Place", "connect", "parse_url", "translated"]
 _HEADER = b"SQLite format 3\0"
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _WRITE = "batchml_write"
+
+# Without these a client of a server whose host or link died hangs for a quarter of an hour. A lease is 60 s.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+_SERVER_PATIENCE = {
+    "idle_in_transaction_session_timeout": "60s",  # also that of a client that was stopped
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "30s",
+    "client_connection_check_interval": "10s",
+}
 
 Access = Literal["create", "write", "read"]
 
@@ -66,6 +84,10 @@ class Place:
     def secret_url(self) -> str:
         """The URL with its password, for the environment of a worker; never print it."""
         return self._url.render_as_string(hide_password=False)
+
+    def patience(self) -> dict[str, str]:
+        """How long libpq waits for a server that says nothing, where the URL does not say: a cut link must show."""
+        return {name: value for name, value in _PATIENCE.items() if name not in self._url.query}
 
     def scrub(self, text: str) -> str:
         """Return a server's message without the password."""
@@ -122,9 +144,12 @@ def connect(place: Place, access: Access) -> Engine:
     """Return the engine of a registry; connections are made when they are used."""
     if place.path is None:
         try:
-            engine = create_engine(place.secret_url, hide_parameters=True, pool_pre_ping=True)
+            engine = create_engine(
+                place.secret_url, hide_parameters=True, pool_pre_ping=True, connect_args=place.patience()
+            )
         except ModuleNotFoundError:
             raise ConfigError("PostgreSQL needs the package psycopg: pip install 'batchml[postgres]'") from None
+        event.listen(engine, "connect", _end_what_is_cut_off)
         return engine
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old; batchml needs 3.35 or newer")
@@ -133,6 +158,14 @@ def connect(place: Place, access: Access) -> Engine:
     engine = create_engine("sqlite://", creator=_sqlite_creator(place, access), poolclass=pool, hide_parameters=True)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _end_what_is_cut_off(connection: Any, _record: object) -> None:
+    """Have the server end the session soon if this side vanishes: it would keep its locks for two hours."""
+    # Those that an older server does not know are left out.
+    known = "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings WHERE name = ANY (%s)"
+    connection.execute(known, (json.dumps(_SERVER_PATIENCE), list(_SERVER_PATIENCE)))
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -87,6 +87,7 @@ def run_worker(
     os.environ.pop(REGISTRY, None)  # user code in the slots has no business with a password
     if submission is None and LIFELINE not in os.environ:
         raise ConfigError("--submission is missing: say whose jobs this worker may claim")
+    settings = settings or Settings.from_environment()
     stop = _listen()
     early = None
     if submission is None:
@@ -97,7 +98,7 @@ def run_worker(
             early.close()
             return 0
         task = told
-    report = _work(task, early, settings or Settings(), stop)
+    report = _work(task, early, settings, stop)
     _log.info(
         "left (%s): %d outcomes, %d refused, %d undelivered",
         report.reason,
@@ -147,7 +148,7 @@ def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings,
     from batchml.worker.undelivered import LocalKeep
 
     take_over(store)
-    worker_id = register_worker(store, submission, slots=pool.slots)
+    worker_id = register_worker(store, submission, slots=pool.slots, lease_s=settings.lease_s)
     _log.info("worker %d, submission %d, %d slots", worker_id, submission, pool.slots)
     # The channel thread computes too, and the slots wait for the main thread: it shall get the interpreter soon.
     sys.setswitchinterval(0.0005)

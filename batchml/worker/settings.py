@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
+from typing import Self
+
+from batchml.errors import ConfigError
 
 __all__ = ["Settings"]
+
+_VARIABLES = {"beat_s": "BATCHML_BEAT", "lease_s": "BATCHML_LEASE"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +67,26 @@ class Settings:
     idle_s: float = 0.0
     tick_s: float = 0.2
 
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Return the default rhythm, with beat and lease as `BATCHML_BEAT` and `BATCHML_LEASE` say.
+
+        Raises
+        ------
+        ConfigError
+            They are no numbers of seconds, or do not go together.
+        """
+        given = {name: os.environ[key] for name, key in _VARIABLES.items() if os.environ.get(key)}
+        try:
+            return cls(**{name: float(value) for name, value in given.items()})
+        except ValueError as error:
+            words = ", ".join(f"{_VARIABLES[name]}={value}" for name, value in given.items())
+            raise ConfigError(f"{words}: {error}; these are seconds") from None
+
     def __post_init__(self) -> None:
         """Refuse a rhythm in which a healthy worker would be taken for dead."""
+        if not (0 < self.beat_s < math.inf and self.lease_s < math.inf):
+            raise ValueError("beat and lease are positive")
         if self.lease_s < 3 * self.beat_s:
             raise ValueError(
                 f"a lease of {self.lease_s:g} s with a beat of {self.beat_s:g} s: "
