@@ -1,4 +1,4 @@
-"""Commands for what came out: reduce, sql, export."""
+"""Commands for what came out: reduce, rescore, sql, export."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
-from batchml.cli.tables import echo, echo_frame, echo_json, frame_records
+from batchml.cli.tables import echo, echo_frame, echo_json, frame_records, say
 
 if TYPE_CHECKING:
     from batchml.experiment.result import BenchmarkResult
@@ -69,6 +69,22 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
     return not missing
 
 
+@click.command("rescore")
+@click.option(
+    "-m", "--measure", "measures", multiple=True, metavar="MEASURE", help="Default: what the design asks for."
+)
+@click.option("--benchmark", metavar="NAME", help="Of this benchmark only.")
+@click.option("--slots", type=click.IntRange(min=1), help="Processes; default: CPUs, if there is much to do.")
+@command
+def rescore(
+    session: Session, measures: tuple[str, ...], *, benchmark: str | None, slots: int | None, as_json: bool
+) -> None:
+    """Score what is done by further measures, from stored predictions; nothing runs again."""
+    with session.open() as registry:
+        done = registry.rescore(list(measures) or None, benchmark, slots=slots)
+    say(done.as_json(), str(done), as_json=as_json)
+
+
 @click.command("sql", context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- ...
 @click.argument("query")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A value for :NAME in the query.")
@@ -106,4 +122,4 @@ def export(session: Session, folder: Path, *, as_json: bool) -> None:
         echo("\n".join(files))
 
 
-COMMANDS = (reduce, sql, export)
+COMMANDS = (reduce, rescore, sql, export)

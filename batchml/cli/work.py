@@ -38,7 +38,7 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and started; change nothing.")
 @job_selection
 @command
-def submit(
+def submit(  # noqa: PLR0913 - one for each option
     session: Session,
     ids: tuple[int, ...],
     filters: Filters,

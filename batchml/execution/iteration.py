@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batchml.core.task import Task
     from batchml.execution.call import Partner
 
-__all__ = ["Completeness", "IterationFailed", "IterationResult", "run"]
+__all__ = ["Completeness", "IterationFailed", "IterationResult", "run", "score"]
 
 Completeness = Literal["full", "partial", "imputed", "none"]
 
@@ -214,15 +214,28 @@ def _score(
             # A measure warns once in its life; what a job's record says must not depend on the jobs before it.
             measure = one.fresh() if record else one
             scores[measure.id] = None
-            sets = [predictions[name] for name in measure.predict_sets if name in predictions]
-            if not sets:
-                continue
             try:
-                prediction = sets[0] if len(sets) == 1 else sets[0].combine(sets)
-                scores[measure.id] = float(measure.score(prediction, timings=timings, learner=learner, task=task))
+                scores[measure.id] = score(measure, predictions, timings=timings, learner=learner, task=task)
             except Exception as error:  # noqa: BLE001 - a measure's failure is no reason to lose the predictions
                 condition = error_condition("score", error)
                 recorder.add(
                     "error", f"measure '{measure.id}': {condition.message}", condition.kind, condition.traceback
                 )
     return scores, recorder.conditions()
+
+
+def score(measure: Measure, predictions: Mapping[str, Prediction], **about: Any) -> float | None:
+    """Return what a measure makes of an iteration's predictions, None if there are none.
+
+    Parameters
+    ----------
+    predictions
+        By predict set.
+    **about
+        timings, learner and task, as `Measure.score` takes them.
+    """
+    sets = [predictions[name] for name in measure.predict_sets if name in predictions]
+    if not sets:
+        return None
+    prediction = sets[0] if len(sets) == 1 else sets[0].combine(sets)
+    return float(measure.score(prediction, **about))

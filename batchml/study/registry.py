@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from batchml.core.trust import Trust
     from batchml.executors.base import Executor
     from batchml.experiment.design import BenchmarkDesign
+    from batchml.reduce.rescore import Rescored
     from batchml.registry.backlog import Backlog
     from batchml.registry.store import Store
     from batchml.study.ids import Jobs
@@ -286,6 +287,29 @@ class Registry(Reading):
         from batchml.registry import moves
 
         return moves.untag(self._store, job_ids(jobs), tag)
+
+    def rescore(self, measures: Any = None, benchmark: str | None = None, *, slots: int | None = None) -> Rescored:
+        """Give benchmarks further measures, and score what is finished by them from stored predictions.
+
+        Cut off anywhere, calling it again does the rest.
+
+        Parameters
+        ----------
+        measures
+            Keys or objects; None: score what lacks scores by the measures that the benchmarks have.
+        benchmark
+            Its name; None: all.
+        slots
+            Processes; None: one for each core if there is much to do.
+
+        Raises
+        ------
+        ConfigError
+            A measure needs what is not stored: the trained learner, or predictions of other rows.
+        """
+        from batchml.reduce.rescore import rescore
+
+        return rescore(self._store, measures, benchmark, slots=slots, trust=self._reading_trust())
 
     @staticmethod
     def upgrade(url: str) -> tuple[str, str]:

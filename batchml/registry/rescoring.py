@@ -1,0 +1,236 @@
+"""Scores of finished jobs by measures that were asked for later."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, insert, select, update
+
+from batchml.core.digest import digest
+from batchml.errors import DesignError
+from batchml.registry import queries
+from batchml.registry.close import score_columns
+from batchml.registry.dialects import among, insert_new, utc_now
+from batchml.registry.specs import put_specs, spec_bodies
+from batchml.registry.tables import (
+    attempt,
+    benchmark,
+    benchmark_experiment,
+    benchmark_measure,
+    experiment,
+    job,
+    prediction,
+    result,
+    score,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from batchml.core.measure import Measure
+    from batchml.registry.store import Store
+
+__all__ = ["Unscored", "ask_for", "policies_of", "put_scores", "task_types", "unscored"]
+
+_PAGE = 500  # jobs that are looked up at once
+_ROWS = 500_000  # test rows whose predictions are in memory at once, for each process
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A finished job that lacks scores.
+
+    Attributes
+    ----------
+    attempt_id
+        The attempt that brought its result: scores are of this one's predictions.
+    lacks
+        Rows of the measures.
+    predictions
+        Predict set to bytes.
+    """
+
+    job_id: int
+    attempt_id: int
+    fit_s: float | None
+    predict_s: float | None
+    lacks: tuple[int, ...]
+    predictions: Mapping[str, bytes]
+
+
+def task_types(store: Store, benchmarks: Sequence[int]) -> dict[str, str]:
+    """Return the type of each benchmark's tasks, by its name."""
+    first = (
+        select(benchmark.c.name, func.min(experiment.c.model_id).label("model"))
+        .join_from(benchmark, benchmark_experiment)
+        .join(experiment, experiment.c.id == benchmark_experiment.c.experiment_id)
+        .where(benchmark.c.id.in_(benchmarks))
+        .group_by(benchmark.c.name)
+    )
+    with store.read() as connection:
+        models = {row.name: row.model for row in connection.execute(first)}
+        bodies = spec_bodies(connection, models.values())
+    return {name: bodies[model]["type"] for name, model in models.items()}
+
+
+def policies_of(store: Store, benchmarks: Sequence[int]) -> dict[str, Any]:
+    """Return the policies of the benchmarks' members by the label of their learner."""
+    member = benchmark_experiment.c
+    held = (
+        select(member.learner, experiment.c.policy_id)
+        .join_from(benchmark_experiment, experiment, experiment.c.id == member.experiment_id)
+        .where(member.benchmark_id.in_(benchmarks))
+        .distinct()
+    )
+    with store.read() as connection:
+        rows = connection.execute(held).all()
+        bodies = spec_bodies(connection, {row.policy_id for row in rows})
+    return {row.learner: bodies[row.policy_id] for row in rows}
+
+
+def ask_for(store: Store, benchmarks: Sequence[int], measures: Sequence[Measure]) -> None:
+    """Put measures on the lists of benchmarks, so that views, results and jobs that run from now on have them.
+
+    Raises
+    ------
+    DesignError
+        A benchmark has another measure of that name; nothing was changed.
+    """
+    specs = {digest(measure.spec()): measure for measure in measures}
+    with store.write() as connection:
+        rows = put_specs(connection, "measure", {name: measure.spec() for name, measure in specs.items()})
+        wanted = {rows[name]: measure.id for name, measure in specs.items()}
+        changed = [key for key in benchmarks if _extend(connection, key, wanted)]
+        if changed:
+            touched = update(benchmark).where(benchmark.c.id.in_(changed)).values(changed_at=utc_now())
+            connection.execute(touched)
+            connection.execute(queries.raise_revision())
+
+
+def _extend(connection: Connection, key: int, wanted: Mapping[int, str]) -> bool:
+    listed = select(benchmark_measure).where(benchmark_measure.c.benchmark_id == key)
+    held = connection.execute(listed.with_for_update()).all()
+    rows = {row.measure_id for row in held}
+    names = {row.name for row in held}
+    last = max((row.position for row in held), default=-1)
+    new = {row: name for row, name in wanted.items() if row not in rows}
+    for name in new.values():
+        if name in names:
+            raise DesignError(
+                f"the benchmark has another measure called '{name}': give this one an id, as in "
+                f"bm.msr(..., id='{name}.2')"
+            )
+    values = [
+        {"benchmark_id": key, "measure_id": row, "position": position, "name": name}
+        for position, (row, name) in enumerate(new.items(), start=last + 1)
+    ]
+    if values:
+        connection.execute(insert(benchmark_measure), values)
+    return bool(values)
+
+
+def unscored(store: Store, benchmarks: Sequence[int], measures: Sequence[int]) -> Iterator[list[Unscored]]:
+    """Yield the finished jobs with predictions that lack a score by one of the measures, if their benchmarks ask for
+    it, in pages by job.
+
+    Between pages no transaction is open.
+    """
+    last = 0
+    page = _lacking(benchmarks)
+    while True:
+        with store.read() as connection:
+            rows = connection.execute(page, {"last": last, "measures": list(measures)}).all()
+        if not rows:
+            return
+        for part in _parts(rows):
+            yield _with_predictions(store, part)
+        last = rows[-1].id
+
+
+def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
+    """Split the rows of a page, each job's together, so that the predictions of a part fit into memory."""
+    part: list[Any] = []
+    total = 0
+    for _, group in groupby(rows, key=attrgetter("id")):
+        of_job = list(group)
+        total += of_job[0].n
+        if part and total > _ROWS:
+            yield part
+            part, total = [], of_job[0].n
+        part += of_job
+    yield part
+
+
+def _with_predictions(store: Store, rows: Sequence[Any]) -> list[Unscored]:
+    lacks: defaultdict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        lacks[row.id].append(row.measure_id)
+    data: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
+    with store.read() as connection:
+        for one in connection.execute(_predictions(), {"ids": list(lacks)}):
+            data[one.job_id][one.predict_set] = one.data
+    return [
+        Unscored(key, row.attempt_id, row.fit_s, row.predict_s, tuple(lacks[key]), data.get(key, {}))
+        for key, row in {row.id: row for row in rows}.items()
+    ]
+
+
+def _lacking(benchmarks: Sequence[int]) -> Any:
+    """Select the next page of pairs (job, measure) without a score."""
+    member, asked = benchmark_experiment.c, benchmark_measure.c
+    stored = select(score.c.job_id).where(score.c.job_id == job.c.id, score.c.measure_id == asked.measure_id)
+    predicted = select(prediction.c.job_id).where(prediction.c.job_id == job.c.id)
+    pairs = (
+        select(job.c.id, result.c.n, result.c.attempt_id, asked.measure_id)
+        .join_from(result, job, job.c.id == result.c.job_id)
+        .join(benchmark_experiment, member.experiment_id == job.c.experiment_id)
+        .join(benchmark_measure, asked.benchmark_id == member.benchmark_id)
+        .where(
+            result.c.job_id > bindparam("last"),
+            job.c.iteration < member.n_iterations,
+            member.benchmark_id.in_(benchmarks),
+            among(asked.measure_id, "measures"),
+            ~stored.exists(),
+            predicted.exists(),
+        )
+    )
+    page = pairs.with_only_columns(job.c.id).distinct().order_by(job.c.id).limit(_PAGE).subquery()
+    some = pairs.where(job.c.id.in_(select(page.c.id))).distinct().subquery()
+    return (
+        select(some, attempt.c.fit_s, attempt.c.predict_s)
+        .join_from(some, attempt, attempt.c.id == some.c.attempt_id)
+        .order_by(some.c.id, some.c.measure_id)
+    )
+
+
+def _predictions() -> Any:
+    return select(prediction).where(among(prediction.c.job_id))
+
+
+def put_scores(store: Store, scores: Sequence[tuple[int, int, int, float]]) -> int:
+    """Store scores, given as (job, attempt, measure, value), in one transaction; return how many are new.
+
+    Those of a job whose result is another attempt's by now are dropped.
+    """
+    if not scores:
+        return 0
+    ids = sorted({job_id for job_id, *_ in scores})
+    held = select(result.c.job_id, result.c.attempt_id).where(among(result.c.job_id)).with_for_update()
+    had = select(func.count()).select_from(score).where(among(score.c.job_id))
+    with store.write() as connection:
+        now = {row.job_id: row.attempt_id for row in connection.execute(held, {"ids": ids})}
+        before = connection.execute(had, {"ids": ids}).scalar_one()
+        rows = [
+            {"job_id": job_id, "measure_id": measure, **dict(zip(("kind", "value"), score_columns(value), strict=True))}
+            for job_id, attempt_id, measure, value in scores
+            if now.get(job_id) == attempt_id
+        ]
+        if rows:
+            connection.execute(insert_new(connection.dialect, score), rows)
+        return int(connection.execute(had, {"ids": ids}).scalar_one()) - int(before)
