@@ -84,10 +84,11 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def postgres_url(postgres_server):
-    """The URL of a database of its own, empty."""
+def postgres_url(postgres_server, tmp_path, monkeypatch):
+    """The URL of a database of its own, empty; what its registry keeps in files lies in the test's folder."""
     import psycopg
 
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     name = f"test_{next(NUMBERS)}"
     admin = postgres_server.url
     with psycopg.connect(admin, autocommit=True) as connection:

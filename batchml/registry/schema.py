@@ -40,9 +40,9 @@ def _config(connection: Connection) -> Config:
 
 def create_schema(connection: Connection) -> None:
     """Create all tables and views in an empty database; equal, by a test, to running all migrations."""
-    tables.metadata.create_all(connection)
+    tables.metadata.create_all(connection, checkfirst=False)
     views.create_views(connection)
-    tables.version.create(connection)
+    tables.version.create(connection, checkfirst=False)
     connection.execute(tables.version.insert().values(version_num=HEAD))
 
 

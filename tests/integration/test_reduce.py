@@ -37,8 +37,8 @@ SEED = 11
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store.create(f"sqlite:///{tmp_path / 'study.db'}", seed=1) as store:
+def store(registry_url):
+    with Store.create(registry_url, seed=1) as store:
         yield store
 
 
@@ -124,10 +124,10 @@ def test_stored_scores_are_read_and_other_measures_computed(store, monkeypatch):
     add(store, design(), "study")
     work(store)
     result = reduce(store)
-    monkeypatch.setattr("batchml.registry.reduction.read_predictions", None)
-    assert result.aggregate().shape == (6, 8)
-    assert result.score(["classif.bacc", "classif.acc"])["classif.acc"].notna().all()
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr("batchml.registry.reduction.read_predictions", None)
+        assert result.aggregate().shape == (6, 8)
+        assert result.score(["classif.bacc", "classif.acc"])["classif.acc"].notna().all()
     again = benchmark(design())
     for measure in ("classif.ce", "classif.mcc"):
         ours, theirs = result.aggregate(measure), again.aggregate(measure)

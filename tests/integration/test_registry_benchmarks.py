@@ -23,8 +23,8 @@ from batchml.registry.workers import register_worker, stop_worker
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store.create(f"sqlite:///{tmp_path / 'study.db'}", seed=1) as store:
+def store(registry_url):
+    with Store.create(registry_url, seed=1) as store:
         yield store
 
 
@@ -76,12 +76,12 @@ def test_a_plan_says_what_an_add_does_and_does_nothing(store):
     assert add(store, design(), "first") == []
 
 
-def test_adding_in_two_processes_without_a_seed_adds_nothing_twice(store, tmp_path):
+def test_adding_in_two_processes_without_a_seed_adds_nothing_twice(store, registry_url):
     code = f"""
         import batchml as bm
         from batchml.registry.store import Store
         from batchml.registry.benchmarks import add
-        with Store.open("sqlite:///{tmp_path / "study.db"}") as store:
+        with Store.open({registry_url!r}) as store:
             print(len(add(store, bm.benchmark_grid("iris", ["classif.featureless", "classif.tree"], "cv"), "b")))
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
@@ -255,6 +255,7 @@ def test_the_users_own_module_is_watched(store, tmp_path, monkeypatch):
     module = tmp_path / "my_watched_learners.py"
     module.write_text("from sklearn.dummy import DummyClassifier\nclass Mine(DummyClassifier):\n    pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_watched_learners", raising=False)  # of the other database's turn
     import my_watched_learners
 
     mine = design(bm.as_learner(my_watched_learners.Mine(), preprocess="none"))

@@ -34,8 +34,8 @@ COLUMNS = {
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store.create(f"sqlite:///{tmp_path / 'study.db'}", seed=1) as store:
+def store(registry_url):
+    with Store.create(registry_url, seed=1) as store:
         yield store
 
 
