@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchml.errors import ConfigError, UnknownKeyError, nearest
+from batchml.params.token import TuneToken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,8 @@ def unmet(domain: Domain, values: Mapping[str, Any]) -> str | None:
     for condition in domain.depends:
         if condition.on not in values:
             return f"can only be set if {condition}, but {condition.on} has no value; set it to one that fits"
+        if isinstance(values[condition.on], TuneToken):
+            continue  # the search space sees to it
         if not condition.holds(values[condition.on]):
             return f"can only be set if {condition}, but {condition.on} is {values[condition.on]!r}"
     return None

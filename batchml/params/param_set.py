@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 from batchml.errors import ConfigError, UnknownKeyError, nearest
+from batchml.params.condition import Condition, read_depends
 from batchml.params.dependencies import check_dependencies, unmet
 from batchml.params.domain import NO_DEFAULT, Domain
+from batchml.params.token import TuneToken
+from batchml.params.trafo import Imported
+from batchml.params.values import Values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-__all__ = ["ParamSet", "Values", "ps"]
+__all__ = ["ParamSet", "ps"]
 
-
-class Values(MutableMapping[str, Any]):
-    """The values of a `ParamSet`: a mapping that refuses names and values that the set does not allow."""
-
-    __slots__ = ("_held", "_owner")
-
-    def __init__(self, owner: ParamSet) -> None:
-        self._owner = owner
-        self._held: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        return self._held[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._held = self._owner.accept({**self._held, name: value}, changed=[name])
-
-    def __delitem__(self, name: str) -> None:
-        rest = dict(self._held)
-        del rest[name]
-        self._held = self._owner.accept(rest, changed=[])
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Set several values, all of them or, if one is refused, none."""
-        new = dict(*args, **kwargs)
-        self._held = self._owner.accept({**self._held, **new}, changed=list(new))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def __repr__(self) -> str:
-        return repr(self._held)
+ExtraTrafo = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class ParamSet:
@@ -63,10 +38,16 @@ class ParamSet:
     owner
         What the parameters belong to, for messages.
     extra_trafo
-        From all values after their own transformations to the values that are used: ``extra_trafo(values)``.
+        From all values after their own transformations to the values that are used: ``extra_trafo(values)``; a
+        callable or, for spaces that are stored, its import path.
+
+    Raises
+    ------
+    ConfigError
+        A condition on an unknown parameter or value, or conditions in a circle; a value that is refused.
     """
 
-    __slots__ = ("_domains", "_values", "extra_trafo", "owner")
+    __slots__ = ("_dependent", "_domains", "_values", "extra_trafo", "owner")
 
     def __init__(
         self,
@@ -74,15 +55,28 @@ class ParamSet:
         values: Mapping[str, Any] | None = None,
         *,
         owner: str = "parameter set",
-        extra_trafo: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        extra_trafo: ExtraTrafo | str | None = None,
     ) -> None:
-        self._domains = dict(domains)
+        for name, domain in domains.items():
+            if not isinstance(domain, Domain):
+                raise ConfigError(f"{owner}: {name} is no domain such as p_dbl(0, 1), but {domain!r}")
         self.owner = owner
-        self.extra_trafo = extra_trafo
-        check_dependencies(self._domains, owner)
-        self._values = Values(self)
+        self.extra_trafo = Imported(extra_trafo) if isinstance(extra_trafo, str) else extra_trafo
+        self._take_domains(domains)
+        self._values = self._new_values()
         first = {name: domain.init for name, domain in self._domains.items() if domain.init is not NO_DEFAULT}
-        self._values.update({**first, **(values or {})})
+        if first or values:
+            self._values.update({**first, **(values or {})})
+
+    def _take_domains(self, domains: Mapping[str, Domain]) -> None:
+        check_dependencies(domains, self.owner)
+        self._domains = dict(domains)
+        self._dependent = tuple(name for name, domain in domains.items() if domain.depends)
+
+    def _new_values(self) -> Values:
+        return Values(self)
+
+    # What there is ---------------------------------------------------------------------------------------------------
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -100,23 +94,72 @@ class ParamSet:
         return {name: d.default for name, d in self._domains.items() if d.default is not NO_DEFAULT}
 
     @property
+    def depends(self) -> dict[str, tuple[Condition, ...]]:
+        """The conditions of those parameters that have some."""
+        return {name: self._domains[name].depends for name in self._dependent}
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether all parameters can be sampled."""
+        return all(domain.is_bounded for domain in self._domains.values())
+
+    def ids_with(self, tags: str | Iterable[str] = (), *, any_tags: str | Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the parameters that have all of `tags` and, if given, at least one of `any_tags`."""
+        wanted, some = _words(tags), _words(any_tags)
+        return tuple(
+            name for name, domain in self._domains.items() if wanted <= domain.tags and (not some or some & domain.tags)
+        )
+
+    def add_dep(self, name: str, depends: str | Condition | Sequence[Condition]) -> None:
+        """Let a parameter depend on others, besides what it depends on already.
+
+        Raises
+        ------
+        ConfigError
+            As for a new set; the set stays as it was.
+        """
+        self._require(name)
+        domain = self._domains[name]
+        new = replace(domain, depends=(*domain.depends, *read_depends(depends)))
+        self._take_domains({**self._domains, name: new})
+
+    # Values ----------------------------------------------------------------------------------------------------------
+
+    @property
     def values(self) -> Values:
         """The values that are set; assigning a mapping replaces them all, unless one is refused."""
         return self._values
 
     @values.setter
     def values(self, new: Mapping[str, Any]) -> None:
-        replaced = Values(self)
-        replaced.update(new)
-        self._values = replaced
+        self._values.replace(new)
 
-    def ids_with(self, tags: str | Iterable[str]) -> tuple[str, ...]:
-        """Return the parameters that have all of some tags."""
-        wanted = {tags} if isinstance(tags, str) else set(tags)
-        return tuple(name for name, domain in self._domains.items() if wanted <= domain.tags)
+    @property
+    def tokens(self) -> dict[str, TuneToken]:
+        """Those of the values that are to be tuned."""
+        return {name: value for name, value in self._values.items() if isinstance(value, TuneToken)}
 
-    def get_values(self, tags: str | Iterable[str] = ()) -> dict[str, Any]:
-        """Return the values that are set and whose conditions hold, of parameters with all of some tags.
+    def set_values(self, *, insert: bool = True, **values: Any) -> Self:
+        """Set values beside those that are there, or, without `insert`, in place of them; return the set itself."""
+        if insert:
+            self._values.update(values)
+        else:
+            self._values.replace(values)
+        return self
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Take over values that were accepted before, without checking them again."""
+        self._values.fill({name: values[name] for name in self._domains if name in values})
+
+    def get_values(
+        self, tags: str | Iterable[str] = (), *, any_tags: str | Iterable[str] = (), tokens: bool = True
+    ) -> dict[str, Any]:
+        """Return the values that are set and whose conditions hold, of parameters with these tags (see `ids_with`).
+
+        Parameters
+        ----------
+        tokens
+            False leaves out what is to be tuned.
 
         Raises
         ------
@@ -124,18 +167,20 @@ class ParamSet:
             A parameter tagged ``required`` has no value.
         """
         held = dict(self._values)
-        wanted = self.ids_with(tags)
-        alive = {name: held[name] for name in wanted if name in held and unmet(self._domains[name], held) is None}
-        for name in wanted:
+        alive = {}
+        for name in self.ids_with(tags, any_tags=any_tags):
             domain = self._domains[name]
-            if "required" in domain.tags and name not in held and unmet(domain, held) is None:
+            applies = unmet(domain, held) is None
+            if name in held and applies and (tokens or not isinstance(held[name], TuneToken)):
+                alive[name] = held[name]
+            elif "required" in domain.tags and name not in held and applies:
                 raise ConfigError(f"{self.owner}: {name} is required, but has no value")
         return alive
 
     def check(self, values: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a mapping of values, conditions included; None if nothing is."""
         try:
-            self.accept(dict(values), changed=list(values))
+            self.accept(*_listed(values, self.owner))
         except ConfigError as error:
             return str(error)
         return None
@@ -146,9 +191,9 @@ class ParamSet:
 
     def assert_(self, values: Mapping[str, Any]) -> None:
         """Raise what `check` finds wrong as a `ConfigError`."""
-        self.accept(dict(values), changed=list(values))
+        self.accept(*_listed(values, self.owner))
 
-    def accept(self, values: dict[str, Any], changed: list[str]) -> dict[str, Any]:
+    def accept(self, values: dict[str, Any], changed: Iterable[str]) -> dict[str, Any]:
         """Return values in their own types and in the order of the parameters, or refuse them.
 
         Raises
@@ -159,29 +204,74 @@ class ParamSet:
             A value is out of its domain, or its condition does not hold.
         """
         for name in changed:
-            domain = self._domains.get(name)
-            if domain is None:
-                known = ", ".join(self._domains) or "none"
-                raise UnknownKeyError(
-                    f"{self.owner} has no parameter {name!r}{nearest(name, self._domains)}; it has {known}"
-                )
-            wrong = domain.problem(values[name])
+            self._require(name)
+            value = values[name]
+            if isinstance(value, TuneToken):
+                self._check_token(name, value)
+                continue
+            values[name], wrong = self._domains[name].read(value)
             if wrong is not None:
                 raise ConfigError(f"{self.owner}: {name}: {wrong}")
-            values[name] = domain.clean(values[name])
-        for name in values:
-            reason = unmet(self._domains[name], values)
-            if reason is not None:
-                raise ConfigError(f"{self.owner}: {name} {reason}")
+        for name in self._dependent:
+            if name in values:
+                reason = unmet(self._domains[name], values)
+                if reason is not None:
+                    raise ConfigError(f"{self.owner}: {name} {reason}")
         return {name: values[name] for name in self._domains if name in values}
+
+    def _check_token(self, name: str, token: TuneToken) -> None:
+        from batchml.params.search_space import check_token
+
+        check_token(name, self._domains[name], token, self.owner)
+
+    def _require(self, name: str) -> None:
+        if name not in self._domains:
+            known = ", ".join(self._domains) or "none"
+            raise UnknownKeyError(
+                f"{self.owner} has no parameter {name!r}{nearest(name, self._domains)}; it has {known}"
+            )
+
+    # Search ----------------------------------------------------------------------------------------------------------
+
+    def search_space(self) -> ParamSet:
+        """Return the space of the values that are to be tuned (`to_tune`), in the order of the parameters.
+
+        A parameter that depends on another one that is tuned, too, inherits that condition; for learners also a known
+        one without which it has no effect. Transformations are not inherited.
+
+        Raises
+        ------
+        ConfigError
+            Two tokens that are sets have a parameter of the same name.
+
+        Examples
+        --------
+        >>> from batchml.params import p_fct, p_int, ps, to_tune
+        >>> svm = ps(kernel=p_fct(["linear", "poly"]), degree=p_int(1, depends="kernel == 'poly'"))
+        >>> svm.values = {"kernel": to_tune(), "degree": to_tune(1, 3)}
+        >>> svm.search_space()
+        <ParamSet: 2 parameters>
+        * kernel: p_fct(['linear', 'poly'])
+        * degree: p_int(1, 3, depends="kernel == 'poly'")
+        """
+        from batchml.params.search_space import search_space
+
+        return search_space(self)
 
     def trafo(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that are used at a point of the search space."""
-        made = {name: _transformed(self._domains[name], value) for name, value in values.items()}
+        made = {name: self._transformed(name, value) for name, value in values.items()}
         return made if self.extra_trafo is None else dict(self.extra_trafo(made))
 
+    def _transformed(self, name: str, value: Any) -> Any:
+        self._require(name)
+        trafo = self._domains[name].trafo
+        return value if trafo is None else trafo(value)
+
+    # Other sets ------------------------------------------------------------------------------------------------------
+
     def subset(self, ids: Iterable[str]) -> ParamSet:
-        """Return a set of some of the parameters, with their values.
+        """Return a set of some of the parameters, in their order here, with their values.
 
         Raises
         ------
@@ -189,38 +279,63 @@ class ParamSet:
             A parameter depends on one that is left out.
         """
         wanted = set(ids)
-        for name in wanted - self._domains.keys():
-            raise UnknownKeyError(f"{self.owner} has no parameter {name!r}{nearest(name, self._domains)}")
+        for name in sorted(wanted):
+            self._require(name)
         kept = {name: domain for name, domain in self._domains.items() if name in wanted}
-        values = {name: value for name, value in self._values.items() if name in wanted}
-        return ParamSet(kept, values, owner=self.owner, extra_trafo=self.extra_trafo)
+        made = ParamSet(kept, owner=self.owner, extra_trafo=self.extra_trafo)
+        made.fill(self._values)
+        return made
+
+    def replicate(self, times: int) -> ParamSet:
+        """Return a set with each parameter as often: ``x_rep_1``, ``x_rep_2``, tagged ``x_rep``."""
+        from batchml.params.combine import replicate
+
+        return replicate(self, times)
+
+    def clone(self) -> Self:
+        """Return a set of the same domains and a deep copy of the values."""
+        other = copy.copy(self)
+        other._values = other._new_values()  # noqa: SLF001  # of this class
+        other.fill(copy.deepcopy(dict(self._values)))
+        return other
+
+    # Shown and stored ------------------------------------------------------------------------------------------------
 
     def table(self) -> pd.DataFrame:
         """Return a row for each parameter: id, kind, bounds, levels, default, tags, condition, value."""
-        import pandas as pd
+        from batchml.params.show import as_table
 
-        rows = [
-            {
-                "id": name,
-                "kind": domain.kind,
-                "lower": domain.lower if domain.is_number else None,
-                "upper": domain.upper if domain.is_number else None,
-                "levels": list(domain.levels) or None,
-                "nlevels": domain.nlevels,
-                "default": domain.default,
-                "tags": sorted(domain.tags),
-                "depends": " and ".join(map(str, domain.depends)),
-                "value": self._values.get(name),
-            }
-            for name, domain in self._domains.items()
-        ]
-        return pd.DataFrame(rows)
+        return as_table(self)
 
-    def clone(self) -> ParamSet:
-        """Return a set of the same domains and a deep copy of the values."""
-        copied = ParamSet(self._domains, owner=self.owner, extra_trafo=self.extra_trafo)
-        copied.values = copy.deepcopy(dict(self._values))
-        return copied
+    def to_json(self) -> str:
+        """Return the space and its values as canonical JSON: equal sets have equal texts.
+
+        Raises
+        ------
+        SpecError
+            A parameter has a plain callable; it names the parameter, and what to write instead.
+        """
+        text: str = _stored().space_to_json(self)
+        return text
+
+    @classmethod
+    def from_json(cls, text: str, *, trust: Any = None) -> ParamSet:
+        """Return the set that `to_json` wrote.
+
+        Parameters
+        ----------
+        trust
+            Whose functions the text may name, a `batchml.Trust`; by default `Trust.default()`.
+
+        Raises
+        ------
+        SpecError
+            The text is no space, or one of a newer format.
+        TrustError
+            It names a function that is not trusted.
+        """
+        made: ParamSet = _stored().space_from_json(text, trust=trust)
+        return made
 
     def __len__(self) -> int:
         return len(self._domains)
@@ -229,18 +344,40 @@ class ParamSet:
         return name in self._domains
 
     def __repr__(self) -> str:
-        lines = [f"<ParamSet> {self.owner}: {len(self)} parameters"]
-        lines += [f"  {name}: {self._values[name]!r}" for name in self._values]
-        return "\n".join(lines)
+        from batchml.params.show import as_text
+
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        return str(self.table().to_html(index=False, escape=True))
+        from batchml.params.show import as_html
+
+        return as_html(self)
 
 
-def ps(*, extra_trafo: Callable[[dict[str, Any]], dict[str, Any]] | None = None, **domains: Domain) -> ParamSet:
-    """Return a parameter set: ``ps(cost=p_dbl(0.1, 10), kernel=p_fct(["polynomial", "radial"]))``."""
+def ps(*, extra_trafo: ExtraTrafo | str | None = None, **domains: Domain) -> ParamSet:
+    """Return a parameter set.
+
+    Examples
+    --------
+    >>> from batchml.params import p_dbl, p_fct
+    >>> ps(cost=p_dbl(0.1, 10), kernel=p_fct(["polynomial", "radial"]))
+    <ParamSet: 2 parameters>
+    * cost: p_dbl(0.1, 10)
+    * kernel: p_fct(['polynomial', 'radial'])
+    """
     return ParamSet(domains, extra_trafo=extra_trafo)
 
 
-def _transformed(domain: Domain, value: Any) -> Any:
-    return value if domain.trafo is None else domain.trafo(value)
+def _listed(values: Any, owner: str) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{owner}: values are a mapping of names to values, not {values!r}")
+    return dict(values), list(values)
+
+
+def _words(tags: str | Iterable[str]) -> set[str]:
+    return {tags} if isinstance(tags, str) else set(tags)
+
+
+def _stored() -> Any:
+    # By name: what plain data look like belongs to a higher layer.
+    return importlib.import_module("batchml.core.space_spec")

@@ -28,7 +28,7 @@ from batchml.params import (
     p_uty,
     ps,
 )
-from batchml.params.design import quantile
+from batchml.params.quantile import quantile
 
 
 def abcde():
@@ -313,7 +313,7 @@ def test_a_table_and_a_repr_show_what_there_is():
     frame = space.table()
     assert frame["id"].tolist() == ["a", "b"]
     assert frame["depends"].tolist() == ["", "a == 1"]
-    assert "a: 1" in repr(space)
+    assert repr(space).endswith("* a: p_int(0, 3, default=1, tags=['x']) = 1\n* b: p_fct(['u'], depends='a == 1')")
     assert "<table" in space._repr_html_()
 
 

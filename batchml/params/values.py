@@ -1,0 +1,83 @@
+"""The values of a parameter set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchml.params.combine import ParamSetCollection
+    from batchml.params.param_set import ParamSet
+
+__all__ = ["SharedValues", "Values"]
+
+
+class Values(MutableMapping[str, Any]):
+    """The values of a `ParamSet`: a mapping that refuses names and values that the set does not allow."""
+
+    __slots__ = ("_own", "_owner")
+
+    def __init__(self, owner: ParamSet) -> None:
+        self._owner = owner
+        self._own: dict[str, Any] = {}
+
+    def _held(self) -> dict[str, Any]:
+        return self._own
+
+    def fill(self, values: dict[str, Any]) -> None:
+        """Take values over as they are, unchecked."""
+        self._own = values
+
+    def replace(self, new: Mapping[str, Any]) -> None:
+        """Set these and no other values, unless one is refused."""
+        self.fill(self._owner.accept(dict(new), changed=list(new)))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._held()[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.fill(self._owner.accept({**self._held(), name: value}, changed=[name]))
+
+    def __delitem__(self, name: str) -> None:
+        rest = dict(self._held())
+        del rest[name]
+        self.fill(self._owner.accept(rest, changed=[]))
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Set several values, all of them or, if one is refused, none."""
+        new = dict(*args, **kwargs)
+        self.fill(self._owner.accept({**self._held(), **new}, changed=list(new)))
+
+    def clear(self) -> None:
+        """Take all values away."""
+        self.fill({})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held())
+
+    def __len__(self) -> int:
+        return len(self._held())
+
+    def __repr__(self) -> str:
+        return repr(self._held())
+
+
+class SharedValues(Values):
+    """The values of a collection: those of its members, under longer names."""
+
+    __slots__ = ()
+
+    _owner: ParamSetCollection
+
+    def _held(self) -> dict[str, Any]:
+        return {
+            f"{prefix}.{name}": value
+            for prefix, member in self._owner.members.items()
+            for name, value in member.values.items()
+        }
+
+    def fill(self, values: dict[str, Any]) -> None:
+        """Hand each member its values."""
+        for prefix, member in self._owner.members.items():
+            long = {name: f"{prefix}.{name}" for name in member.ids}
+            member.fill({name: values[outer] for name, outer in long.items() if outer in values})
