@@ -57,6 +57,8 @@ class Experiment:
         The root seed.
     modules
         The user's own modules that the specs may name; trusted only if the submitting user trusted them too.
+    registry
+        The id of the registry, to which signatures of pickles are bound.
     """
 
     id: int
@@ -68,6 +70,7 @@ class Experiment:
     measures: tuple[tuple[int, Mapping[str, Any]], ...]
     seed: int
     modules: tuple[str, ...] = ()
+    registry: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data for a frame or a file; see `from_json`."""
@@ -81,6 +84,7 @@ class Experiment:
             "measures": [list(pair) for pair in self.measures],
             "seed": self.seed,
             "modules": list(self.modules),
+            "registry": self.registry,
         }
 
     @classmethod

@@ -72,18 +72,28 @@ class LearnerSettings:
 
     def _identity(self) -> dict[str, Any]:
         """Return what names this learner's class and parameters in `model_spec`."""
-        from batchml.core.spec import canonical_path, encode
+        from batchml.core.spec import encode
 
-        try:
-            named = {"key": self.key} if self.key is not None else {"class": canonical_path(type(self))}
-        except SpecError as error:
-            raise SpecError(f"the class of learner '{self.id}' {error}") from error
+        named = {"key": self.key} if self.key is not None else {"class": self._class_name()}
         values = {
             name: encode(value, where=f"learner '{self.id}', parameter {name}")
             for name, value in self.param_set.values.items()
             if not same(value, self.param_set.defaults.get(name, NO_DEFAULT))
         }
         return {**named, "params": values}
+
+    def _class_name(self) -> Any:
+        from batchml.core.pickled import describe_pickled
+        from batchml.core.spec import canonical_path
+
+        try:
+            return canonical_path(type(self))
+        except SpecError as error:
+            refusal = f"the class of learner '{self.id}' {error}"
+            described = describe_pickled(type(self), refusal)
+            if described is None:
+                raise SpecError(refusal) from error
+            return described
 
     @property
     def predict_type(self) -> str:
@@ -192,7 +202,10 @@ class LearnerSettings:
     @property
     def hash(self) -> str:
         """The digest of `model_spec`."""
-        return digest(self.model_spec())
+        from batchml.core.pickled import naming
+
+        with naming():
+            return digest(self.model_spec())
 
 
 def same(value: Any, other: Any) -> bool:

@@ -65,9 +65,12 @@ def _keyed_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | N
 
 
 def _own_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:  # noqa: A002
+    from batchml.core.spec import decode
     from batchml.core.trust import Trust as Trusted
 
-    found = (trust or Trusted.default()).resolve(model["class"])
+    trusted = trust or Trusted.default()
+    named = model["class"]
+    found = trusted.resolve(named) if isinstance(named, str) else decode(named, trust=trusted)
     if not (isinstance(found, type) and issubclass(found, Learner)):
         msg = f"{model['class']} is no Learner class; a spec's class is one"
         raise TrustError(msg)

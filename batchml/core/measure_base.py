@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
 from batchml.core.measure_average import Averaging
+from batchml.core.pickled import naming
 from batchml.core.show import Shown, listing
 from batchml.errors import ConfigError, SpecError, UnknownKeyError, nearest
 
@@ -176,7 +177,8 @@ class Measure(Averaging, Shown):
     @property
     def digest(self) -> str:
         """The digest of `spec`."""
-        return digest(self.spec())
+        with naming():
+            return digest(self.spec())
 
     @staticmethod
     def from_spec(spec: Mapping[str, Any], trust: Trust | None = None, *, id: str | None = None) -> Measure:  # noqa: A002

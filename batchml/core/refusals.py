@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 import sys
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["FORBIDDEN_PARAMS", "Forbidden", "remedy"]
+__all__ = ["FORBIDDEN_PARAMS", "PICKLED", "Forbidden", "remedy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,9 @@ FORBIDDEN_PARAMS: Final[Mapping[str, Forbidden]] = {
         refuses=_holds_code, reason="is evaluated by joblib; give an int or a text such as '2*n_jobs'"
     ),
 }
+
+PICKLED: Final = (functools.partial, types.MethodType)
+"""Types that have no word in a spec, but whose pickles keep all there is."""
 
 _SEED: Final = "give an int, or None: each None is filled from the job's own seed"
 _BY_NAME: Final = {

@@ -10,6 +10,7 @@ import numpy as np
 from batchml.core.bound import Bound
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
+from batchml.core.pickled import naming
 from batchml.core.seed import derive, draw_root
 from batchml.core.show import Shown
 from batchml.errors import ConfigError, DataError, SpecError, UnknownKeyError, nearest
@@ -115,12 +116,14 @@ class Resampling(Shown):
     @property
     def family_digest(self) -> str:
         """The digest of `family_spec`."""
-        return digest(self.family_spec())
+        with naming():
+            return digest(self.family_spec())
 
     @property
     def digest(self) -> str:
         """The digest of `spec`."""
-        return digest(self.spec())
+        with naming():
+            return digest(self.spec())
 
     @property
     def hash(self) -> str:

@@ -11,6 +11,7 @@ dict with one key that starts with ``$``::
     {"$array": {"dtype": "<f8", "shape": [..], "data": base64}}
     {"$array": {"dtype": "|O", "shape": [..], "values": [..]}}
     {"$object": path, "params": {..}}  {"$scorer": path, "kwargs": {..}, ..}
+    {"$pickle": digest, "what": name}
     {"$distribution": path}  {"$frozen": path, "args": [..], "kwds": {..}}
 
 At the top level the same without ``$``: ``{"object": path, "params": {..}}``, ``{"function": path}``.
@@ -37,7 +38,7 @@ __all__ = ["FORMAT", "build", "canonical_path", "decode", "describe", "encode", 
 # The number that specs carry; a change of any encoding below raises it.
 FORMAT: Final = 1
 
-_TOP_TAGS: Final = ("object", "function", "scorer", "distribution", "frozen")
+_TOP_TAGS: Final = ("object", "function", "scorer", "distribution", "frozen", "pickle")
 _PATH_KEYS: Final = frozenset({"object", "function", "$object", "$function", "$type", "scorer", "$scorer", "class"})
 _PACKAGES: Final = ("batchml", "builtins", "numpy", "scipy", "sklearn")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from batchml.core.refusals import FORBIDDEN_PARAMS
 from batchml.core.signatures import constructor
-from batchml.errors import BatchmlError, ConfigError, SpecError, UnknownKeyError, nearest
+from batchml.errors import BatchmlError, ConfigError, SpecError, TrustError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
     from batchml.core.trust import Trust
@@ -173,8 +173,18 @@ class Decoder:
             self._malformed(f"names {value} as a function, which it is not")
         return function
 
+    def _pickle(self, value: Any, data: Mapping[str, Any]) -> Any:
+        what = str(data.get("what", "an object"))[:200]
+        if not isinstance(value, str):
+            self._malformed(f"names {value!r:.80} as a pickle, which it is not")
+        if self.trust.pickles is None:
+            raise TrustError(f"{self.where}: {what} is a pickle, and pickles are not opened here")
+        return self.trust.pickles.open(value, f"{what} ({self.where})")
+
     def _object(self, value: Any, data: Mapping[str, Any]) -> Any:
-        cls = self._type(value, data)
+        cls = self._pickle(value["$pickle"], value) if isinstance(value, Mapping) else self._type(value, data)
+        if not isinstance(cls, type):
+            self._malformed(f"names {cls!r:.80} as a class, which it is not")
         params = data.get("params", {})
         if not isinstance(params, Mapping):
             self._malformed(f"has params of {value} that are no mapping")
@@ -236,6 +246,7 @@ class Decoder:
         "$na": _na,
         "$numpy": _numpy,
         "$object": _object,
+        "$pickle": _pickle,
         "$range": _range,
         "$scorer": _scorer,
         "$set": _set,
@@ -256,6 +267,7 @@ def _read_dtype(text: Any, kinds: str) -> np.dtype[Any]:
 
 _FIELDS: Final = {
     "$object": frozenset({"params", "output"}),
+    "$pickle": frozenset({"what"}),
     "$scorer": frozenset({"greater_is_better", "response_method", "kwargs"}),
     "$frozen": frozenset({"args", "kwds"}),
 }

@@ -11,7 +11,8 @@ import numpy as np
 
 from batchml.core.digest import canonical_json
 from batchml.core.naming import canonical_path
-from batchml.core.refusals import FORBIDDEN_PARAMS, remedy
+from batchml.core.pickled import describe_pickled
+from batchml.core.refusals import FORBIDDEN_PARAMS, PICKLED, remedy
 from batchml.core.signatures import constructor, param_values
 from batchml.core.spec_special import join, special_object
 from batchml.errors import SpecError
@@ -90,7 +91,7 @@ class Encoder:
     def _other(self, value: Any, path: str) -> Any:
         advice = remedy(value)
         if advice is not None:
-            self.refuse(path, advice)
+            return self._pickled(value, path, advice) if type(value) in PICKLED else self.refuse(path, advice)
         if isinstance(value, (*_FUNCTIONS, type)):
             return self.named(value, path)
         if isinstance(value, np.ndarray):
@@ -181,25 +182,30 @@ class Encoder:
         try:
             name = canonical_path(value)
         except SpecError as error:
-            self.refuse(path, str(error))
+            return self._pickled(value, path, str(error))
         return {"$type" if isinstance(value, type) else "$function": name}
 
     def _object(self, value: Any, path: str) -> Any:
         cls = type(value)
         try:
-            name = canonical_path(cls)
+            name: Any = canonical_path(cls)
         except SpecError as error:
-            self.refuse(path, f"has a class that {error}")
+            name = self._pickled(cls, path, f"has a class that {error}")
         try:
             values = param_values(value)
         except SpecError as error:
-            self.refuse(path, str(error))
+            return self._pickled(value, path, str(error))
         self.check_state(value, values, path)
         data: dict[str, Any] = {"$object": name, "params": self._changed_params(cls, values, path)}
         output = getattr(value, "_sklearn_output_config", None)
         if output:
             data["output"] = self.value(dict(output), join(path, "set_output"))
         return data
+
+    def _pickled(self, value: Any, path: str, reason: str) -> Any:
+        """Name a pickle in place of what has no spec, where pickles are allowed."""
+        described = None if self.lenient else describe_pickled(value, self._refusal(path, reason))
+        return described or self.refuse(path, reason)
 
     def _changed_params(self, cls: type, values: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Encode the parameters that differ from the constructor's defaults."""
@@ -245,8 +251,11 @@ class Encoder:
 
     def refuse(self, path: str, reason: str) -> NoReturn:
         """Raise the error that names the parameter, what is wrong with it and what to do."""
+        raise SpecError(self._refusal(path, reason))
+
+    def _refusal(self, path: str, reason: str) -> str:
         subject = f"parameter {path} " if path else ""
-        raise SpecError(f"{self.where}: {subject}{reason}")
+        return f"{self.where}: {subject}{reason}"
 
     _BY_TYPE: ClassVar[dict[type, Callable[[Encoder, Any, str], Any]]] = {
         list: _list,

@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,8 @@ from batchml.errors import ConfigError, SpecError, TrustError, UnknownKeyError, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from batchml.core.pickled import Pickles
 
 __all__ = ["Trust"]
 
@@ -44,9 +46,12 @@ class Trust:
         Dotted names; ``"mylab"`` covers ``mylab`` and ``mylab.trees``, not ``mylabevil``. Of batchml, scikit-learn,
         numpy and scipy only estimators, splitters, kernels, distributions and listed functions count; of other
         modules all classes and functions that they define themselves.
+    pickles
+        Opens the signed pickles that specs of a registry name; None where no pickle is to be opened.
     """
 
     prefixes: tuple[str, ...]
+    pickles: Pickles | None = None
 
     @classmethod
     def default(cls) -> Trust:
@@ -59,7 +64,7 @@ class Trust:
         names = [names] if isinstance(names, str) else list(names)
         for name in names:
             _check_prefix(name)
-        return Trust(prefixes=tuple(dict.fromkeys([*self.prefixes, *names])))
+        return replace(self, prefixes=tuple(dict.fromkeys([*self.prefixes, *names])))
 
     def covers(self, path: str) -> bool:
         """Tell whether a dotted path lies under a trusted prefix."""

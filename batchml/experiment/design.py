@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.digest import digest
+from batchml.core.pickled import naming
 from batchml.core.retry import Retry
 from batchml.core.show import html_table
 from batchml.errors import DesignError
@@ -28,7 +29,8 @@ __all__ = ["BenchmarkDesign", "Cell", "cell_digest", "params_label"]
 
 def cell_digest(task: Task, learner: Learner, resampling: Resampling) -> str:
     """Name what a cell computes: its data, its model and its way of splitting, without labels, policy and repeats."""
-    return digest([task.digest, digest(learner.model_spec()), resampling.family_digest])
+    with naming():
+        return digest([task.digest, digest(learner.model_spec()), resampling.family_digest])
 
 
 def params_label(params: Mapping[str, Any]) -> str:

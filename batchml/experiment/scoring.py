@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchml.core.digest import digest
+from batchml.core.pickled import naming
 from batchml.errors import ConfigError, DesignError
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ _STATISTICS = ("mean", "sd", "min", "max", "median")
 
 def measure_key(measure: Measure) -> str:
     """Name a measure by what it computes for one iteration: the key of stored scores."""
-    return digest({key: value for key, value in measure.spec().items() if key not in {"average", "aggregator"}})
+    with naming():
+        return digest({key: value for key, value in measure.spec().items() if key not in {"average", "aggregator"}})
 
 
 def chosen_measures(table: ResultTable, measures: Any = None) -> tuple[Measure, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, insert, select, update
 
+from batchml.data.pickles import SignedPickles
 from batchml.registry import queries
 from batchml.registry.cells import Survey, survey
 from batchml.registry.chunks import chunked
@@ -32,7 +33,14 @@ _PIECE = 1000  # jobs of one experiment that are written together
 Piece = tuple[int, int, int]  # experiment, first iteration, iteration after the last
 
 
-def plan(store: Store, design: BenchmarkDesign, name: str | None = None, *, trust: Trust | None = None) -> Plan:
+def plan(
+    store: Store,
+    design: BenchmarkDesign,
+    name: str | None = None,
+    *,
+    trust: Trust | None = None,
+    allow_pickle: bool = False,
+) -> Plan:
     """Say what `add` would do with a design; change nothing.
 
     Raises
@@ -40,12 +48,19 @@ def plan(store: Store, design: BenchmarkDesign, name: str | None = None, *, trus
     ConfigError
         The design cannot run: a learner that cannot take its task, an object that cannot be described.
     """
-    surveyed = survey(design, name=name, root_seed=store.root_seed, trust=trust)
+    surveyed = survey(design, name=name, root_seed=store.root_seed, trust=trust, allow_pickle=allow_pickle)
     with store.read() as connection:
         return compare(connection, surveyed).plan
 
 
-def add(store: Store, design: BenchmarkDesign, name: str | None = None, *, trust: Trust | None = None) -> list[int]:
+def add(
+    store: Store,
+    design: BenchmarkDesign,
+    name: str | None = None,
+    *,
+    trust: Trust | None = None,
+    allow_pickle: bool = False,
+) -> list[int]:
     """Make a design the current one of its benchmark and return the ids of new jobs.
 
     Jobs are written in short transactions and show when the last of them has made their cells members; a killed add is
@@ -58,10 +73,11 @@ def add(store: Store, design: BenchmarkDesign, name: str | None = None, *, trust
     ArtifactError
         Task data could not be stored; nothing was changed.
     """
-    surveyed = survey(design, name=name, root_seed=store.root_seed, trust=trust)
+    surveyed = survey(design, name=name, root_seed=store.root_seed, trust=trust, allow_pickle=allow_pickle)
     with store.read() as connection:
         before = compare(connection, surveyed)
     _store_data(store, surveyed)
+    _store_pickles(store, surveyed)
     with store.write() as connection:
         rows = {kind: put_specs(connection, kind, bodies) for kind, bodies in surveyed.bodies.items()}
     experiments = _put_experiments(store, surveyed, rows)
@@ -80,6 +96,13 @@ def _store_data(store: Store, surveyed: Survey) -> None:
     for name, task in surveyed.tasks.items():
         if surveyed.bodies["task"][name].get("data", {}).get("kind") == "artifact":
             write_table(store.artifacts, task.backend)
+
+
+def _store_pickles(store: Store, surveyed: Survey) -> None:
+    if surveyed.pickles:
+        signed = SignedPickles(folder=str(store.artifact_path), registry=store.uuid)
+        for name, pickled in surveyed.pickles.items():
+            signed.put(name, pickled.content)
 
 
 def _put_experiments(store: Store, surveyed: Survey, rows: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

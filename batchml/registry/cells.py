@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.digest import digest
+from batchml.core.pickled import collecting
 from batchml.core.retry import Retry
-from batchml.errors import DesignError
+from batchml.errors import DesignError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchml.core.learner import Learner
     from batchml.core.measure import Measure
+    from batchml.core.pickled import Pickled
     from batchml.core.resampling import Resampling
     from batchml.core.task import Task
     from batchml.core.trust import Trust
@@ -63,6 +65,8 @@ class Survey:
         Pairs (id, digest of the spec) in order.
     tasks
         The tasks by their digest, for their data.
+    pickles
+        What has no spec, by digest.
     """
 
     name: str
@@ -74,9 +78,17 @@ class Survey:
     retry: Mapping[str, Any]
     bodies: Mapping[str, Mapping[str, Any]]
     tasks: Mapping[str, Task]
+    pickles: Mapping[str, Pickled]
 
 
-def survey(design: BenchmarkDesign, *, name: str | None, root_seed: int, trust: Trust | None = None) -> Survey:
+def survey(
+    design: BenchmarkDesign,
+    *,
+    name: str | None,
+    root_seed: int,
+    trust: Trust | None = None,
+    allow_pickle: bool = False,
+) -> Survey:
     """Describe a design, after refusing what could not run.
 
     Raises
@@ -94,9 +106,13 @@ def survey(design: BenchmarkDesign, *, name: str | None, root_seed: int, trust: 
     seed = root_seed if design.seed is None else design.seed
     check_splits(design.cells, seed)
     scribe = _Scribe(design, trust)
-    rows = tuple(scribe.row(cell, seed) for cell in design.cells)
-    _refuse_twins(rows)
-    measures = tuple((measure.id, scribe.measure(measure)) for measure in measures_for(design.cells, design.measures))
+    with collecting() as pickles:
+        rows = tuple(scribe.row(cell, seed) for cell in design.cells)
+        _refuse_twins(rows)
+        chosen = measures_for(design.cells, design.measures)
+        measures = tuple((measure.id, scribe.measure(measure)) for measure in chosen)
+    if pickles and not allow_pickle:
+        raise SpecError(f"{next(iter(pickles.values())).refusal}; or have it pickled: add(design, allow_pickle=True)")
     return Survey(
         name=name or design.name or "benchmark",
         seed=seed,
@@ -107,6 +123,7 @@ def survey(design: BenchmarkDesign, *, name: str | None, root_seed: int, trust: 
         retry=Retry.parse(design.retry).as_json(),
         bodies=scribe.bodies,
         tasks=scribe.tasks,
+        pickles=pickles,
     )
 
 

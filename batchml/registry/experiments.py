@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["cached_experiments", "load_experiments", "read_job"]
 
 
-def load_experiments(connection: Connection, ids: Iterable[int]) -> dict[int, Experiment]:
+def load_experiments(store: Store, connection: Connection, ids: Iterable[int]) -> dict[int, Experiment]:
     """Return experiments by row, with the measures and modules of all benchmarks they are members of."""
     wanted = {"ids": sorted(set(ids))}
     rows = connection.execute(select(experiment).where(among(experiment.c.id)), wanted).all()
@@ -49,11 +49,14 @@ def load_experiments(connection: Connection, ids: Iterable[int]) -> dict[int, Ex
     needed.update(key for keys in asked.values() for key in keys)
     bodies = spec_bodies(connection, needed)
     return {
-        row.id: _experiment(row, bodies, tuple(asked.get(row.id, ())), tuple(modules.get(row.id, ()))) for row in rows
+        row.id: _experiment(store, row, bodies, tuple(asked.get(row.id, ())), tuple(modules.get(row.id, ())))
+        for row in rows
     }
 
 
-def _experiment(row: Any, bodies: dict[int, Any], measures: tuple[int, ...], modules: tuple[str, ...]) -> Experiment:
+def _experiment(
+    store: Store, row: Any, bodies: dict[int, Any], measures: tuple[int, ...], modules: tuple[str, ...]
+) -> Experiment:
     return Experiment(
         id=row.id,
         digest=row.cell_digest,
@@ -64,6 +67,7 @@ def _experiment(row: Any, bodies: dict[int, Any], measures: tuple[int, ...], mod
         measures=tuple((key, bodies[key]) for key in measures),
         seed=row.seed,
         modules=modules,
+        registry=store.uuid,
     )
 
 
@@ -78,7 +82,7 @@ def cached_experiments(
         store.memo["experiments"] = (revision, held)
     missing = wanted - held.keys()
     if missing:
-        held.update(load_experiments(connection, missing))
+        held.update(load_experiments(store, connection, missing))
     return {key: held[key] for key in wanted}
 
 
@@ -94,4 +98,4 @@ def read_job(store: Store, job_id: int) -> tuple[Experiment, int]:
         row = connection.execute(select(job.c.experiment_id, job.c.iteration).where(job.c.id == job_id)).one_or_none()
         if row is None:
             raise UnknownKeyError(f"there is no job {job_id} in {store.place}; `batchml jobs` lists them")
-        return load_experiments(connection, [row.experiment_id])[row.experiment_id], row.iteration
+        return load_experiments(store, connection, [row.experiment_id])[row.experiment_id], row.iteration

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from batchml.core.pickled import naming
 from batchml.core.resampling import Resampling
 from batchml.core.seed import fill_random_state
 from batchml.core.spec import build, describe
@@ -44,7 +45,8 @@ class Splitter(Resampling):
 
     def __init__(self, splitter: Any, *, key: str = "splitter", id: str | None = None) -> None:  # noqa: A002
         super().__init__(key, id=id or type(splitter).__name__, splitter=splitter)
-        self._described = describe(splitter, where=f"resampling {self.id!r}")
+        with naming():
+            self._spec_params()  # what is wrong with it shall show here
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], trust: Trust | None) -> Self:
@@ -52,7 +54,7 @@ class Splitter(Resampling):
         return cls(build(params["splitter"], trust=trust))
 
     def _spec_params(self) -> dict[str, Any]:
-        return {"splitter": self._described}
+        return {"splitter": describe(self._params["splitter"], where=f"resampling {self.id!r}")}
 
     def n_iterations(self, task: Task) -> int:
         """Return what the splitter says."""

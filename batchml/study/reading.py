@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from batchml.errors import UnknownKeyError, nearest
@@ -56,11 +57,16 @@ class Reading:
 
     # -- jobs -------------------------------------------------------------------------------------------------------
 
-    def plan(self, design: BenchmarkDesign, name: str | None = None) -> Plan:
+    def plan(
+        self,
+        design: BenchmarkDesign,
+        name: str | None = None,
+        allow_pickle: bool = False,  # noqa: FBT001, FBT002 - as `add`
+    ) -> Plan:
         """Say what `add` would do: what is new, reused, runs again and why."""
         from batchml.registry.benchmarks import plan
 
-        return plan(self._store, the_design(design), name, trust=self._trust)
+        return plan(self._store, the_design(design), name, trust=self._trust, allow_pickle=allow_pickle)
 
     def status(self, benchmark: str | None = None) -> pd.DataFrame:
         """Return a row per benchmark: its jobs by state."""
@@ -188,8 +194,11 @@ class Reading:
 
     def _reading_trust(self) -> Trust:
         from batchml.core.trust import Trust
+        from batchml.data.pickles import SignedPickles
 
-        return (self._trust or Trust.default()).with_modules(self._consent().modules)
+        trust = (self._trust or Trust.default()).with_modules(self._consent().modules)
+        pickles = SignedPickles(folder=str(self._store.artifact_path), registry=self._store.uuid)
+        return replace(trust, pickles=pickles)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{number} {state}" for state, number in self.tally().items() if number)

@@ -107,14 +107,22 @@ class Registry(Reading):
         name: str | None = None,
         allow_pickle: bool = False,  # noqa: FBT001, FBT002 - as in API.md
     ) -> list[int]:
-        """Make a design the current one of its benchmark and return the ids of new jobs; adding it again adds none."""
+        """Make a design the current one of its benchmark and return the ids of new jobs; adding it again adds none.
+
+        Parameters
+        ----------
+        allow_pickle
+            Take lambdas and what a notebook or script (``__main__``) defines, too: they are stored as pickles that
+            carry this user's signature, and workers with the same signing key open them.
+
+        Raises
+        ------
+        ConfigError
+            The design cannot run, or holds an object that cannot be described; nothing was changed.
+        """
         from batchml.registry.benchmarks import add
 
-        if allow_pickle:
-            raise ConfigError(
-                "allow_pickle is not supported yet: define the object in a module and name that by modules="
-            )
-        ids = add(self._store, the_design(design), name, trust=self._trust)
+        ids = add(self._store, the_design(design), name, trust=self._trust, allow_pickle=allow_pickle)
         if design.modules:
             # The user has just chosen to run this code; the registry's word alone would not do.
             remember(self._store.uuid, Consent(modules=tuple(design.modules), paths=tuple(design.paths)))

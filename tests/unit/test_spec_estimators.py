@@ -83,7 +83,7 @@ def same(one, other):
         isinstance(one, type)
         or inspect.isroutine(one)
         or one is None
-        or isinstance(one, (str, int, set, frozenset, slice))
+        or isinstance(one, (str, int, set, frozenset, slice, np.ufunc))
     ):
         return one == other
     if hasattr(one, "get_params"):

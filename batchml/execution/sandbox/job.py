@@ -102,9 +102,11 @@ class JobRunner:
         from batchml.core.learner import Learner
         from batchml.core.measure import Measure
         from batchml.core.trust import Trust
+        from batchml.data.pickles import SignedPickles
 
         experiment = Experiment.from_json(json.loads(self._experiments[key]))
-        trust = Trust(prefixes=self._trust)
+        pickles = SignedPickles(folder=self._artifacts, registry=experiment.registry)
+        trust = Trust(prefixes=self._trust, pickles=pickles)
         task = self._task(experiment)
         built = _Built(
             experiment,

@@ -16,7 +16,7 @@ def dumps(value: Any) -> bytes:
         data = b"__main__"
     if b"__main__" not in data:
         return data
-    from joblib.externals import cloudpickle
+    import cloudpickle
 
     by_value: bytes = cloudpickle.dumps(value, protocol=5)
     return by_value

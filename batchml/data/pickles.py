@@ -1,0 +1,92 @@
+"""Pickles beside a registry: written signed, verified before they are opened."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batchml.core.signing import make_key, read_key
+from batchml.data.artifacts import ArtifactFolder
+from batchml.errors import ArtifactError, ConfigError, TrustError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batchml.core.signing import SigningKey
+
+__all__ = ["SignedPickles"]
+
+_KIND = "pickle"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedPickles:
+    """The pickles that a registry's specs name.
+
+    Each is a file of the artifact folder: the mark on a line, then the pickle. The key's public name is part of the
+    file's name, so that users of one registry do not refuse each other's.
+
+    Parameters
+    ----------
+    folder
+        Of the artifacts.
+    registry
+        The registry's own id: a file that was copied from another registry is refused.
+    """
+
+    folder: str
+    registry: str
+
+    def put(self, digest: str, content: bytes) -> None:
+        """Write a pickle, signed with this user's key; a damaged one is replaced."""
+        key = make_key()
+        folder = ArtifactFolder(self.folder)
+        path = folder.path(_KIND, f"{digest}.{key.id}")
+        if path.exists() and not self._verified(path, key, digest):
+            path.unlink()
+        mark = key.mark(self.registry, _KIND, digest, content)
+        folder.put(_KIND, f"{digest}.{key.id}", lambda aside: _write(aside, mark, content))
+
+    def open(self, digest: str, what: str) -> Any:
+        """See `batchml.core.pickled.Pickles`."""
+        if not _DIGEST.fullmatch(digest):
+            raise TrustError(f"{digest!r:.80} is no name of a pickle")
+        key = read_key()
+        path = ArtifactFolder(self.folder).path(_KIND, f"{digest}.{key.id}")
+        if not path.exists():
+            others = sorted(path.parent.glob(f"{digest}.*"))
+            raise self._missing(path, what, signed=bool(others))
+        content = self._verified(path, key, digest)
+        if content is None:
+            raise TrustError(
+                f"the pickle of {what} was not opened: {path} is not what you signed for this registry, it was altered "
+                "or moved here; add the design again (allow_pickle=True) to write it anew"
+            )
+        try:
+            return pickle.loads(content)  # noqa: S301 - signed by this user for this registry
+        except Exception as error:
+            raise ConfigError(f"the pickle of {what} cannot be opened here: {error!r}") from error
+
+    def _verified(self, path: Path, key: SigningKey, digest: str) -> bytes | None:
+        """Return the content of a file whose mark is right."""
+        try:
+            mark, _, content = path.read_bytes().partition(b"\n")
+        except OSError as error:
+            raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+        right = key.verifies(mark.decode("ascii", "replace"), self.registry, _KIND, digest, content)
+        return content if right else None
+
+    def _missing(self, path: Path, what: str, *, signed: bool) -> Exception:
+        if signed:
+            return TrustError(
+                f"the pickle of {what} was signed with another key than this user's: only who added it can run or open "
+                "it, where the same signing key is"
+            )
+        return ArtifactError(f"the pickle of {what} is missing: no file {str(path)!r}; add the design again")
+
+
+def _write(aside: Path, mark: str, content: bytes) -> None:
+    aside.write_bytes(mark.encode() + b"\n" + content)

@@ -1,0 +1,226 @@
+"""Pickles in a registry: signed when they are added, verified before they are opened, refused by name otherwise."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier
+
+import batchml as bm
+from batchml.core.signing import SigningKey, key_file, make_key, read_key
+from batchml.data.pickles import SignedPickles
+from batchml.errors import ArtifactError, SpecError, TrustError
+from batchml.measures.foreign import MeasureFunction
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    return tmp_path
+
+
+def test_the_key_is_made_once_for_its_user_alone():
+    key = make_key()
+    assert stat.S_IMODE(key_file().stat().st_mode) == 0o600
+    assert make_key().secret == read_key().secret == key.secret
+    assert key.secret.hex() not in repr(key)
+    assert [path.name for path in key_file().parent.iterdir()] == ["signing.key"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o666])
+def test_a_key_that_others_can_use_is_refused(mode):
+    make_key()
+    key_file().chmod(mode)
+    with pytest.raises(TrustError, match=f"mode {mode:04o}.*chmod 600"):
+        read_key()
+    with pytest.raises(TrustError, match="chmod 600"):
+        make_key()
+
+
+@pytest.mark.parametrize("text", ["", "abc", "zz" * 32, "00" * 31, "00" * 33])
+def test_a_file_that_is_no_key_is_refused(text):
+    make_key()
+    key_file().write_text(text)
+    with pytest.raises(TrustError, match="holds no signing key"):
+        read_key()
+
+
+def test_a_missing_key_is_named_with_its_remedy():
+    with pytest.raises(TrustError, match=r"signing\.key is missing on .*copy it from"):
+        read_key()
+
+
+def test_a_mark_is_good_for_its_place_only():
+    key = SigningKey(b"k" * 32)
+    mark = key.mark("r", "pickle", "n", b"data")
+    assert key.verifies(mark, "r", "pickle", "n", b"data")
+    for other in [
+        ("x", "pickle", "n", b"data"),
+        ("r", "model", "n", b"data"),
+        ("r", "pickle", "m", b"data"),
+        ("r", "pickle", "n", b"datA"),
+        ("r,6:pickle", "", "n", b"data"),
+    ]:
+        assert not key.verifies(mark, *other)
+    assert not SigningKey(b"l" * 32).verifies(mark, "r", "pickle", "n", b"data")
+    assert not key.verifies("ä" * 64, "r", "pickle", "n", b"data")
+
+
+class Touch:
+    """Its pickle leaves a mark when it is opened."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def opened(folder, registry="a", name="0" * 64):
+    return SignedPickles(folder=str(folder), registry=registry).open(name, "the learner")
+
+
+def only_file(folder):
+    (file,) = [path for path in folder.rglob("*") if path.is_file()]
+    return file
+
+
+@pytest.fixture
+def stored(tmp_path):
+    import pickle
+
+    folder, trap = tmp_path / "artifacts", tmp_path / "trap"
+    SignedPickles(folder=str(folder), registry="a").put("0" * 64, pickle.dumps(Touch(trap)))
+    yield folder
+    assert not trap.exists(), "it was opened before it was verified"
+
+
+def test_an_altered_pickle_is_refused_unopened(stored):
+    file = only_file(stored)
+    data = file.read_bytes()
+    for changed in (data[:-2] + b"x.", data[:-1], data + b".", b"0" * 64 + data[64:], data[65:], b"", b"\n" + data):
+        file.write_bytes(changed)
+        with pytest.raises(TrustError, match=r"pickle of the learner was not opened.*altered or moved"):
+            opened(stored)
+
+
+def test_a_pickle_that_was_moved_is_refused_unopened(stored):
+    with pytest.raises(TrustError, match="altered or moved here"):
+        opened(stored, registry="b")
+    file = only_file(stored)
+    moved = stored / "pickle" / "11" / file.name.replace("0" * 64, "1" * 64)
+    moved.parent.mkdir()
+    shutil.copy(file, moved)
+    with pytest.raises(TrustError, match="altered or moved here"):
+        opened(stored, name="1" * 64)
+
+
+def test_a_pickle_of_somebody_else_is_refused_unopened(stored):
+    file = only_file(stored)
+    key_file().unlink()
+    with pytest.raises(TrustError, match="is missing on"):
+        opened(stored)
+    other = make_key()
+    with pytest.raises(TrustError, match="signed with another key"):
+        opened(stored)
+    file.rename(file.with_name(f"{'0' * 64}.{other.id}"))
+    with pytest.raises(TrustError, match="altered or moved here"):
+        opened(stored)
+
+
+def test_a_missing_pickle_is_no_ones_fault_but_the_folders(stored):
+    only_file(stored).unlink()
+    with pytest.raises(ArtifactError, match="is missing"):
+        opened(stored)
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "", "0" * 63, "ä" * 64, "../" + "0" * 61])
+def test_names_of_pickles_are_digests(stored, name):
+    with pytest.raises(TrustError, match="no name of a pickle"):
+        opened(stored, name=name)
+
+
+def test_putting_it_again_repairs_it(tmp_path):
+    signed = SignedPickles(folder=str(tmp_path / "artifacts"), registry="a")
+    signed.put("0" * 64, b"\x80\x05K\x01.")
+    only_file(tmp_path / "artifacts").write_bytes(b"rubbish")
+    signed.put("0" * 64, b"\x80\x05K\x01.")
+    assert signed.open("0" * 64, "it") == 1
+
+
+# -- a whole study -------------------------------------------------------------------------------------------------
+
+
+def design():
+    class Own(DecisionTreeClassifier):
+        def fit(self, X, y):
+            return super().fit(X, y)
+
+    learners = [
+        bm.as_learner(make_pipeline(FunctionTransformer(lambda x: x / 2), DecisionTreeClassifier()), id="halved"),
+        bm.as_learner(Own(max_depth=2), id="own"),
+    ]
+    learners[1].when = lambda condition, stage: False
+    learners[1].fallback = "classif.featureless"
+    learners[1].encapsulate = "capture"
+    measure = MeasureFunction(lambda truth, response: float((truth == response).mean()), id="hits")
+    return bm.benchmark_grid("iris", learners, bm.rsmp("cv", folds=2), measures=[measure, "classif.acc"], seed=1)
+
+
+@pytest.fixture
+def registry(tmp_path):
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db") as found:
+        yield found
+
+
+def run(registry):
+    registry.submit(executor=bm.Local(slots=1))
+    registry.wait(timeout=60)
+
+
+def test_what_has_no_spec_is_added_only_if_the_user_says_so(registry):
+    with pytest.raises(SpecError, match=r"learner 'halved'.*is a lambda.*allow_pickle=True"):
+        registry.add(design())
+    assert not key_file().exists()
+    with pytest.raises(SpecError, match="allow_pickle"):
+        registry.plan(design())
+    assert len(registry.add(design(), allow_pickle=True)) == 4
+    assert registry.add(design(), allow_pickle=True) == []
+    assert registry.plan(design(), allow_pickle=True).new == 0
+
+
+def test_pickled_objects_give_the_results_of_a_session(registry):
+    registry.add(design(), allow_pickle=True)
+    run(registry)
+    assert registry.tally()["done"] == 4, registry.errors()
+    found, wanted = registry.reduce(), bm.benchmark(design())
+    assert found.aggregate()["classif.acc"].tolist() == wanted.aggregate()["classif.acc"].tolist()
+    assert found.aggregate()["hits"].tolist() == wanted.aggregate()["hits"].tolist()
+
+
+def test_a_tampered_registry_gives_config_errors_that_name_what(registry, tmp_path):
+    registry.add(design(), allow_pickle=True)
+    for file in (tmp_path / "study.db.artifacts" / "pickle").rglob("*.*"):
+        file.write_bytes(file.read_bytes() + b"x")
+    run(registry)
+    errors = registry.errors()
+    assert set(errors["outcome"]) == {"config_error"}
+    assert len(errors) == 4
+    assert errors["message"].str.contains("was not opened: .* altered or moved here").all()
+    assert errors["message"].str.contains("<lambda>|Own").all()
+
+
+def test_without_the_key_jobs_say_which_file_is_missing(registry):
+    registry.add(design(), allow_pickle=True)
+    os.rename(key_file(), key_file().with_suffix(".away"))  # noqa: PTH104
+    run(registry)
+    errors = registry.errors()
+    assert set(errors["outcome"]) == {"config_error"}
+    assert errors["message"].str.contains("signing.key is missing on").all()
+    with pytest.raises(TrustError, match="is missing on"):
+        _ = registry.reduce().learners
