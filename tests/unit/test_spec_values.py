@@ -53,7 +53,7 @@ def through_json(value):
         (np.dtype("float32"), {"$dtype": "<f4"}),
         (np.dtype(object), {"$dtype": "|O"}),
     ],
-    ids=str,
+    ids=lambda argument: str(argument) if type(argument) is dict else type(argument).__name__,
 )
 def test_values_have_one_encoding_and_come_back(value, data):
     assert encode(value, where="here") == data
