@@ -1,7 +1,7 @@
 """What results depend on besides their specs: code, packages, libraries, processor.
 
-Collected in a process of its own (``python -m batchml.execution.environment``): it loads numerical libraries, reads many
-small files and asks git, none of which shall delay a worker.
+Collected in a process of its own (``python -m batchml.execution.environment PARENT FOLDER...``): it loads numerical
+libraries, reads folders and asks git, none of which shall delay a worker.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def scheduler_ids(environment: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def _packages() -> dict[str, str]:
-    """Return name and version of all distributions, by the names of their folders: reading them takes 300 times as long."""
+    """Return name and version of all distributions, by the names of their folders: reading them takes much longer."""
     found: dict[str, str] = {}
     for entry in dict.fromkeys(sys.path):
         for folder in Path(entry or ".").glob("*-info"):
@@ -166,5 +166,14 @@ def _computes(name: str) -> bool:
     return any(word in name for word in ("openblas", "blis", "mkl_rt", "libgomp", "libomp", "libiomp"))
 
 
+def _main(parent: int, folders: Iterable[str]) -> None:
+    from batchml.execution.sandbox.proc import die_with_parent
+
+    die_with_parent(parent)
+    with contextlib.suppress(OSError):
+        os.nice(19)  # jobs come first
+    sys.stdout.write(json.dumps(collect(folders)))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(collect(sys.argv[1:])))
+    _main(int(sys.argv[1]), sys.argv[2:])

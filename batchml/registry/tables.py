@@ -33,6 +33,7 @@ __all__ = [
     "benchmark_experiment",
     "benchmark_measure",
     "condition",
+    "environment",
     "experiment",
     "job",
     "job_tag",
@@ -205,11 +206,26 @@ submission = Table(
     sqlite_autoincrement=True,
 )
 
+# What results depend on besides their specs; equal machines share a row.
+environment = Table(
+    "environment",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("python", "platform", "cpu", "cpu_level", "cpu_features", "blas", "packages", "code")
+    ),
+    Column("created_at", Time, nullable=False, server_default=utc_now()),
+)
+
 worker = Table(
     "worker",
     metadata,
     Column("id", Id, primary_key=True),
     _id("submission_id", "submission.id"),
+    _id("environment_id", "environment.id", nullable=True),  # NULL until it is known, some seconds after the start
+    Column("allocation", Text),  # what its scheduler calls it: JSON
     Column("host", Text, nullable=False),
     Column("boot_id", Text, nullable=False),
     Column("pid", Integer, nullable=False),
@@ -366,6 +382,7 @@ result = Table(
     Column("n_missing", Integer, nullable=False, server_default="0"),
     Column("n_imputed", Integer, nullable=False, server_default="0"),
     Column("model", Text),  # digest of the stored model
+    Column("model_mark", Text),  # its signature, and by which key
 )
 
 score = Table(

@@ -215,9 +215,32 @@ SELECT
     w.host AS host,
     w.pid AS pid,
     w.state AS state,
-    w.heartbeat_at AS heartbeat_at
+    w.heartbeat_at AS heartbeat_at,
+    w.environment_id AS environment_id,
+    w.allocation AS allocation
 FROM worker w
     JOIN submission s ON s.id = w.submission_id
+"""
+
+_ENVIRONMENTS = """
+SELECT
+    e.id AS environment_id,
+    e.python AS python,
+    e.platform AS platform,
+    e.cpu AS cpu,
+    e.cpu_level AS cpu_level,
+    e.blas AS blas,
+    e.packages AS packages,
+    e.code AS code,
+    (SELECT COUNT(*) FROM worker w WHERE w.environment_id = e.id) AS n_workers,
+    (
+        SELECT COUNT(*)
+        FROM result r
+            JOIN attempt a ON a.id = r.attempt_id
+            JOIN worker w ON w.id = a.worker_id
+        WHERE w.environment_id = e.id
+    ) AS n_jobs
+FROM environment e
 """
 
 _VIEWS = {
@@ -230,6 +253,7 @@ _VIEWS = {
     "coverage": _COVERAGE,
     "runtimes": _RUNTIMES,
     "workers": _WORKERS,
+    "environments": _ENVIRONMENTS,
 }
 
 NAMES = tuple(_VIEWS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, select, update
 
 from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
+from batchml.execution.environment import scheduler_ids
 from batchml.registry import queries
 from batchml.registry.close import close_rows, read_locked
 from batchml.registry.dialects import among, lease_seconds, lock_rows, utc_now
@@ -62,6 +64,7 @@ def register_worker(
             "pid_ns": me.pid_ns,
             "scheduler_id": scheduler_id,
             "incarnation": incarnation,
+            "allocation": json.dumps(allocation) if (allocation := scheduler_ids()) else None,
             "slots": slots,
             "lease_s": lease_s,
             "beat_s": lease_seconds(connection),

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
     from batchml.core.attempt import Assignment, Exchange, Outcome
     from batchml.registry.store import Store
+    from batchml.worker.allocation import Allocation
+    from batchml.worker.probe import Probe
 
 __all__ = ["DirectChannel"]
+
+_PATIENCE_S = 3.0
+"""How long a worker that is leaving waits to know its environment."""
 
 _log = logging.getLogger(__name__)
 _FINAL = (PoisonedError, WorkerStoppedError, NotARegistryError, SchemaError)
@@ -36,18 +41,29 @@ class DirectChannel:
         Used by the worker's channel thread; the channel closes it.
     worker_id
         The worker's row, see `register_worker`.
+    probe
+        Finds out in which environment it runs; None where the registry shall not know.
+    allocation
+        Where it runs: jobs that would outlast it are left to others.
     """
 
-    def __init__(self, store: Store, worker_id: int) -> None:
+    def __init__(
+        self, store: Store, worker_id: int, probe: Probe | None = None, allocation: Allocation | None = None
+    ) -> None:
         self._store = store
+        self._allocation = allocation
         self.worker_id = worker_id
+        self._probe = probe
 
     def exchange(self, outcomes: Sequence[Outcome], released: Sequence[int], want: int) -> Exchange:
         """See `Channel.exchange`."""
         from batchml.registry.exchange import exchange
 
         with _outages():
-            return exchange(self._store, self.worker_id, outcomes, released, want)
+            left = None if self._allocation is None else self._allocation.left_s
+            answer = exchange(self._store, self.worker_id, outcomes, released, want, left_s=left)
+        self._note_environment()  # by now jobs run, or are on their way
+        return answer
 
     def open_attempts(self) -> Sequence[Assignment]:
         """See `Channel.open_attempts`."""
@@ -60,12 +76,25 @@ class DirectChannel:
         """See `Channel.close`."""
         from batchml.registry.workers import stop_worker
 
+        self._note_environment(_PATIENCE_S)
+        if self._probe is not None:
+            self._probe.close()
         try:
             stop_worker(self._store, self.worker_id, reason)
         except Exception as error:  # noqa: BLE001 - the registry will find out by itself that this process is gone
             _log.warning("could not take leave of the registry: %s", error)
         with contextlib.suppress(RegistryError):
             self._store.close()
+
+    def _note_environment(self, patience_s: float = 0.0) -> None:
+        from batchml.registry.environments import put_environment
+
+        found = None if self._probe is None else self._probe.look(patience_s)
+        if found is not None:
+            try:
+                put_environment(self._store, self.worker_id, found)
+            except Exception as error:  # noqa: BLE001 - jobs matter more than where they ran
+                _log.warning("the environment of this worker is not recorded: %s", error)
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
             pool = _start_pool(task, str(store.artifact_path), None)
             stack.callback(pool.close)
         _limit(pool, store, task.submission)
-        return _serve(store, task.submission, pool, settings, stop)
+        return _serve(store, task, pool, settings, stop)
 
 
 def _limit(pool: SandboxPool, store: Store, submission: int) -> None:
@@ -139,22 +139,23 @@ def _limit(pool: SandboxPool, store: Store, submission: int) -> None:
         pool.limit(memory_mb=needs.memory_mb, timeout_s=needs.timeout_s)
 
 
-def _serve(store: Store, submission: int, pool: SandboxPool, settings: Settings, stop: StopSignals) -> Report:
+def _serve(store: Store, task: Task, pool: SandboxPool, settings: Settings, stop: StopSignals) -> Report:
     from batchml.registry.workers import register_worker
     from batchml.worker.courier import ThreadCourier
     from batchml.worker.direct import DirectChannel
     from batchml.worker.ledger import LocalLedger
     from batchml.worker.legacy import take_over
+    from batchml.worker.probe import Probe
     from batchml.worker.undelivered import LocalKeep
 
     take_over(store)
-    worker_id = register_worker(store, submission, slots=pool.slots, lease_s=settings.lease_s)
-    _log.info("worker %d, submission %d, %d slots", worker_id, submission, pool.slots)
+    worker_id = register_worker(store, task.submission, slots=pool.slots, lease_s=settings.lease_s)
+    _log.info("worker %d, submission %d, %d slots", worker_id, task.submission, pool.slots)
     # The channel thread computes too, and the slots wait for the main thread: it shall get the interpreter soon.
     sys.setswitchinterval(0.0005)
     loop = Loop(
         pool,
-        ThreadCourier(DirectChannel(store, worker_id)),
+        ThreadCourier(DirectChannel(store, worker_id, Probe(task.paths))),
         settings,
         stop=stop,
         keep=LocalKeep(store.uuid, worker_id),

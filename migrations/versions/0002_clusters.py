@@ -17,18 +17,43 @@ best read. `tests/migration` compares both ways on both databases, with the rows
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import Column, Double
+from sqlalchemy import Column, Double, ForeignKey, PrimaryKeyConstraint, Text, UniqueConstraint
+
+from batchml.registry.dialects import Id, Time, utc_now
 
 revision = "0002"
 down_revision = "0001"
+
+_ENVIRONMENT = ("python", "platform", "cpu", "cpu_level", "cpu_features", "blas", "packages", "code")
 
 
 def upgrade() -> None:
     """Add them."""
     op.add_column("worker", Column("lease_s", Double, nullable=False, server_default="60"))
+    op.create_table(
+        "environment",
+        Column("id", Id, autoincrement=True, nullable=False),
+        Column("digest", Text, nullable=False),
+        *(Column(name, Text, nullable=False) for name in _ENVIRONMENT),
+        Column("created_at", Time, nullable=False, server_default=utc_now()),
+        PrimaryKeyConstraint("id", name="pk_environment"),
+        UniqueConstraint("digest", name="uq_environment_digest"),
+    )
+    key = ForeignKey("environment.id", name="fk_worker_environment_id")
+    with op.batch_alter_table("worker") as batch:  # small enough to be copied for a foreign key
+        batch.add_column(Column("environment_id", Id, key, nullable=True))
+        batch.add_column(Column("allocation", Text))
+    op.add_column("result", Column("model_mark", Text))
 
 
 def downgrade() -> None:
     """Take them away again."""
+    with op.batch_alter_table("result") as batch:
+        batch.drop_column("model_mark")
+    with op.batch_alter_table("worker") as batch:
+        batch.drop_constraint("fk_worker_environment_id", type_="foreignkey")
+        batch.drop_column("environment_id")
+        batch.drop_column("allocation")
+    op.drop_table("environment")
     with op.batch_alter_table("worker") as batch:
         batch.drop_column("lease_s")

@@ -1,0 +1,90 @@
+"""Environments of workers, each stored once; and which of them the results of benchmarks come from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select, update
+
+from batchml.core.digest import digest
+from batchml.registry.dialects import among, insert_new
+from batchml.registry.tables import attempt, benchmark_experiment, environment, job, result, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batchml.registry.store import Store
+
+__all__ = ["NAMES", "describe", "put_environment", "read_environments"]
+
+NAMES = ("environment_id", "python", "platform", "cpu", "cpu_level", "blas", "packages", "code", "n_jobs")
+"""What `read_environments` tells of each: packages and code as plain data."""
+
+
+def describe(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `batchml.execution.environment.collect` found as the columns of a row."""
+    processor = found.get("cpu") or {}
+    return {
+        "python": str(found.get("python") or ""),
+        "platform": str(found.get("platform") or ""),
+        "cpu": str(processor.get("model") or ""),
+        "cpu_level": str(processor.get("level") or ""),
+        "cpu_features": str(processor.get("features") or ""),
+        "blas": ", ".join(dict.fromkeys(_library(one) for one in found.get("blas") or ())),
+        "packages": json.dumps(found.get("packages") or {}, sort_keys=True),
+        "code": json.dumps(found.get("project") or [], sort_keys=True),
+    }
+
+
+def _library(one: Mapping[str, Any]) -> str:
+    """Return e.g. ``openblas 0.3.30 SkylakeX``."""
+    return " ".join(str(one[name]) for name in ("internal_api", "version", "architecture") if one.get(name))
+
+
+def put_environment(store: Store, worker_id: int, found: Mapping[str, Any]) -> None:
+    """Say in which environment a worker runs."""
+    row = describe(found)
+    name = digest(row)
+    this = select(environment.c.id).where(environment.c.digest == bindparam("name")).scalar_subquery()
+    with store.write() as connection:
+        connection.execute(insert_new(connection.dialect, environment), {"digest": name, **row})
+        change = update(worker).where(worker.c.id == bindparam("which")).values(environment_id=this)
+        connection.execute(change, {"which": worker_id, "name": name})
+
+
+def read_environments(store: Store, benchmarks: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the environments that results of benchmarks come from, and how many jobs each has done.
+
+    Jobs of workers that ended before they knew their environment are left out.
+    """
+    member = benchmark_experiment
+    counted: Any = (
+        select(worker.c.environment_id, func.count(func.distinct(job.c.id)).label("n_jobs"))
+        .select_from(
+            member.join(
+                job, (job.c.experiment_id == member.c.experiment_id) & (job.c.iteration < member.c.n_iterations)
+            )
+            .join(result, result.c.job_id == job.c.id)
+            .join(attempt, attempt.c.id == result.c.attempt_id)
+            .join(worker, worker.c.id == attempt.c.worker_id)
+        )
+        .where(among(member.c.benchmark_id), worker.c.environment_id.is_not(None))
+        .group_by(worker.c.environment_id)
+        .subquery()
+    )
+    names = [environment.c[name] for name in NAMES[1:-1]]
+    rows = (
+        select(environment.c.id.label("environment_id"), *names, counted.c.n_jobs)
+        .join(counted, counted.c.environment_id == environment.c.id)
+        .order_by(environment.c.id)
+    )
+    with store.read() as connection:
+        found = [dict(row) for row in connection.execute(rows, {"ids": list(benchmarks)}).mappings()]
+    return [row | {name: json.loads(row[name]) for name in ("packages", "code")} for row in found]
+
+
+def count_environments(store: Store) -> int:
+    """Return how many environments workers of this registry have had."""
+    with store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(environment)).scalar_one())
