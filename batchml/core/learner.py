@@ -116,6 +116,7 @@ class Learner(LearnerSettings):
         """
         from batchml.core.learner_check import check
 
+        self.refuse_tokens()
         check(self, task)
         self._check(task)
 

@@ -192,8 +192,31 @@ class LearnerSettings:
         return other
 
     def model_spec(self) -> dict[str, Any]:
-        """Return the model as plain data: class, parameters, preprocessing, predict type; it feeds seeds."""
+        """Return the model as plain data: class, parameters, preprocessing, predict type; it feeds seeds.
+
+        Raises
+        ------
+        ConfigError
+            A parameter is still to be tuned.
+        SpecError
+            A parameter cannot be written down.
+        """
+        self.refuse_tokens()
         return {"format": _FORMAT, "type": self.task_type, **self._identity(), "predict_type": self.predict_type}
+
+    def refuse_tokens(self) -> None:
+        """Refuse a learner with parameters that are still to be tuned.
+
+        Raises
+        ------
+        ConfigError
+            Names parameter and token.
+        """
+        for name, token in self.param_set.tokens.items():
+            raise ConfigError(
+                f"learner '{self.id}': {name} is to be tuned, {token!r}: set a value before it runs "
+                "(points of its search space: learner.param_set.search_space())"
+            )
 
     def policy_spec(self, *, store_models: bool = False) -> dict[str, Any]:
         """Return as plain data how the model is run, only what differs from the defaults."""

@@ -52,7 +52,7 @@ def _estimator_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust
 
     estimator = build(model["estimator"], trust=trust)
     learner: Learner = resolve_name("learners.sklearn:LearnerSklearn")(
-        estimator, id=id, preprocess=model.get("preprocess"), task_type=model.get("type")
+        estimator, id=id, preprocess=model.get("preprocess"), task_type=model.get("type"), checked=False
     )
     return learner
 
@@ -60,7 +60,8 @@ def _estimator_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust
 def _keyed_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:  # noqa: A002
     from batchml.core.catalog import resolve
 
-    learner: Learner = resolve("learner", model["key"])(key=model["key"], id=id, **_params(model, trust))
+    learner: Learner = resolve("learner", model["key"])(key=model["key"], id=id)
+    learner.param_set.fill(_params(model, trust))
     return learner
 
 

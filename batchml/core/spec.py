@@ -13,6 +13,7 @@ dict with one key that starts with ``$``::
     {"$object": path, "params": {..}}  {"$scorer": path, "kwargs": {..}, ..}
     {"$pickle": digest, "what": name}
     {"$distribution": path}  {"$frozen": path, "args": [..], "kwds": {..}}
+    {"$space": ..}  {"$tune": ..}   parameter spaces and what is to be tuned, see `batchml.core.space_spec`
 
 At the top level the same without ``$``: ``{"object": path, "params": {..}}``, ``{"function": path}``.
 """

@@ -229,6 +229,16 @@ class Decoder:
         kwds = {name: self.decode(item) for name, item in data.get("kwds", {}).items()}
         return self._distribution(value, data)(*args, **kwds)
 
+    def _space(self, value: Any, _: Any) -> Any:
+        from batchml.core.space_spec import build_space
+
+        return build_space(value, trust=self.trust, where=self.where)
+
+    def _tune(self, value: Any, _: Any) -> Any:
+        from batchml.core.space_spec import build_token
+
+        return build_token(value, trust=self.trust, where=self.where)
+
     def _malformed(self, reason: str) -> NoReturn:
         raise SpecError(f"{self.where} {reason}")
 
@@ -251,6 +261,8 @@ class Decoder:
         "$scorer": _scorer,
         "$set": _set,
         "$slice": _slice,
+        "$space": _space,
+        "$tune": _tune,
         "$tuple": _tuple,
         "$type": _type,
     }

@@ -1,4 +1,4 @@
-"""Scorers, distributions and missing markers as plain data."""
+"""Scorers, distributions, missing markers and parameter spaces as plain data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,27 @@ def join(path: str, name: str) -> str:
 
 
 def special_object(encoder: Encoder, value: Any, path: str) -> Any:
-    """Encode scorers, distributions and pandas' NA; None for anything else."""
+    """Encode scorers, distributions, pandas' NA and parameter spaces; None for anything else."""
     module = type(value).__module__
     if module == "sklearn.metrics._scorer":
         return _scorer(encoder, value, path)
     if module.startswith("scipy.stats."):
         return _distribution(encoder, value, path)
+    if module.startswith("batchml.params."):
+        return _space(encoder, value, path)
     if type(value).__name__ == "NAType" and module.startswith("pandas."):
         return {"$na": "pandas.NA"}
     return None
+
+
+def _space(encoder: Encoder, value: Any, path: str) -> Any:
+    from batchml.core.space_spec import describe_space, describe_token
+    from batchml.params import ParamSet, TuneToken
+
+    where = f"{encoder.where}: {path}" if path else encoder.where
+    if isinstance(value, ParamSet):
+        return {"$space": describe_space(value, where=where)}
+    return {"$tune": describe_token(value, where=where)} if isinstance(value, TuneToken) else None
 
 
 def _scorer(encoder: Encoder, value: Any, path: str) -> Any:

@@ -26,8 +26,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from batchml.errors import ConfigError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "EmptyColumns",
     "accepts",
-    "check_parameters",
     "is_known",
     "parts",
     "prepared",
@@ -156,22 +153,6 @@ def is_known(estimator: Any) -> bool:
     values = estimator.get_params(deep=False).values()
     code = [type(estimator), *(value for value in values if callable(value))]
     return all(getattr(one, "__module__", "").partition(".")[0] in {"sklearn", "numpy", "scipy"} for one in code)
-
-
-def check_parameters(estimator: Any, where: str) -> None:
-    """Refuse parameter values that scikit-learn would refuse when it fits.
-
-    Raises
-    ------
-    ConfigError
-        Names learner, class and parameter.
-    """
-    for part in parts(estimator):
-        if hasattr(part, "_parameter_constraints") and hasattr(part, "_validate_params"):
-            try:
-                part._validate_params()  # noqa: SLF001 - there is no public way before fit
-            except ValueError as error:
-                raise ConfigError(f"learner '{where}': {error}") from error
 
 
 def _needs_scaling(estimator: Any) -> bool:

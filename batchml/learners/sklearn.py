@@ -13,9 +13,9 @@ from sklearn.pipeline import Pipeline
 from batchml.core.learner import Learner, same
 from batchml.errors import ConfigError, LearnerError, nearest
 from batchml.learners import preprocessing
+from batchml.learners.constraints import check_parameters, domains_of
 from batchml.learners.insight import importance, keep_oob_error, oob_error, selected_features
 from batchml.learners.template import Template, limit_threads
-from batchml.params import Domain
 from batchml.params.domain import NO_DEFAULT
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batchml.core.task import Task
+    from batchml.params import Domain
 
 __all__ = ["LearnerSklearn"]
 
@@ -47,11 +48,13 @@ class LearnerSklearn(Learner):
         nothing.
     task_type
         ``classif`` or ``regr``; by default what scikit-learn says of the estimator.
+    checked
+        False takes the estimator's parameters as they are: those of an accepted spec were checked at design.
 
     Raises
     ------
     ConfigError
-        It is no estimator, or neither classifier nor regressor.
+        It is no estimator, neither classifier nor regressor, or has a parameter that scikit-learn would refuse.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class LearnerSklearn(Learner):
         preprocess: str | None = None,
         task_type: str | None = None,
         predict_type: str = "response",
+        checked: bool = True,
     ) -> None:
         _check_estimator(estimator)
         self.key = key
@@ -78,7 +82,12 @@ class LearnerSklearn(Learner):
             for name, value in self._estimator.get_params(deep=False).items()
             if name in self.param_set and not same(value, self.param_set.defaults.get(name, NO_DEFAULT))
         }
-        self.param_set.values.update(self._initial)
+        if checked:
+            deep = self._estimator.get_params(deep=True)
+            self.param_set.accept(deep, changed=list(deep))
+            self.param_set.values.update(self._initial)
+        else:
+            self.param_set.fill(self._initial)
         self._kept: tuple[Any, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,7 +135,7 @@ class LearnerSklearn(Learner):
 
     def _plain(self) -> Any:
         estimator = clone(self._estimator)
-        values = dict(self.param_set.values)
+        values = self.param_set.get_values(tokens=False)
         gone = {name: self.param_set.defaults[name] for name in self._initial if name not in values}
         changed = {
             name: value for name, value in values.items() if not same(value, self._initial.get(name, NO_DEFAULT))
@@ -137,13 +146,7 @@ class LearnerSklearn(Learner):
             raise ConfigError(f"learner '{self.id}': {error}") from error
 
     def _domains(self) -> Mapping[str, Domain]:
-        signature = _defaults(type(self._estimator))
-        return {
-            name: Domain(
-                default=signature.get(name, NO_DEFAULT), tags=frozenset({"threads"} if name == "n_jobs" else ())
-            )
-            for name in self._estimator.get_params(deep=True)
-        }
+        return domains_of(self._estimator)
 
     def _default_id(self) -> str:
         steps = self._estimator.steps if isinstance(self._estimator, Pipeline) else [("", self._estimator)]
@@ -188,7 +191,7 @@ class LearnerSklearn(Learner):
         return template
 
     def _check(self, task: Task) -> None:
-        preprocessing.check_parameters(self.estimator, self.id)
+        check_parameters(preprocessing.parts(self.estimator), self.id)
         self._template(task)
 
     def _fit(self, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> Any:
@@ -281,13 +284,6 @@ def _abilities(estimator: Any, task_type: str, preprocess: str) -> tuple[tuple[s
 def _packages(estimator: Any) -> tuple[str, ...]:
     tops = {type(part).__module__.partition(".")[0] for part in preprocessing.parts(estimator)}
     return tuple(sorted(tops | {"sklearn"}))
-
-
-def _defaults(cls: type) -> dict[str, Any]:
-    import inspect
-
-    parameters = inspect.signature(cls).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _weight_argument(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:

@@ -164,7 +164,7 @@ class Domain:
         shown = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in _NOT_SHOWN and value is not field.default and value not in ((), frozenset(), None):
+            if field.name not in _NOT_SHOWN and not same(value, field.default):
                 shown.append(f"{field.name}={_shown(field.name, value)}")
         then = self.trafo.then if isinstance(self.trafo, Lookup) else self.trafo
         if then is not None and not isinstance(then, (Exp, WholeExp)):

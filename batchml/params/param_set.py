@@ -148,7 +148,9 @@ class ParamSet:
         return self
 
     def fill(self, values: Mapping[str, Any]) -> None:
-        """Take over values that were accepted before, without checking them again."""
+        """Take over values that were accepted before, without checking them again (but for their names)."""
+        for name in values:
+            self._require(name)
         self._values.fill({name: values[name] for name in self._domains if name in values})
 
     def get_values(
@@ -250,7 +252,7 @@ class ParamSet:
         >>> svm = ps(kernel=p_fct(["linear", "poly"]), degree=p_int(1, depends="kernel == 'poly'"))
         >>> svm.values = {"kernel": to_tune(), "degree": to_tune(1, 3)}
         >>> svm.search_space()
-        <ParamSet: 2 parameters>
+        <ParamSet: 2 parameters, search space>
         * kernel: p_fct(['linear', 'poly'])
         * degree: p_int(1, 3, depends="kernel == 'poly'")
         """
@@ -283,7 +285,7 @@ class ParamSet:
             self._require(name)
         kept = {name: domain for name, domain in self._domains.items() if name in wanted}
         made = ParamSet(kept, owner=self.owner, extra_trafo=self.extra_trafo)
-        made.fill(self._values)
+        made.fill({name: value for name, value in self._values.items() if name in kept})
         return made
 
     def replicate(self, times: int) -> ParamSet:

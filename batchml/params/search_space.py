@@ -45,7 +45,8 @@ def search_space(param_set: ParamSet) -> ParamSet:
             ids = {inner: inner for inner in spaces[name]}
             parts.append(Part(ids=ids, target=name, extra_trafo=token.content.extra_trafo))
     made = Parts(tuple(parts)) if parts else None
-    return ParamSet(domains, owner=f"search space of {param_set.owner}", extra_trafo=made)
+    owner = "search space" if param_set.owner == "parameter set" else f"search space of {param_set.owner}"
+    return ParamSet(domains, owner=owner, extra_trafo=made)
 
 
 def check_token(name: str, domain: Domain, token: TuneToken, owner: str) -> None:

@@ -63,8 +63,8 @@ def html_rows(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 def _title(param_set: ParamSet) -> str:
     count = f"{len(param_set)} parameter{'' if len(param_set) == 1 else 's'}"
-    owner = "" if param_set.owner == "parameter set" else f" of {param_set.owner}"
-    return f"<ParamSet{owner}: {count}>"
+    owner = "" if param_set.owner == "parameter set" else f", {param_set.owner}"
+    return f"<ParamSet: {count}{owner}>"
 
 
 def _lines(param_set: ParamSet) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from joblib.externals.loky.backend.reduction import dumps as cloudpickled
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
@@ -479,11 +479,15 @@ def test_lambdas_train_in_a_session_but_have_no_spec(iris):
         learner.model_spec()
 
 
-def test_values_that_the_estimator_refuses_are_refused_before_training(iris):
-    with pytest.raises(ConfigError, match=r"learner 'classif.tree': The 'max_depth' parameter"):
-        lrn("classif.tree", max_depth=-1).check(iris)
+def test_values_that_the_estimator_refuses_are_refused_at_once(iris):
+    with pytest.raises(ConfigError, match=r"learner 'classif.tree': max_depth: -1 is not an int in the range \[1, inf"):
+        lrn("classif.tree", max_depth=-1)
+    with pytest.raises(ConfigError, match="logisticregression__C: -1 is not a float in the range"):
+        as_learner(make_pipeline(StandardScaler(), LogisticRegression(C=-1)))
+    swapped = as_learner(Pipeline([("clf", DecisionTreeClassifier())]))
+    swapped.param_set.values["clf"] = LogisticRegression(C=-1)  # nobody knew of its parameters before
     with pytest.raises(ConfigError, match="'C' parameter"):
-        as_learner(make_pipeline(StandardScaler(), LogisticRegression(C=-1))).check(iris)
+        swapped.check(iris)
 
 
 # Rows and tables that are not what they should be
