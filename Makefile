@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench chaos clean
 
 # The package alone, as a user would have it.
 $(VENV)/.run: pyproject.toml
@@ -34,6 +34,11 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmark -s --run-benchmarks $(ARGS)
+
+# Ten minutes of torment for each database; SEED=7 MINUTES=3 DATABASE=postgresql repeats and narrows it.
+chaos: $(VENV)/.dev
+	SEED="$(SEED)" MINUTES="$(or $(MINUTES),10)" DATABASE="$(DATABASE)" CHAOS_REPORTS="$(CURDIR)/build/chaos" \
+	$(BIN)/python -m pytest tests/chaos $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist demo.db demo.db-* demo.db.*

@@ -1,0 +1,207 @@
+"""One folder with a design, its registry, its witness, and the processes that belong to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from chaos_witness import FILES, Witness
+
+MARK = "BATCHML_CHAOS"
+WORKER_MARK = "BATCHML_CHAOS_WORKER"
+BEAT_S, LEASE_S = 1.0, 3.0
+
+# A worker that dies after a transaction was committed and before it has read the answer.
+COMMITTING_WORKER = """
+import os, signal, sys
+from batchml.registry import exchange as module
+from batchml.worker.main import run_worker
+
+submission, folder, after = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+original = module.exchange
+seen = 0
+
+def exchange(store, worker_id, outcomes, *rest, **options):
+    global seen
+    answer = original(store, worker_id, outcomes, *rest, **options)
+    seen += bool(outcomes) and bool(answer.assignments)
+    if seen >= after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+module.exchange = exchange
+run_worker(os.environ["BATCHML_REGISTRY"], submission=submission, slots=2, paths=[folder], trust=["witness_learner"])
+"""
+
+# Wall clocks that are wrong, for C code too.
+SKEW = r"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long skew(void) { const char *s = getenv("BATCHML_CHAOS_SKEW"); return s ? atol(s) : 0; }
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  int failed = syscall(SYS_clock_gettime, clock, now);
+  if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += skew();
+  return failed;
+}
+int gettimeofday(struct timeval *now, void *zone) {
+  struct timespec exact;
+  (void)zone;
+  if (clock_gettime(CLOCK_REALTIME, &exact)) return -1;
+  now->tv_sec = exact.tv_sec; now->tv_usec = exact.tv_nsec / 1000;
+  return 0;
+}
+time_t time(time_t *where) {
+  struct timespec exact;
+  clock_gettime(CLOCK_REALTIME, &exact);
+  if (where) *where = exact.tv_sec;
+  return exact.tv_sec;
+}
+"""
+
+
+class Stage:
+    def __init__(self, folder, url, repeats):
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.url = url
+        self.mark = uuid.uuid4().hex
+        self.skewer = None
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("BATCHML_")},
+            MARK: self.mark,
+            "BATCHML_REGISTRY": url,
+            "BATCHML_STATE": str(folder / "state"),
+            "BATCHML_ARTIFACTS": str(folder / "artifacts"),
+            "BATCHML_BEAT": str(BEAT_S),
+            "BATCHML_LEASE": str(LEASE_S),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        for name, text in FILES.items():
+            (folder / name).write_text(text.format(repeats=repeats) if name == "design.toml" else text)
+        (folder / "committing_worker.py").write_text(COMMITTING_WORKER)
+
+    # Processes --------------------------------------------------------------------------------------------------------
+
+    def start(self, *words, **environment):
+        """Start ``batchml WORDS``."""
+        return self.python("-m", "batchml", *words, **environment)
+
+    def python(self, *words, **environment):
+        with (self.folder / "out.txt").open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, *map(str, words)],
+                cwd=self.folder,
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    def finish(self, *words, patience_s=150, statuses=(0,)):
+        """Run ``batchml WORDS`` to its end."""
+        process = self.start(*words)
+        assert process.wait(patience_s) in statuses, f"{words}: {self.said()}"
+
+    def said(self):
+        return (self.folder / "out.txt").read_text()[-3000:]
+
+    def start_worker(self, submission, name, *, url=None, slots=2, skew=0, after=None):
+        """Start a worker as an executor does; `after` so many exchanges it dies between a commit and its reply."""
+        environment = {WORKER_MARK: name, "BATCHML_REGISTRY": url or self.url}
+        if skew and self.can_skew():
+            environment |= {"LD_PRELOAD": str(self.skewer), "BATCHML_CHAOS_SKEW": str(skew)}
+        if after is not None:
+            return self.python("committing_worker.py", submission, self.folder, after, **environment)
+        own = ("--path", self.folder, "--trust", "witness_learner")
+        return self.start("worker", "--submission", submission, "--slots", slots, *own, **environment)
+
+    def can_skew(self):
+        """Whether wall clocks can be made wrong here: that takes a C compiler."""
+        compiler = shutil.which("cc")
+        if self.skewer is None and compiler:
+            source = self.folder / "skew.c"
+            source.write_text(SKEW)
+            library = self.folder / "skew.so"
+            subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+            self.skewer = library
+        return self.skewer is not None
+
+    def processes(self, mark=None):
+        """Pid to command line of everything that was started here, by a mark in its environment."""
+        wanted = f"{MARK}={self.mark}" if mark is None else f"{WORKER_MARK}={mark}"
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if not entry.name.isdigit():
+                    continue
+                environment = (entry / "environ").read_bytes().split(b"\0")
+                mine = f"{MARK}={self.mark}".encode() in environment and wanted.encode() in environment
+                if mine and state_of(entry.name) != "Z":
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def remaining(self, patience_s=8.0):
+        """What still runs when everybody has had the time to leave: the last command may end before its worker."""
+        deadline = time.monotonic() + patience_s
+        while (found := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def kill_all(self):
+        for pid in self.processes():
+            send(pid, signal.SIGKILL)
+
+    # The registry -----------------------------------------------------------------------------------------------------
+
+    def ask(self, query, **values):
+        """Ask the registry itself, past any proxy."""
+        from sqlalchemy import text
+
+        from batchml.registry.store import Store
+
+        with Store.open(self.url, readonly=True) as store, store.read() as connection:
+            return [tuple(row) for row in connection.execute(text(query), values)]
+
+    def open_attempts(self):
+        return self.ask("select count(*) from attempt where ended_at is null")[0][0]
+
+    def left(self):
+        return self.ask("select count(*) from job where state in ('queued', 'running')")[0][0]
+
+    def predictions(self):
+        return self.ask(
+            "select e.cell_digest, j.iteration, p.predict_set, p.data from prediction p join job j on j.id = p.job_id "
+            "join experiment e on e.id = j.experiment_id order by 1, 2, 3"
+        )
+
+    def witness(self):
+        return Witness(self.folder)
+
+
+def send(pid, number):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def until(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"in {seconds} s: {what}"
+        time.sleep(0.02)
+    return value
