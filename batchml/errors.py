@@ -18,10 +18,12 @@
     |   |-- SchemaError                     newer or older than this code
     |   |-- ReadOnlyError (PermissionError)
     |   |-- BusyError                       another host or process holds it
+    |   |-- UnreachableError (ConnectionError)   the database's server is away, for now
     |   |-- WorkerStoppedError              the registry has written this worker off
     |   |-- PoisonedError (ValueError)      the database refuses what an outcome holds
     |   `-- ArtifactError                   task data or a model is missing or damaged
     |-- DataUnavailableError (ConnectionError)   a source that could not be reached, for now
+    |-- SchedulerError (RuntimeError)       SLURM, or another scheduler, refuses or does not answer
     `-- IncompleteError (RuntimeError)      `reduce(strict=True)` with jobs missing
 
 The command line exits with 2 for every BatchmlError but IncompleteError (1).
@@ -51,11 +53,13 @@ __all__ = [
     "ProcessDiedError",
     "ReadOnlyError",
     "RegistryError",
+    "SchedulerError",
     "SchemaError",
     "SpecError",
     "StageTimeoutError",
     "TrustError",
     "UnknownKeyError",
+    "UnreachableError",
     "WorkerStoppedError",
     "nearest",
 ]
@@ -125,6 +129,10 @@ class BusyError(RegistryError):
     """Another host or process holds the registry."""
 
 
+class UnreachableError(RegistryError, ConnectionError):
+    """The database's server is away, for now: nothing is half done, and the same may be said again."""
+
+
 class WorkerStoppedError(RegistryError):
     """The worker is unknown to its registry, or has said that it stopped: it can neither deliver nor claim."""
 
@@ -139,6 +147,10 @@ class ArtifactError(RegistryError):
 
 class DataUnavailableError(BatchmlError, ConnectionError):
     """A source of data that could not be reached, for now."""
+
+
+class SchedulerError(BatchmlError, RuntimeError):
+    """A scheduler refuses what it was asked, or does not answer."""
 
 
 class IncompleteError(BatchmlError, RuntimeError):

@@ -75,6 +75,8 @@ def submit(  # noqa: PLR0913 - one for each option
 @slots_option
 @click.option("--path", "paths", multiple=True, metavar="DIR", help="Folder of the user's own modules.")
 @click.option("--trust", multiple=True, metavar="NAME", help="Module prefix that specs may name.")
+@click.option("--need", "needs", multiple=True, metavar="NAME=NUMBER", help="Of each iteration: cpus, memory_mb, gpus.")
+@click.option("--check", is_flag=True, help="Only see whether a worker could work here; claim nothing.")
 @click.option("--registry", "url", hidden=True, metavar="URL")
 @command
 def worker(
@@ -84,13 +86,23 @@ def worker(
     slots: int | None,
     paths: tuple[str, ...],
     trust: tuple[str, ...],
+    needs: tuple[str, ...],
+    check: bool,
     url: str | None,
     as_json: bool,  # noqa: ARG001 - a worker prints nothing
 ) -> int:
     """Claim and run jobs until none is left; what an executor starts on a node."""
     from batchml.worker.main import run_worker
 
-    return run_worker(url or session.url, submission=submission, slots=slots, paths=paths, trust=trust)
+    return run_worker(
+        url or session.url,
+        submission=submission,
+        slots=slots,
+        paths=paths,
+        trust=trust,
+        needs={name: int(number) for name, number in map(_pair, needs)},
+        check=check,
+    )
 
 
 @click.command("wait")

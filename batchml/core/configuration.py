@@ -162,6 +162,12 @@ def _said(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     for key, variable in _VARIABLES.items():
         if environment.get(variable):
             yield key, environment[variable], variable
+    file = environment.get("BATCHML_REGISTRY_FILE")
+    if file and not environment.get("BATCHML_REGISTRY"):
+        try:
+            yield "registry", Path(file).read_text(encoding="utf-8").strip(), "BATCHML_REGISTRY_FILE"
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"$BATCHML_REGISTRY_FILE names {file}, which cannot be read: {error}") from error
     words = [word.strip() for word in environment.get("BATCHML_TRUSTED_MODULES", "").split(",") if word.strip()]
     if words:
         yield _ADDING, words, "BATCHML_TRUSTED_MODULES"

@@ -195,7 +195,7 @@ def available_cores() -> int:
     """Return how many processors this process may use, at least 1.
 
     ``$BATCHML_CPUS`` decides if it is set; else the least of the affinity mask, the cgroup's quota (rounded up) and
-    ``$SLURM_CPUS_PER_TASK``.
+    ``$SLURM_CPUS_PER_TASK``, or else ``$SLURM_CPUS_ON_NODE``.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def available_cores() -> int:
             raise ConfigError(msg)
         return int(wish)
     found = [_affinity()]
-    task = os.environ.get("SLURM_CPUS_PER_TASK", "").strip()
+    task = (os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "")).strip()
     if task.isdecimal() and int(task) > 0:
         found.append(int(task))
     quota = _cgroup_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
@@ -236,7 +236,7 @@ def set_threads(learner: Any, n: Any = None) -> Any:
         one.threads = threads
         for name, domain in one.param_set.domains.items():
             # n_jobs follows from the learner's threads; a value here would say it twice.
-            if "threads" in domain.tags and name != "n_jobs":
+            if "threads" in domain.tags and name.rpartition("__")[2] != "n_jobs":
                 one.param_set.values[name] = threads
     return learner
 

@@ -23,17 +23,29 @@ if TYPE_CHECKING:
 __all__ = ["Claimed", "Post", "claim", "read_open"]
 
 _STALE_S = 10.0
+_CAUTION = 1.2  # times the median: half of the jobs take longer than that
 _MOST_HELD = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """A worker as claiming sees it: its row, its resource class, its slots, and the moment by the clock of leases."""
+    """A worker as claiming sees it.
+
+    Attributes
+    ----------
+    worker_id, resource_id, slots
+        Its row, its resource class, its slots.
+    now_s
+        The moment, by the clock of leases.
+    left_s
+        Seconds that it may go on for; None for no end.
+    """
 
     worker_id: int
     resource_id: int
     slots: int
     now_s: float
+    left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +63,7 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
 
     Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished job
     gives at most one job a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing
-    else.
+    else. A job that is expected to outlast the worker is left to others; if there are only such, nothing waits.
     """
     asked = {
         "worker": post.worker_id,
@@ -70,8 +82,10 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     chosen = _choose(store, connection, post, share)
     alone = False
     if not chosen and not now.held:
-        chosen = connection.execute(queries.claimable(1), {"resource": post.resource_id, "want": 1}).all()
+        chosen = _fitting(store, connection, post, 1, suspect=1)
         alone = bool(chosen)
+    if not chosen and _too_long(store, post):
+        return Claimed(waiting=0, cancel=cancel)
     if not chosen:
         due = connection.execute(queries.next_due(), {"resource": post.resource_id}).scalar()
         return Claimed(waiting=now.waiting, cancel=cancel, next_s=max(0.0, float(due)) if due is not None else 0.0)
@@ -83,7 +97,7 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
 
 
 def _choose(store: Store, connection: Connection, post: Post, want: int) -> Sequence[Row[int, int, int]]:
-    rows = connection.execute(queries.claimable(0), {"resource": post.resource_id, "want": want}).all()
+    rows = _fitting(store, connection, post, want, suspect=0)
     expected = _expected(store, connection, {row.experiment_id for row in rows}, post.now_s)
     given: Counter[int] = Counter()
     chosen = []
@@ -94,6 +108,32 @@ def _choose(store: Store, connection: Connection, post: Post, want: int) -> Sequ
         if given[experiment_id] <= post.slots or experiment_id in expected:
             chosen.append(row)
     return chosen
+
+
+def _fitting(
+    store: Store, connection: Connection, post: Post, want: int, *, suspect: int
+) -> Sequence[Row[int, int, int]]:
+    """Return claimable jobs that will be done before the worker has to leave."""
+    while True:
+        asked: dict[str, Any] = {"resource": post.resource_id, "want": want}
+        if post.left_s is None:
+            return connection.execute(queries.claimable(suspect), asked).all()
+        long = _too_long(store, post)
+        if long:
+            asked["ids"] = sorted(long)
+        rows = connection.execute(queries.claimable(suspect, spare=bool(long)), asked).all()
+        expected = _expected(store, connection, {row.experiment_id for row in rows}, post.now_s)
+        found = {key for key, seconds in expected.items() if seconds * _CAUTION > post.left_s}
+        if not found:
+            return rows
+        # What is too long now will be so later on, too: the end only comes nearer.
+        long |= found
+
+
+def _too_long(store: Store, post: Post) -> set[int]:
+    """The experiments that a worker has no time for."""
+    found: set[int] = store.memo.setdefault(("too long", post.worker_id), set())
+    return found
 
 
 def _open(

@@ -26,8 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["PoisonedError", "deliver_late", "exchange", "open_attempts"]
 
 
-def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released: Sequence[int], want: int) -> Exchange:
+def exchange(
+    store: Store,
+    worker_id: int,
+    outcomes: Sequence[Outcome],
+    released: Sequence[int],
+    want: int,
+    *,
+    left_s: float | None = None,
+) -> Exchange:
     """Deliver outcomes, give attempts back unstarted, renew the lease and claim up to `want` jobs, in one transaction.
+
+    With `left_s` seconds of its walltime left the worker gets no job that is expected to take longer.
 
     Raises
     ------
@@ -45,7 +55,7 @@ def exchange(store: Store, worker_id: int, outcomes: Sequence[Outcome], released
         lost = _close(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
         rerank(store, connection, outcomes, released)
-        post = _post(store, connection, worker_id, now)
+        post = _post(store, connection, worker_id, now, left_s)
         claimed = claim(store, connection, post, want if order is Order.GO_ON else 0)
     watch(store, claimed.assignments)
     return Exchange(
@@ -85,6 +95,8 @@ def _close(
     try:
         return close_outcomes(connection, worker_id, outcomes, models)
     except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
+        if error.connection_invalidated:
+            raise
         raise PoisonedError(f"the database refused an outcome: {error.orig}") from None
     except (UnicodeError, OverflowError, ValueError, TypeError) as error:
         raise PoisonedError(f"an outcome cannot be stored: {error}") from None
@@ -97,12 +109,12 @@ def _beat(connection: Connection, worker_id: int, now_s: float) -> Order:
     return Order(wanted)
 
 
-def _post(store: Store, connection: Connection, worker_id: int, now_s: float) -> Post:
+def _post(store: Store, connection: Connection, worker_id: int, now_s: float, left_s: float | None) -> Post:
     key = ("post", worker_id)
     if key not in store.memo:
         store.memo[key] = tuple(connection.execute(queries.post(), {"worker": worker_id}).one())
     resource_id, slots = store.memo[key]
-    return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s)
+    return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s, left_s=left_s)
 
 
 def _store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, str]:

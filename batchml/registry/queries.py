@@ -144,8 +144,11 @@ def next_due() -> Select[float | None]:
 
 
 @cache
-def claimable(suspect: int) -> Select[int, int, int]:
-    """Up to `want` jobs of class `resource` that may run now, most urgent first; suspects or the others."""
+def claimable(suspect: int, *, spare: bool = False) -> Select[int, int, int]:
+    """Up to `want` jobs of class `resource` that may run now, most urgent first; suspects or the others.
+
+    With `spare`, none of the experiments `ids`.
+    """
     # A clock set back must not hold a job for years.
     due = or_(
         job.c.not_before.is_(None),
@@ -159,6 +162,7 @@ def claimable(suspect: int) -> Select[int, int, int]:
             job.c.suspect == literal_column(str(suspect)),
             job.c.state == QUEUED,
             due,
+            ~among(job.c.experiment_id) if spare else true(),
         )
         .order_by(job.c.priority.desc(), job.c.id)
         .limit(bindparam("want"))

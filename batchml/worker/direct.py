@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from batchml.core.attempt import Assignment, Exchange, Outcome
     from batchml.registry.store import Store
+    from batchml.worker.allocation import Allocation
     from batchml.worker.probe import Probe
 
 __all__ = ["DirectChannel"]
@@ -42,10 +43,15 @@ class DirectChannel:
         The worker's row, see `register_worker`.
     probe
         Finds out in which environment it runs; None where the registry shall not know.
+    allocation
+        Where it runs: jobs that would outlast it are left to others.
     """
 
-    def __init__(self, store: Store, worker_id: int, probe: Probe | None = None) -> None:
+    def __init__(
+        self, store: Store, worker_id: int, probe: Probe | None = None, allocation: Allocation | None = None
+    ) -> None:
         self._store = store
+        self._allocation = allocation
         self.worker_id = worker_id
         self._probe = probe
 
@@ -54,7 +60,8 @@ class DirectChannel:
         from batchml.registry.exchange import exchange
 
         with _outages():
-            answer = exchange(self._store, self.worker_id, outcomes, released, want)
+            left = None if self._allocation is None else self._allocation.left_s
+            answer = exchange(self._store, self.worker_id, outcomes, released, want, left_s=left)
         self._note_environment()  # by now jobs run, or are on their way
         return answer
 

@@ -138,7 +138,9 @@ class Loop:
             return
         self._order = order
         now = self._clock()
-        self._deadline = now if order is Order.STOP else now + self._settings.grace_s
+        granted = self._stop.grace_s
+        grace = self._settings.grace_s if granted is None else granted
+        self._deadline = now if order is Order.STOP else now + grace
         self._hand.release()
 
     def _save(self, now: float) -> None:

@@ -11,26 +11,30 @@ import select
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Order
-from batchml.errors import ArtifactError, ConfigError
+from batchml.errors import ConfigError
+from batchml.worker.allocation import own_allocation
+from batchml.worker.fitness import Trial, check_artifacts, check_node, require_fitness
 from batchml.worker.loop import Loop
+from batchml.worker.places import places
 from batchml.worker.settings import Settings
 from batchml.worker.signals import StopSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from batchml.execution.sandbox.family import Family
     from batchml.registry.store import Store
     from batchml.worker.loop import Report
     from batchml.worker.slots import SandboxPool
 
-__all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "run_worker"]
+__all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "REGISTRY_FILE", "run_worker"]
 
 REGISTRY = "BATCHML_REGISTRY"
+REGISTRY_FILE = "BATCHML_REGISTRY_FILE"
+"""Set by executors: a file with the registry's URL, where an environment would be kept by somebody else."""
 ARTIFACTS = "BATCHML_WORKER_ARTIFACTS"
 """Set by executors: the folder with the data of tasks, known before the database is asked."""
 LIFELINE = "BATCHML_LIFELINE"
@@ -49,6 +53,7 @@ class Task:
     artifacts: str = ""
     paths: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
+    needs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_worker(
@@ -58,6 +63,8 @@ def run_worker(
     slots: int | None = None,
     paths: Iterable[str] = (),
     trust: Iterable[str] = (),
+    needs: Mapping[str, Any] | None = None,
+    check: bool = False,
     settings: Settings | None = None,
 ) -> int:
     """Claim and run the jobs of a submission until none is left or somebody says stop; return the exit status.
@@ -76,19 +83,29 @@ def run_worker(
         Folders of the user's own modules.
     trust
         Module prefixes that specs may name besides the default ones.
+    needs
+        What one iteration needs, by which the slots are counted where `slots` does not say: cpus, memory_mb, gpus.
+    check
+        Only look whether imports, artifacts and registry can be used here; claim nothing.
 
     Raises
     ------
     ArtifactError
         The data of tasks cannot be read here; nothing was claimed.
+    UnfitError
+        Something cannot be imported on this node of a cluster; nothing was claimed.
     """
     task = Task(url=url, submission=submission or 0, slots=slots, paths=tuple(paths), trust=tuple(trust))
-    task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""))
-    os.environ.pop(REGISTRY, None)  # user code in the slots has no business with a password
+    task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""), needs=needs or {})
+    for name in (REGISTRY, REGISTRY_FILE):
+        os.environ.pop(name, None)  # user code in the slots has no business with a password
+    if check:
+        return check_node(task.url, task.trust, task.paths)
     if submission is None and LIFELINE not in os.environ:
         raise ConfigError("--submission is missing: say whose jobs this worker may claim")
     settings = settings or Settings.from_environment()
     stop = _listen()
+    stop.allocation = own_allocation()
     early = None
     if submission is None:
         early = _start_template()
@@ -106,12 +123,18 @@ def run_worker(
         report.refused,
         report.undelivered,
     )
+    if report.reason == "drained" and stop.killed_soon:
+        stop.allocation.requeue_if_preempted()
     return 0
 
 
 def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignals) -> Report:
     with contextlib.ExitStack() as stack:
         # First of all the slots: their imports take longer than everything else here, and run beside it.
+        trial = None
+        if stop.allocation.element is not None:
+            trial = Trial(task.trust, task.paths)
+            stack.callback(trial.close)
         pool = None
         if early is not None or task.artifacts:
             pool = _start_pool(task, task.artifacts, early)
@@ -121,7 +144,10 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
         _speak()
         store = Store.open(task.url)
         stack.callback(store.close)
-        _check_artifacts(store)
+        if trial is None:
+            check_artifacts(store)
+        else:
+            require_fitness(store, task.submission, trial)
         if pool is None:
             pool = _start_pool(task, str(store.artifact_path), None)
             stack.callback(pool.close)
@@ -149,13 +175,20 @@ def _serve(store: Store, task: Task, pool: SandboxPool, settings: Settings, stop
     from batchml.worker.undelivered import LocalKeep
 
     take_over(store)
-    worker_id = register_worker(store, task.submission, slots=pool.slots, lease_s=settings.lease_s)
+    worker_id = register_worker(
+        store,
+        task.submission,
+        slots=pool.slots,
+        scheduler_id=stop.allocation.element,
+        incarnation=stop.allocation.restarts,
+        lease_s=settings.lease_s,
+    )
     _log.info("worker %d, submission %d, %d slots", worker_id, task.submission, pool.slots)
     # The channel thread computes too, and the slots wait for the main thread: it shall get the interpreter soon.
     sys.setswitchinterval(0.0005)
     loop = Loop(
         pool,
-        ThreadCourier(DirectChannel(store, worker_id, Probe(task.paths))),
+        ThreadCourier(DirectChannel(store, worker_id, Probe(task.paths), stop.allocation)),
         settings,
         stop=stop,
         keep=LocalKeep(store.uuid, worker_id),
@@ -196,22 +229,12 @@ def _hear(stop: StopSignals) -> Task | None:
 
 
 def _start_pool(task: Task, artifacts: str, early: Family | None) -> SandboxPool:
-    from batchml.core.resources import available_cores
     from batchml.core.trust import Trust
     from batchml.worker.slots import SandboxPool
 
-    slots = task.slots or available_cores()
-    return SandboxPool(slots, artifacts, Trust.default().with_modules(task.trust), task.paths, family=early)
-
-
-def _check_artifacts(store: Store) -> None:
-    """A worker that cannot read the data of tasks would only burn the tries of its jobs."""
-    folder = Path(store.artifact_path)
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
-        raise ArtifactError(
-            f"the artifacts of {store.place} are in {folder}, which cannot be read on this machine; "
-            "nothing was claimed: mount it here, or create the registry with artifacts=<a folder that all machines see>"
-        )
+    slots, devices = places(task.slots, task.needs)
+    trust = Trust.default().with_modules(task.trust)
+    return SandboxPool(slots, artifacts, trust, task.paths, family=early, devices=devices)
 
 
 def _listen() -> StopSignals:

@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchml.core.attempt import Order
+from batchml.worker.allocation import Allocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +33,18 @@ class StopSource(Protocol):
         """Descriptors that become readable when `order` may have changed."""
         ...
 
+    @property
+    def grace_s(self) -> float | None:
+        """How long what runs may go on after the wish to drain; None for as long as the settings say."""
+        ...
+
 
 class Never:
     """Nobody but the registry stops this worker."""
 
     order = Order.GO_ON
     descriptors: Sequence[int] = ()
+    grace_s: float | None = None
 
 
 class StopSignals:
@@ -55,6 +62,10 @@ class StopSignals:
     ----------
     heard
         What came down the lifeline.
+    allocation
+        Where this worker runs: what it is granted to finish depends on it.
+    killed_soon
+        Whether SIGTERM came, after which a scheduler kills.
     """
 
     def __init__(self, lifeline: int | None = None) -> None:
@@ -62,6 +73,8 @@ class StopSignals:
         self._lifeline = lifeline
         self._cut = False
         self.heard = b""
+        self.allocation = Allocation()
+        self.killed_soon = False
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._before: dict[signal.Signals, Any] = {}
         self._wakeup_before = -1
@@ -76,6 +89,11 @@ class StopSignals:
         if self._count > 1:
             return Order.STOP
         return Order.DRAIN if self._count or self._cut else Order.GO_ON
+
+    @property
+    def grace_s(self) -> float | None:
+        """What the allocation grants."""
+        return self.allocation.grace_s(killed_soon=self.killed_soon)
 
     @property
     def descriptors(self) -> Sequence[int]:
@@ -99,8 +117,9 @@ class StopSignals:
         os.close(self._read)
         os.close(self._write)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self._count += 1
+        self.killed_soon |= number == signal.SIGTERM
 
     def _look(self) -> None:
         """Empty the signal pipe and see whether the lifeline still holds."""

@@ -23,7 +23,7 @@ from batchml.worker.running import Running
 from batchml.worker.seat import Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 __all__ = ["SandboxPool"]
 
@@ -64,6 +64,8 @@ class SandboxPool:
         What runs an assignment in a slot, and what the template imports before it forks: for tests.
     family
         A template that was started before the rest was known; the pool closes it.
+    devices
+        What each slot sees as ``CUDA_VISIBLE_DEVICES``; none to leave that as it is.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class SandboxPool:
         runner: str = RUNNER,
         imports: Iterable[str] = IMPORTS,
         family: Family | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         setup = Setup(
             role="worker",
@@ -104,14 +107,14 @@ class SandboxPool:
         self._recent: dict[int, float] = {}  # wall time of an experiment's last job
         self._seats = [
             Seat(
-                Handle(self._family, memory),
+                Handle(self._family, memory, devices[place] if devices else ""),
                 self._watch,
                 timeout_s,
                 deliver=self._deliver,
                 give_back=self._lobby.appendleft,
                 oom=self._oom,
             )
-            for _ in range(slots)
+            for place in range(slots)
         ]
         for seat in self._seats:
             seat.on_keeper_death = self._keeper_died

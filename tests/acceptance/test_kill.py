@@ -94,9 +94,9 @@ url, submission, folder, after = sys.argv[1], int(sys.argv[2]), sys.argv[3], int
 original = module.exchange
 seen = 0
 
-def exchange(store, worker_id, outcomes, released, want):
+def exchange(store, worker_id, outcomes, *rest, **options):
     global seen
-    answer = original(store, worker_id, outcomes, released, want)
+    answer = original(store, worker_id, outcomes, *rest, **options)
     seen += bool(outcomes) and bool(answer.assignments)
     if seen >= after:
         os.kill(os.getpid(), signal.SIGKILL)

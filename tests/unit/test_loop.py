@@ -69,6 +69,7 @@ class Bench:
 class Wish:
     order = Order.GO_ON
     descriptors = ()
+    grace_s = None
 
 
 def test_every_job_runs_once_and_the_worker_leaves():

@@ -28,9 +28,10 @@ _PIPE_BYTES = 1024 * 1024
 class Handle:
     """One slot of a pool. What it owns is replaced piece by piece: a new slot process, or a new keeper."""
 
-    def __init__(self, family: Family, memory: int | None = None) -> None:
+    def __init__(self, family: Family, memory: int | None = None, devices: str = "") -> None:
         self._family = family
         self._memory = memory
+        self._devices = devices
         self.born = False
         self.keeper: int | None = None
         self.pidfd: int | None = None
@@ -45,7 +46,7 @@ class Handle:
         self.up = False
         # The slot's end is kept here, too: whoever reads a job first has it, so one that has not begun can be recalled.
         self.link, self._inbox = pair()
-        order = {"t": "slot", "nonce": self.nonce, "memory": self._memory}
+        order = {"t": "slot", "nonce": self.nonce, "memory": self._memory, "devices": self._devices}
         # Two logs in turn: the next job may print before the last one's report has been read.
         pipes = [_pipe(), _pipe()]
         self.sinks = tuple(Sink(reader) for reader, _ in pipes)

@@ -179,6 +179,8 @@ class Keeper:
         from batchml.execution.sandbox import slot
 
         mine, its = pair()
+        if header.get("devices"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = header["devices"]  # slot and partner inherit it
         keeper_pid = os.getpid()
         settings = {**self._setup, "nonce": header["nonce"], "memory": header.get("memory"), "parent": keeper_pid}
         pid = self._fork(lambda: slot.run(fds[0], fds[1:], its, settings))

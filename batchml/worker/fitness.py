@@ -1,0 +1,157 @@
+"""Whether this machine can do the work: everything that jobs import is imported once, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchml.errors import ArtifactError, BatchmlError, RegistryError
+from batchml.worker.allocation import own_allocation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchml.registry.store import Store
+
+__all__ = ["Trial", "UnfitError", "check_artifacts", "check_node", "require_fitness"]
+
+_PATIENCE_S = 600.0
+_PROGRAM = """
+import importlib, json, sys
+sys.path[:] = json.loads(sys.argv[1])
+for name in json.loads(sys.argv[2]):
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        print(f"cannot import {name}: {type(error).__name__}: {error}")
+        sys.exit(1)
+"""
+
+
+class UnfitError(RegistryError):
+    """A machine that cannot do the work, and the cause."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"infrastructure: {socket.gethostname()}: {cause}")
+
+
+class Trial:
+    """Imports that are being tried; started at once, since the slots import the same meanwhile.
+
+    Parameters
+    ----------
+    modules
+        The user's own modules.
+    paths
+        Their folders.
+    """
+
+    def __init__(self, modules: Iterable[str] = (), paths: Iterable[str] = ()) -> None:
+        from batchml.execution.sandbox.family import IMPORTS
+
+        path = [*dict.fromkeys([*sys.path, *paths])]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(  # noqa: S603 - no shell
+            [sys.executable, "-c", _PROGRAM, json.dumps(path), json.dumps([*IMPORTS, *modules])],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+
+    def require(self) -> None:
+        """Wait for the end.
+
+        Raises
+        ------
+        UnfitError
+            Something cannot be imported here.
+        """
+        try:
+            said, _ = self._process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.close()
+            raise UnfitError(f"imports took more than {_PATIENCE_S:g} s") from None
+        if self._process.returncode:
+            lines = [line for line in said.splitlines() if line.strip()]
+            raise UnfitError(lines[-1] if lines else f"the trial of imports ended with {self._process.returncode}")
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def check_artifacts(store: Store) -> None:
+    """Refuse to work where the data of tasks cannot be read: that would only burn the tries of jobs.
+
+    Raises
+    ------
+    ArtifactError
+        Naming the folder.
+    """
+    folder = Path(store.artifact_path)
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        raise ArtifactError(
+            f"the artifacts of {store.place} are in {folder}, which cannot be read on this machine; "
+            "nothing was claimed: mount it here, or create the registry with artifacts=<a folder that all machines see>"
+        )
+
+
+def require_fitness(store: Store, submission: int, trial: Trial) -> None:
+    """See that this node of a cluster can do the work; else leave word in the registry.
+
+    Raises
+    ------
+    UnfitError
+        Naming the node and the cause; nothing was claimed.
+    """
+    try:
+        check_artifacts(store)
+        trial.require()
+    except BatchmlError as error:
+        from batchml.registry.workers import register_worker, stop_worker
+
+        unfit = error if isinstance(error, UnfitError) else UnfitError(str(error))
+        allocation = own_allocation()
+        worker_id = register_worker(
+            store, submission, slots=1, scheduler_id=allocation.element, incarnation=allocation.restarts
+        )
+        stop_worker(store, worker_id, str(unfit))
+        raise unfit from None
+
+
+def check_node(url: str, modules: Iterable[str], paths: Iterable[str]) -> int:
+    """Look whether a worker could work here, say so on standard output, and claim nothing.
+
+    Raises
+    ------
+    UnfitError
+        It could not.
+    """
+    from batchml.registry.store import Store
+
+    trial = Trial(modules, paths)
+    try:
+        store = Store.open(url)
+        try:
+            check_artifacts(store)
+        finally:
+            store.close()
+        trial.require()
+    except UnfitError:
+        raise
+    except BatchmlError as error:
+        raise UnfitError(str(error)) from None
+    finally:
+        trial.close()
+    print(f"{socket.gethostname()} is fit: Python {sys.version.split()[0]}, imports, registry and artifacts")  # noqa: T201
+    return 0
