@@ -26,6 +26,9 @@ _FORMAT = 1
 _TABLE = "table"
 _BLOCK = 1 << 20
 
+_verified: set[tuple[str, int, int, int]] = set()
+"""Files by path, inode, size and time of change whose content this process has compared with its checksum."""
+
 
 class ArtifactFolder:
     """A folder of files named by kind and digest; a file that is there is complete.
@@ -97,7 +100,7 @@ def write_table(folder: ArtifactFolder, backend: DataBackend) -> str:
     return digest
 
 
-def open_table(folder: ArtifactFolder, digest: str, *, verify: bool = False) -> FrameBackend:
+def open_table(folder: ArtifactFolder, digest: str, *, verify: bool | None = None) -> FrameBackend:
     """Return the table that `write_table` stored, mapped into memory.
 
     Parameters
@@ -105,7 +108,7 @@ def open_table(folder: ArtifactFolder, digest: str, *, verify: bool = False) -> 
     folder, digest
         Where and what.
     verify
-        Read the whole file and compare it with its checksum.
+        Read the whole file and compare it with its checksum; None: if this process has not done so yet.
 
     Raises
     ------
@@ -114,12 +117,15 @@ def open_table(folder: ArtifactFolder, digest: str, *, verify: bool = False) -> 
     """
     path = folder.path(_TABLE, digest)
     try:
-        if verify:
-            _verify(path, folder.path(f"{_TABLE}.sha256", digest))
         # The map stays as long as a table looks into it. Read as a file, it would be by a thread of Arrow, which closes
         # the descriptor some time later: in a slot that looks like a descriptor that the job has lost.
         with pa.memory_map(str(path), "r") as file:
             content = file.read_buffer()
+        about_file = path.stat()
+        version = (str(path), about_file.st_ino, about_file.st_size, about_file.st_mtime_ns)
+        if verify or (verify is None and version not in _verified):
+            _verify(path, content, folder.path(f"{_TABLE}.sha256", digest))
+            _verified.add(version)
         table = pa.ipc.open_file(content).read_all()
         about: dict[str, Any] = json.loads((table.schema.metadata or {}).get(b"batchml", b"{}"))
     except FileNotFoundError as problem:
@@ -136,8 +142,14 @@ def _write_checksum(aside: Path, path: Path) -> None:
     aside.write_text(_checksum(path), encoding="ascii")
 
 
-def _verify(path: Path, checksum: Path) -> None:
-    if _checksum(path) != checksum.read_text(encoding="ascii").strip():
+def _verify(path: Path, content: Any, checksum: Path) -> None:
+    """Compare what was mapped, not what the path names by now, with the checksum."""
+    try:
+        wanted = checksum.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        message = f"the artifact {str(path)!r} has no checksum in {str(checksum)!r}; add the design again to write it"
+        raise ArtifactError(message) from None
+    if hashlib.sha256(memoryview(content)).hexdigest() != wanted:
         raise ArtifactError(f"the artifact {str(path)!r} is damaged: its content does not match its checksum")
 
 

@@ -131,7 +131,7 @@ def _task_rows(store: Store, connection: Connection, tasks: Iterable[int]) -> Ma
         data = body.get("data", {})
         if data.get("kind") == "artifact":
             try:
-                rows[key] = open_table(store.artifacts, data["digest"]).n_rows
+                rows[key] = open_table(store.artifacts, data["digest"], verify=False).n_rows
             except (BatchmlError, OSError):
                 continue  # another host's folder: the median without rows will do
     return rows

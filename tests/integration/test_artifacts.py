@@ -121,6 +121,34 @@ def test_missing_and_damaged_artifacts_are_told(tmp_path):
         open_table(folder, digest)
 
 
+def test_a_table_is_verified_when_it_is_first_mapped_and_when_it_has_changed(tmp_path):
+    folder = ArtifactFolder(tmp_path)
+    digest = write_table(folder, bm.tsk("iris").backend)
+    path = folder.path("table", digest)
+    open_table(folder, digest)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"{digest}.*does not match its checksum"):
+        open_table(folder, digest)
+    assert open_table(folder, digest, verify=False).n_rows == 150
+    folder.path("table.sha256", digest).unlink()
+    with pytest.raises(ArtifactError, match=r"has no checksum .*add the design again"):
+        open_table(folder, digest)
+
+
+def test_a_job_with_damaged_data_is_the_systems_fault_and_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db") as registry:
+        (job,) = registry.add(bm.benchmark_grid("iris", "classif.tree", bm.rsmp("holdout")))
+        (path,) = [one for one in (tmp_path / "study.db.artifacts" / "table").rglob("*") if one.is_file()]
+        path.write_bytes(path.read_bytes().replace(b"setosa", b"sEtosa"))
+        found = registry.test_job(job, external=True)
+    assert found["ending"] == "infrastructure"
+    assert "does not match its checksum" in found["error"]
+    assert path.name in found["error"]
+
+
 def test_a_million_rows_are_shared_by_processes(tmp_path):
     folder = ArtifactFolder(tmp_path)
     digest = write_table(folder, as_data_backend({"x": np.arange(1000.0), "y": np.arange(1000.0)}))
