@@ -1,4 +1,4 @@
-"""Commands that only look: status, jobs, errors, log, grep, attempts, why, estimate, test-job."""
+"""Commands that only look: status, summary, jobs, tags, errors, log, grep, attempts, why, estimate, test-job."""
 
 from __future__ import annotations
 
@@ -24,13 +24,33 @@ job_argument = click.argument("job", type=int)
 
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Go on showing progress until nothing is queued or running.")
+@click.option("--cumulative", is_flag=True, help="Count how far jobs have come: submitted, started, done.")
 @command
-def status(session: Session, *, watch: bool, as_json: bool) -> None:
+def status(session: Session, *, watch: bool, cumulative: bool, as_json: bool) -> None:
     """Count the jobs of current benchmarks by state, and the workers."""
     with session.open(readonly=True) as registry:
         if watch:
             follow(session, registry, (), quiet=as_json)
-        _echo_status(session, registry, as_json=as_json)
+        _echo_status(session, registry, cumulative=cumulative, as_json=as_json)
+
+
+@click.command("summary")
+@click.option("--by", "keys", multiple=True, metavar="KEY", help="Default: task and learner; several make pairs.")
+@job_filters
+@command
+def summary(session: Session, keys: tuple[str, ...], filters: Filters, *, as_json: bool) -> None:
+    """Count jobs by state in groups: by task, learner, tag, host, iteration, a parameter of learners, ..."""
+    with session.open(readonly=True) as registry:
+        frame = registry.summary(keys or ("task", "learner"), **filters)
+    echo_frame(frame, as_json=as_json, empty="no such job")
+
+
+@click.command("tags")
+@command
+def tags(session: Session, *, as_json: bool) -> None:
+    """List the tags that jobs have, with these jobs by state."""
+    with session.open(readonly=True) as registry:
+        echo_frame(registry.tags(), as_json=as_json, empty="no job has a tag")
 
 
 @click.command("jobs")
@@ -46,26 +66,12 @@ def jobs(session: Session, filters: Filters, *, limit: int | None, as_json: bool
 
 @click.command("errors")
 @click.option("--all", "everything", is_flag=True, help="One line per error instead of one per kind of error.")
+@click.option("--benchmark", metavar="NAME", help="Of this benchmark only.")
 @command
-def errors(session: Session, *, everything: bool, as_json: bool) -> None:
+def errors(session: Session, *, everything: bool, benchmark: str | None, as_json: bool) -> None:
     """List errors, alike ones together: how many jobs, which tasks and learners, a job to look at."""
     with session.open(readonly=True) as registry:
-        frame = registry.errors()
-    if not everything and not frame.empty:
-        frame = (
-            frame.groupby("fingerprint", sort=False)
-            .agg(
-                jobs=("job_id", "nunique"),
-                tasks=("task", lambda s: ", ".join(sorted(set(s)))),
-                learners=("learner", lambda s: ", ".join(sorted(set(s)))),
-                outcome=("outcome", "first"),
-                stage=("stage", "first"),
-                message=("message", "first"),
-                job=("job_id", "min"),
-            )
-            .sort_values("jobs", ascending=False, kind="stable")
-            .reset_index()
-        )
+        frame = registry.errors(benchmark, grouped=not everything)
     echo_frame(frame, as_json=as_json, empty="no errors")
 
 
@@ -84,11 +90,16 @@ def log(session: Session, job: int, *, as_json: bool) -> None:
 
 @click.command("grep")
 @click.argument("pattern")
+@click.option("-i", "--ignore-case", is_flag=True, help="Upper and lower case are the same.")
+@click.option("-F", "--fixed", is_flag=True, help="PATTERN is a text, not a regular expression.")
+@job_filters
 @command
-def grep(session: Session, pattern: str, *, as_json: bool) -> None:
+def grep(session: Session, pattern: str, filters: Filters, *, ignore_case: bool, fixed: bool, as_json: bool) -> None:
     """Find the jobs whose log or conditions match the regular expression PATTERN."""
     with session.open(readonly=True) as registry:
-        echo_frame(registry.grep_logs(pattern), as_json=as_json, empty="no match")
+        jobs = registry.jobs(**filters) if filters else None
+        found = registry.grep_logs(pattern, ignore_case=ignore_case, fixed=fixed, jobs=jobs)
+    echo_frame(found, as_json=as_json, empty="no match")
 
 
 @click.command("attempts")
@@ -154,7 +165,12 @@ def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
         echo(f"{found['jobs_left']} jobs left; no runtime has been measured yet")
     else:
         work, rest = duration(found["work_s"]), duration(found["remaining_s"])
-        echo(f"{found['jobs_left']} jobs left, {work} of work: about {rest} with {found['slots']} slots")
+        number = f"{found['slots']} slot{'' if found['slots'] == 1 else 's'}"
+        echo(f"{found['jobs_left']} jobs left, {work} of work: about {rest} with {number}")
+        if found["idle_slots"]:
+            have = "slot has" if found["idle_slots"] == 1 else "slots have"
+            longest = duration(found["longest_s"])
+            echo(f"in the last round {found['idle_slots']} {have} nothing to do; the longest iteration takes {longest}")
 
 
 def _look_into(error: Exception) -> None:
@@ -176,8 +192,11 @@ def _echo_trial(outcome: dict[str, Any]) -> None:
             echo(f"{name}:\n{outcome[name].rstrip()}")
 
 
-def _echo_status(session: Session, registry: Registry, *, as_json: bool) -> None:
-    frame, workers = registry.status(), registry.sql("SELECT * FROM workers WHERE state IN ('running', 'draining')")
+def _echo_status(session: Session, registry: Registry, *, cumulative: bool, as_json: bool) -> None:
+    frame, workers = (
+        registry.status(cumulative=cumulative),
+        registry.sql("SELECT * FROM workers WHERE state IN ('running', 'draining')"),
+    )
     if as_json:
         echo_json(
             {"registry": session.shown_url, "benchmarks": frame_records(frame), "workers": frame_records(workers)}
@@ -188,4 +207,4 @@ def _echo_status(session: Session, registry: Registry, *, as_json: bool) -> None
     echo_frame(workers, as_json=False, empty="no worker is running", title="workers")
 
 
-COMMANDS = (status, jobs, errors, log, grep, attempts, why, test_job, estimate)
+COMMANDS = (status, summary, jobs, tags, errors, log, grep, attempts, why, test_job, estimate)

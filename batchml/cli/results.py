@@ -37,8 +37,11 @@ def reduce(
 ) -> int:
     """Print the aggregated scores of what is done; status 1 while jobs failed or are missing."""
     with session.open(readonly=True) as registry:
-        benchmark = filters.pop("benchmark", None)
-        jobs = registry.jobs(benchmark=benchmark, **filters) if filters else None
+        # One benchmark alone keeps its own measures and labels, whatever else there is.
+        names = filters.get("benchmark", [])
+        benchmark = filters.pop("benchmark")[0] if len(names) == 1 else None
+        named = {} if benchmark is None else {"benchmark": benchmark}
+        jobs = registry.jobs(**named, **filters) if filters else None
         result = registry.reduce(jobs, benchmark=benchmark, strict=strict)
         complete = echo_aggregate(result, list(measures) or None, as_json=as_json)
         if output is not None:

@@ -18,8 +18,8 @@ __all__ = ["Filters", "chosen", "job_filters", "job_selection"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 Filters = dict[str, Any]
 
-STATES = ("defined", "queued", "running", "done", "error", "cancelled")
-_NAMES = ("state", "outcome", "task", "learner", "resampling", "iteration", "tag", "benchmark")
+STATES = ("defined", "queued", "running", "done", "error", "cancelled", "expired")
+_NAMES = ("state", "outcome", "task", "learner", "resampling", "iteration", "tag", "benchmark", "params")
 
 
 def job_filters(function: Command) -> Command:
@@ -28,22 +28,33 @@ def job_filters(function: Command) -> Command:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         found = {name: kwargs.pop(name) for name in _NAMES}
-        filters = {k: v for k, v in found.items() if v is not None}
+        filters = {name: list(values) for name, values in found.items() if values}
         return function(*args, filters=filters, **kwargs)
 
     command: Callable[..., Any] = wrapped
     for option in (
-        click.option("--benchmark", metavar="NAME", help="Jobs of this benchmark."),
-        click.option("--tag", metavar="TAG", help="Jobs with this tag."),
-        click.option("--iteration", type=click.IntRange(min=0), help="Jobs of this iteration, from 0."),
-        click.option("--resampling", metavar="ID", help="Jobs of this resampling."),
-        click.option("--learner", metavar="ID", help="Jobs of this learner."),
-        click.option("--task", metavar="ID", help="Jobs of this task."),
-        click.option("--outcome", metavar="OUTCOME", help="Jobs whose last attempt ended so, e.g. timeout."),
-        click.option("--state", type=click.Choice(STATES), help="Jobs in this state."),
+        _option("--benchmark", metavar="NAME", help="Jobs of this benchmark."),
+        _option("--tag", metavar="TAG", help="Jobs with this tag."),
+        _option(
+            "--param",
+            "params",
+            metavar="CONDITION",
+            help="Jobs of learners with e.g. max_depth=3 or 'C<0.1'; of several all hold.",
+        ),
+        _option("--iteration", type=click.IntRange(min=0), help="Jobs of this iteration, from 0."),
+        _option("--resampling", metavar="ID", help="Jobs of this resampling."),
+        _option("--learner", metavar="ID", help="Jobs of this learner; patterns such as 'classif.*' will do."),
+        _option("--task", metavar="ID", help="Jobs of this task."),
+        _option("--outcome", metavar="OUTCOME", help="Jobs whose last attempt ended so, e.g. timeout."),
+        _option("--state", type=click.Choice(STATES), help="Jobs in this state; expired: running, with a dead worker."),
     ):
         command = option(command)
     return command  # type: ignore[return-value]
+
+
+def _option(*names: str, **about: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return an option that may be given several times: any of its values will do."""
+    return click.option(*names, multiple=True, **about)
 
 
 def job_selection(function: Command) -> Command:

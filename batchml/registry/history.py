@@ -1,15 +1,17 @@
-"""What happened: errors, logs, attempts, and why a job is in its state."""
+"""What happened: logs, attempts, and why a job is in its state."""
 
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, column, func, select, table
+from sqlalchemy import Select, bindparam, func, select
 
 from batchml.errors import ConfigError, UnknownKeyError
 from batchml.registry.dialects import among, epoch_now
 from batchml.registry.frames import read_frame
+from batchml.registry.moves import known_jobs
 from batchml.registry.tables import (
     attempt,
     benchmark_experiment,
@@ -23,44 +25,14 @@ from batchml.registry.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from sqlalchemy import Connection
 
     from batchml.registry.store import Store
 
-__all__ = ["attempts", "errors", "grep_logs", "log_of", "why"]
-
-_ERRORS = table(
-    "errors",
-    *(
-        column(name)
-        for name in (
-            [
-                "job_id",
-                "attempt_id",
-                "benchmark",
-                "task",
-                "learner",
-                "resampling",
-                "iteration",
-                "outcome",
-                "stage",
-                "level",
-                "message",
-                "fingerprint",
-            ]
-        )
-    ),
-)
-
-
-def errors(store: Store, benchmark: str | None = None) -> pd.DataFrame:
-    """Return the errors of current benchmarks as the view `errors` shows them, oldest first."""
-    statement = select(_ERRORS).order_by(_ERRORS.c.attempt_id, _ERRORS.c.benchmark)
-    if benchmark is not None:
-        statement = statement.where(_ERRORS.c.benchmark == benchmark)
-    with store.read() as connection:
-        return read_frame(connection, statement)
+__all__ = ["attempts", "grep_logs", "log_of", "why"]
 
 
 def attempts(store: Store, job_id: int) -> pd.DataFrame:
@@ -136,40 +108,56 @@ def _event(event: Any) -> str:
     return f"{text}\n{event.traceback.rstrip()}" if event.traceback else text
 
 
-def grep_logs(store: Store, pattern: str, *, ignore_case: bool = False) -> pd.DataFrame:
-    """Return the lines of logs and conditions that match a regular expression: job_id, attempt_id, line.
+def grep_logs(
+    store: Store, pattern: str, *, ignore_case: bool = False, fixed: bool = False, jobs: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Return the different lines of logs, conditions and endings that match: job_id, attempt_id, line.
+
+    Parameters
+    ----------
+    pattern
+        A regular expression, or (`fixed`) a text.
+    jobs
+        Look only at these; None: at all.
 
     Raises
     ------
     ConfigError
         `pattern` is no regular expression.
+    UnknownKeyError
+        There is no such job.
     """
     try:
-        found = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+        found = re.compile(re.escape(pattern) if fixed else pattern, re.IGNORECASE if ignore_case else 0)
     except re.error as error:
         raise ConfigError(f"{pattern!r} is no regular expression: {error}") from None
     import pandas as pd
 
+    wanted = None if jobs is None else set(known_jobs(store, jobs))
     rows = [
         (job_id, attempt_id, line)
         for job_id, attempt_id, text in _texts(store)
+        if wanted is None or job_id in wanted
         for line in text.splitlines()
         if found.search(line)
     ]
-    return pd.DataFrame(rows, columns=["job_id", "attempt_id", "line"])
+    return pd.DataFrame(sorted(dict.fromkeys(rows), key=itemgetter(0, 1)), columns=["job_id", "attempt_id", "line"])
 
 
 def _texts(store: Store) -> Any:
     """Yield job, attempt and text of all that was printed and reported, a page at a time: long reads keep the log of
     writes long.
     """
-    for source, body in ((log, log.c.body), (condition, condition.c.message)):
-        order = (source.c.attempt_id,) if source is log else (source.c.attempt_id, source.c.number)
+    ending = (
+        select(attempt.c.id.label("attempt_id"), attempt.c.message).where(attempt.c.message.is_not(None)).subquery()
+    )
+    for source, body in ((log, log.c.body), (condition, condition.c.message), (ending, ending.c.message)):
+        order = (source.c.attempt_id, source.c.number) if source is condition else (source.c.attempt_id,)
         last = -1
         while True:
             page = (
                 select(attempt.c.job_id, attempt.c.id, body)
-                .join_from(source, attempt)
+                .join_from(source, attempt, attempt.c.id == source.c.attempt_id)
                 .where(source.c.attempt_id > last, source.c.attempt_id <= _page_end(source, last))
                 .order_by(*order)
             )

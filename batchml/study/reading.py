@@ -11,6 +11,7 @@ from batchml.study.ids import job_ids, the_design
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     import pandas as pd
     import pyarrow as pa
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading"]
 
-_FILTERS = ("state", "outcome", "task", "learner", "resampling", "iteration", "tag", "benchmark")
+_FILTERS = ("state", "outcome", "task", "learner", "resampling", "iteration", "tag", "benchmark", "params")
+
+
+def _checked(filters: dict[str, Any]) -> dict[str, Any]:
+    for name in filters:
+        if name not in _FILTERS:
+            known = ", ".join(_FILTERS)
+            raise UnknownKeyError(f"there is no filter {name!r}{nearest(name, _FILTERS)}; there are {known}")
+    return filters
 
 
 class Reading:
@@ -68,11 +77,34 @@ class Reading:
 
         return plan(self._store, the_design(design), name, trust=self._trust, allow_pickle=allow_pickle)
 
-    def status(self, benchmark: str | None = None) -> pd.DataFrame:
-        """Return a row per benchmark: its jobs by state."""
+    def status(self, benchmark: str | None = None, *, cumulative: bool = False) -> pd.DataFrame:
+        """Return a row per benchmark: its jobs by state; `cumulative`: how far they have come (defined, submitted,
+        started, done; queued, running and expired now).
+        """
         from batchml.registry import jobs
 
-        return jobs.status(self._store, benchmark)
+        return jobs.status(self._store, benchmark, cumulative=cumulative)
+
+    def summary(self, by: str | Iterable[str] = ("task", "learner"), **filters: Any) -> pd.DataFrame:
+        """Return a row per group of jobs: their numbers by state, and their total.
+
+        Parameters
+        ----------
+        by
+            benchmark, task, learner, resampling, params, iteration, outcome, prediction, host, tag, or the name of a
+            parameter of learners.
+        **filters
+            Which jobs, as `jobs` takes them.
+        """
+        from batchml.registry import jobs
+
+        return jobs.summary(self._store, by, **_checked(filters))
+
+    def tags(self) -> pd.DataFrame:
+        """Return a row per tag: its jobs by state, and their total."""
+        from batchml.registry import jobs
+
+        return jobs.tags(self._store)
 
     def tally(self) -> dict[str, int]:
         """Count the jobs of current benchmarks by state, each job once."""
@@ -87,20 +119,21 @@ class Reading:
         ----------
         **filters
             state, outcome, task, learner, resampling, iteration, tag, benchmark: one value, or several that will do.
+            ``state="expired"`` are running jobs whose worker is dead or silent. Names may be patterns (``"classif.*"``)
+            or compiled regular expressions. ``params``: conditions that must all hold, such as ``"max_depth>=3"`` or
+            ``{"max_depth": 3}``.
         """
         from batchml.registry import jobs
 
-        for name in filters:
-            if name not in _FILTERS:
-                known = ", ".join(_FILTERS)
-                raise UnknownKeyError(f"jobs() has no filter {name!r}{nearest(name, _FILTERS)}; it has {known}")
-        return jobs.find(self._store, **filters)
+        return jobs.find(self._store, **_checked(filters))
 
-    def errors(self, benchmark: str | None = None) -> pd.DataFrame:
-        """Return recorded errors: where, in which stage, what."""
-        from batchml.registry import history
+    def errors(self, benchmark: str | None = None, *, grouped: bool = False) -> pd.DataFrame:
+        """Return recorded errors: where, in which stage, what; `grouped`: a row per kind of error, the most frequent
+        first, with how many jobs, which tasks and learners, and a job to look at.
+        """
+        from batchml.registry import errors
 
-        return history.errors(self._store, benchmark)
+        return errors.overview(self._store, benchmark) if grouped else errors.errors(self._store, benchmark)
 
     def log(self, job_id: int) -> str:
         """Return what the attempts at a job printed, warned and raised."""
@@ -108,11 +141,14 @@ class Reading:
 
         return history.log_of(self._store, job_id)
 
-    def grep_logs(self, pattern: str) -> pd.DataFrame:
-        """Return the lines of logs and conditions that match a regular expression."""
+    def grep_logs(
+        self, pattern: str, *, ignore_case: bool = False, fixed: bool = False, jobs: Jobs | None = None
+    ) -> pd.DataFrame:
+        """Return the lines of logs and conditions that match a regular expression, or (`fixed`) contain a text."""
         from batchml.registry import history
 
-        return history.grep_logs(self._store, pattern)
+        ids = None if jobs is None else job_ids(jobs)
+        return history.grep_logs(self._store, pattern, ignore_case=ignore_case, fixed=fixed, jobs=ids)
 
     def attempts(self, job_id: int) -> pd.DataFrame:
         """Return the attempts at a job, first to last."""
