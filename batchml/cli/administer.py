@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchml.cli.boundary import OK, WRONG_USE
+from batchml.cli.boundary import OK, SOME_JOBS, WRONG_USE
 from batchml.cli.secrets import mask
 from batchml.cli.session import Session, agree, command
 from batchml.cli.tables import echo, echo_facts, echo_json, say
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batchml.core.configuration import Configuration
+
+if TYPE_CHECKING:
+    from batchml.registry.server import Server
 
 __all__ = ["COMMANDS"]
 
@@ -66,6 +71,66 @@ def unlock(session: Session, *, yes: bool, as_json: bool) -> None:
     agree("Is the process that held the registry surely gone?", yes=yes)
     holder = Registry.unlock(session.url)
     say({"released": holder}, f"released: {holder}" if holder else "nobody holds it", as_json=as_json)
+
+
+@db.command("serve")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where its data are kept.")
+@click.option("--port", type=int, help="Port to listen on; the one used before, or a free one.")
+@click.option("--listen", metavar="ADDRESS", help="Address, host name or * (all hosts); 127.0.0.1 unless said.")
+@click.option("--assume-dead", is_flag=True, help="The host that ran the server is down for good.")
+@click.option("--stop", "wanted", flag_value="stop", help="Stop the server.")
+@click.option("--status", "wanted", flag_value="status", help="Say whether it runs; status 1 if not.")
+@command
+def serve(
+    session: Session,
+    *,
+    folder: Path | None,
+    port: int | None,
+    listen: str | None,
+    assume_dead: bool,
+    wanted: str | None,
+    as_json: bool,
+) -> int:
+    """Start a PostgreSQL server of your own, without root, and print the URL of its registry.
+
+    Where it runs already, or has crashed, it is found or started again. The URL names a file that holds the password,
+    which only you can read: workers with the same home need nothing else.
+    """
+    from batchml.registry import server
+
+    del session
+    folder = folder or server.default_folder()
+    if wanted == "stop":
+        ran = server.stop(folder)
+        say({"stopped": ran}, "stopped" if ran else "it did not run", as_json=as_json)
+        return OK
+    if wanted == "status":
+        found = server.look(folder)
+    else:
+        found = server.serve(folder, port=port, listen=listen, assume_dead=assume_dead)
+    facts = _about(folder, found)
+    for warning in found.warnings if found is not None else ():
+        warnings.warn(warning, UserWarning, stacklevel=2)
+    # The URL alone, for `export BATCHML_REGISTRY=$(batchml db serve)`.
+    if wanted == "status" or as_json or found is None:
+        echo_facts(facts, as_json=as_json)
+    else:
+        click.echo(found.url)
+    return OK if found is not None and found.running else SOME_JOBS
+
+
+def _about(folder: Path, found: Server | None) -> dict[str, Any]:
+    if found is None:
+        return {"folder": str(folder), "running": False, "url": None}
+    return {
+        "folder": str(found.folder),
+        "running": found.running,
+        "url": found.url,
+        "pid": found.pid,
+        "listen": found.listen,
+        "passfile": str(found.passfile),
+        "log": str(found.log),
+    }
 
 
 @click.group("config")

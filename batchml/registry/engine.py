@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import sqlite3
@@ -23,6 +22,7 @@ from batchml.errors import (
     UnknownKeyError,
 )
 from batchml.registry.mounts import file_system, is_shared
+from batchml.registry.postgres import meaning, server_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,23 +32,6 @@ __all__ = ["Place", "connect", "parse_url", "translated"]
 _HEADER = b"SQLite format 3\0"
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _WRITE = "batchml_write"
-
-# Without these a client of a server whose host or link died hangs for a quarter of an hour. A lease is 60 s.
-_PATIENCE = {
-    "connect_timeout": "10",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "20000",
-}
-_SERVER_PATIENCE = {
-    "idle_in_transaction_session_timeout": "60s",  # also that of a client that was stopped
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "4",
-    "tcp_user_timeout": "30s",
-    "client_connection_check_interval": "10s",
-}
 
 Access = Literal["create", "write", "read"]
 
@@ -75,7 +58,7 @@ class Place:
         # A `passfile` is the path of a file: no secret, and who is refused needs to read it.
         secret = {key for key in self._url.query if "pass" in key.lower() and key != "passfile"}
         query = {key: "***" if key in secret else value for key, value in self._url.query.items()}
-        return self._url.set(query=query).render_as_string(hide_password=True)
+        return self._url.set(query=query).render_as_string(hide_password=True).replace("%2F", "/")
 
     def __repr__(self) -> str:
         return f"Place({str(self)!r})"
@@ -85,9 +68,10 @@ class Place:
         """The URL with its password, for the environment of a worker; never print it."""
         return self._url.render_as_string(hide_password=False)
 
-    def patience(self) -> dict[str, str]:
-        """How long libpq waits for a server that says nothing, where the URL does not say: a cut link must show."""
-        return {name: value for name, value in _PATIENCE.items() if name not in self._url.query}
+    @property
+    def full_url(self) -> URL:
+        """The URL with its password; its `repr` masks it."""
+        return self._url
 
     def scrub(self, text: str) -> str:
         """Return a server's message without the password."""
@@ -143,14 +127,7 @@ def parse_url(url: str, mountinfo: str | None = None) -> Place:
 def connect(place: Place, access: Access) -> Engine:
     """Return the engine of a registry; connections are made when they are used."""
     if place.path is None:
-        try:
-            engine = create_engine(
-                place.secret_url, hide_parameters=True, pool_pre_ping=True, connect_args=place.patience()
-            )
-        except ModuleNotFoundError:
-            raise ConfigError("PostgreSQL needs the package psycopg: pip install 'batchml[postgres]'") from None
-        event.listen(engine, "connect", _end_what_is_cut_off)
-        return engine
+        return server_engine(place.full_url, place.scrub)
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old; batchml needs 3.35 or newer")
     # A lasting connection would keep the exclusive lock of single-host mode, and shut out this host's other processes.
@@ -158,14 +135,6 @@ def connect(place: Place, access: Access) -> Engine:
     engine = create_engine("sqlite://", creator=_sqlite_creator(place, access), poolclass=pool, hide_parameters=True)
     event.listen(engine, "begin", _begin)
     return engine
-
-
-def _end_what_is_cut_off(connection: Any, _record: object) -> None:
-    """Have the server end the session soon if this side vanishes: it would keep its locks for two hours."""
-    # Those that an older server does not know are left out.
-    known = "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings WHERE name = ANY (%s)"
-    connection.execute(known, (json.dumps(_SERVER_PATIENCE), list(_SERVER_PATIENCE)))
-    connection.commit()
 
 
 def _begin(connection: Connection) -> None:
@@ -279,14 +248,11 @@ def translated(place: Place) -> Iterator[None]:
 
 def _meaning(place: Place, error: BaseException | None) -> RegistryError:
     text = place.scrub(str(error)).strip().splitlines()
-    said = text[0] if text else type(error).__name__
+    # psycopg ends its first line with a colon and says the cause below.
+    said = " ".join(line.strip() for line in text[:2]) if text else type(error).__name__
     if isinstance(error, sqlite3.Error):
         return _sqlite_meaning(place, error, said)
-    if "password" in said or "authentication" in said:
-        return RegistryError(
-            f"{place} refused the login ({said}); check the user, and the password in the URL or ~/.pgpass"
-        )
-    return RegistryError(f"{place} failed: {said}")
+    return meaning(str(place), error, said)
 
 
 def _sqlite_meaning(place: Place, error: sqlite3.Error, said: str) -> RegistryError:

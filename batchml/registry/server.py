@@ -10,27 +10,33 @@ import fcntl
 import json
 import os
 import random
-import secrets
-import shutil
 import socket
-import subprocess
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.errors import BusyError, ConfigError, ReadOnlyError, RegistryError
 from batchml.registry.mounts import file_system, is_shared
 from batchml.registry.processes import Process, here, host_name, is_gone
 from batchml.registry.programs import Programs, account_for, find_programs
+from batchml.registry.server_data import (
+    LOOPBACK,
+    USER,
+    check_reach,
+    configure,
+    initialise,
+    major_of,
+    postmaster,
+    start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["Server", "default_folder", "look", "serve", "stop"]
 
-_USER = _DATABASE = "batchml"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_DATABASE = "batchml"
 _PATIENCE_S = 15.0
 _MODES = ("smart", "fast", "immediate")
 
@@ -80,7 +86,7 @@ class Server:
     def url(self) -> str:
         """The URL of its registry; it names the file with the password, not the password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"postgresql://{_USER}@{host}:{self.port}/{_DATABASE}?passfile={self.passfile}"
+        return f"postgresql://{USER}@{host}:{self.port}/{_DATABASE}?passfile={self.passfile}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +157,11 @@ def serve(
             found = _found(folder, before)
         if found is not None and (found.running or (found.running is None and not assume_dead)):
             return _found_again(found, before, port, listen)
-        programs = find_programs(account_for(folder), _major(folder))
-        _check_reach(programs, folder)
-        _initialise(programs, folder, durable=durable)
+        programs = find_programs(account_for(folder), major_of(folder))
+        check_reach(programs, folder)
+        initialise(programs, folder, durable=durable)
         where = _settle(programs, folder, before, port=port, listen=listen, durable=durable)
-        pid = _start(programs, folder, where)
+        pid = start(programs, folder, where.port)
         _write_note(folder, where, pid)
         server = Server(
             folder=folder,
@@ -204,9 +210,9 @@ def stop(folder: Path, mode: str = "fast") -> bool:
             return False
         if server.pid is None:
             raise BusyError(f"the server of {folder} runs on host {server.host}; stop it there")
-        programs = find_programs(account_for(folder), _major(folder))
+        programs = find_programs(account_for(folder), major_of(folder))
         answer = programs.run("pg_ctl", "-D", folder / "data", "-m", mode, "-w", "-t", "60", "stop")
-        if answer.returncode and _postmaster(folder) is not None:
+        if answer.returncode and postmaster(folder) is not None:
             raise RegistryError(f"the server of {folder} does not stop: {answer.stderr.strip()}")
         return True
 
@@ -261,15 +267,6 @@ def _write_note(folder: Path, note: _Note, pid: int) -> None:
     aside.replace(folder / "server.json")
 
 
-def _major(folder: Path) -> str | None:
-    try:
-        return (folder / "data" / "PG_VERSION").read_text(encoding="utf-8").strip() or None
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ReadOnlyError(f"{folder}/data cannot be read: {error.strerror}; it belongs to another user") from None
-
-
 def _dangers(folder: Path) -> tuple[str, ...]:
     return (
         (
@@ -285,11 +282,11 @@ def _dangers(folder: Path) -> tuple[str, ...]:
 def _found(folder: Path, note: _Note | None) -> Server | None:
     if note is None:
         return None
-    pid = _postmaster(folder)
+    pid = postmaster(folder)
     gone = False if pid is not None else note.gone()
     # A container, or another host: what the port says is all that can be known.
     running = None if gone is None else not gone
-    if gone is None and note.host not in _LOOPBACK and _answers(note.host, note.port):
+    if gone is None and note.host not in LOOPBACK and _answers(note.host, note.port):
         running = True
     return Server(folder=folder, host=note.host, port=note.port, listen=note.listen, running=running, pid=pid)
 
@@ -317,102 +314,19 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
-def _at_work(folder: Path) -> set[int]:
-    """Return the processes of the data folder, by the working directory that PostgreSQL gives all of them."""
-    data, found = str(folder / "data"), set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if str((entry / "cwd").readlink()) == data:
-                    found.add(int(entry.name))
-    return found
-
-
-def _postmaster(folder: Path) -> int | None:
-    """Return the pid of the server's first process. A pid alone proves nothing: it may be used again, or a zombie."""
-    try:
-        pid = int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
-    except (OSError, ValueError):
-        return None
-    return pid if pid in _at_work(folder) else None
-
-
-# Making and starting ---------------------------------------------------------------------------------------------
-
-
-def _check_reach(programs: Programs, folder: Path) -> None:
-    if programs.account.uid is None:
-        return
-    folder.chmod(0o755)
-    if not programs.can_enter(folder):
-        raise ConfigError(
-            f"PostgreSQL refuses to run as root, and the account {programs.account.name} cannot enter {folder}; name a "
-            "folder that it can (--folder)"
-        )
-
-
-def _initialise(programs: Programs, folder: Path, *, durable: bool) -> None:
-    if _major(folder) is not None:
-        return
-    password = secrets.token_hex(16)
-    passfile = folder / "pgpass"
-    _write_secret(passfile, f"*:*:*:{_USER}:{password}\n")
-    fresh = folder / "data.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    given = fresh.with_name("initdb.password")
-    _write_secret(given, password)
-    for path in (fresh, given):
-        programs.account.own(path)
-    try:
-        answer = programs.run(
-            "initdb",
-            *("-D", fresh, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={given}", "-E", "UTF8", "--locale=C"),
-            *(() if durable else ("--no-sync",)),
-        )
-    finally:
-        given.unlink(missing_ok=True)
-    if answer.returncode:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise RegistryError(f"initdb failed in {folder}: {_last(answer.stderr)}")
-    fresh.rename(folder / "data")
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def _last(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "it says nothing"
-
-
 def _settle(
     programs: Programs, folder: Path, before: _Note | None, *, port: int | None, listen: str | None, durable: bool
 ) -> _Note:
-    """Write the server's settings and return where it will be."""
+    """Configure the server and return where it will be."""
     listen = listen or (before.listen if before is not None else "127.0.0.1")
     port = port or (before.port if before is not None else _free_port())
-    if not 1024 <= port <= 65535:
-        raise ConfigError(f"a port is a number from 1024 to 65535, not {port}")
-    if any(mark in listen for mark in "'\\\n"):
-        raise ConfigError(f"--listen takes an address, a host name or *, not {listen!r}")
-    data = folder / "data"
-    _place(programs, data / "batchml.conf", _settings(listen, port, durable=durable))
-    _place(programs, data / "pg_hba.conf", _rules(listen))
-    main = data / "postgresql.conf"
-    include = "include 'batchml.conf'"
-    if include not in main.read_text(encoding="utf-8"):
-        with main.open("a", encoding="utf-8") as file:
-            file.write(f"\n{include}\n")
+    configure(programs, folder, listen, port, durable=durable)
     return _Note(port=port, listen=listen, host=_host(listen))
 
 
 def _host(listen: str) -> str:
     """Return the name that clients use."""
-    if listen in _LOOPBACK:
+    if listen in LOOPBACK:
         return "127.0.0.1" if listen == "localhost" else listen
     return host_name() if listen in {"*", "0.0.0.0", "::"} else listen  # noqa: S104 - the user's word is compared
 
@@ -427,69 +341,6 @@ def _free_port() -> int:
     raise RegistryError("no free port was found; name one by --port")
 
 
-def _settings(listen: str, port: int, *, durable: bool) -> str:
-    lines = [
-        f"listen_addresses = '{listen}'",
-        f"port = {port}",
-        "unix_socket_directories = ''",  # a path has to be short there, and TCP is enough
-        "max_connections = 400",
-        "password_encryption = 'scram-sha-256'",
-        # A client whose host or link died is noticed in half a minute, and its locks go.
-        *("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 4"),
-        *("tcp_user_timeout = 30000", "client_connection_check_interval = 10000"),
-        "jit = off",  # compiling takes longer than our statements do
-        "max_wal_size = 4GB",
-        "log_line_prefix = '%m [%p] '",
-    ]
-    if not durable:
-        lines += ["fsync = off", "synchronous_commit = off", "full_page_writes = off"]
-    return "\n".join(lines) + "\n"
-
-
-def _rules(listen: str) -> str:
-    networks = ["127.0.0.1/32", "::1/128"] if listen in _LOOPBACK else ["0.0.0.0/0", "::/0"]
-    return "".join(f"host all all {network} scram-sha-256\n" for network in networks)
-
-
-def _place(programs: Programs, path: Path, text: str) -> None:
-    _write_secret(path, text)
-    programs.account.own(path)
-
-
-def _start(programs: Programs, folder: Path, where: _Note) -> int:
-    _clear(folder)
-    log = folder / "server.log"
-    log.touch(mode=0o600)
-    programs.account.own(log)
-    length = log.stat().st_size
-    try:
-        answer = programs.run("pg_ctl", "-D", folder / "data", "-w", "-t", "60", "-l", log, "start")
-    except subprocess.TimeoutExpired:
-        raise RegistryError(f"PostgreSQL did not start in time; see {log}") from None
-    pid = _postmaster(folder)
-    if answer.returncode or pid is None:
-        with log.open(encoding="utf-8", errors="replace") as file:
-            file.seek(length)
-            said = [line for line in file if "FATAL" in line or "could not" in line]
-        reason = said[0].strip() if said else _last(answer.stderr)
-        if "in use" in "".join(said):
-            reason = f"port {where.port} is in use; name another by --port"
-        raise RegistryError(f"PostgreSQL did not start: {reason}; see {log}")
-    return pid
-
-
-def _clear(folder: Path) -> None:
-    """Wait for what a killed server left behind to end, then take its pid file away, whose number may be used again."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while (left := _at_work(folder)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if left:
-        raise RegistryError(
-            f"processes {', '.join(map(str, sorted(left)))} of a server that died still use {folder}; end them first"
-        )
-    (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
-
-
 def _made_database(server: Server) -> bool:
     """Make the database that the URL names, unless it is there; return whether the server let us in."""
     try:
@@ -501,7 +352,7 @@ def _made_database(server: Server) -> bool:
             psycopg.connect(
                 host="127.0.0.1" if server.listen == "*" else server.host,
                 port=server.port,
-                user=_USER,
+                user=USER,
                 dbname="postgres",
                 passfile=str(server.passfile),
                 connect_timeout=10,
