@@ -11,7 +11,6 @@ import batchml as bm
 from batchml.errors import ConfigError, LearnerError
 
 ledger = Ledger("seed_old_api")
-SAMPLERS = "samplers of parameter spaces (issue 8) are not there yet"
 
 
 def small():
@@ -84,7 +83,11 @@ def values_out_of_range(case):
     assert space.values["B"] == 0
 
 
-ledger.not_applicable("o_rep", why="a comprehension makes many parameters: ps(**{f'x_{i}': p_dbl(0, 1) for i in ...})")
+@ledger.replays("o_rep")
+def replicated(case):
+    space = bm.ps(x=bm.p_dbl(0, 1)).replicate(2)
+    (tags,) = zip(*(domain.tags for domain in space.domains.values()), strict=True)
+    same({"ids": space.ids, "tags": dict(zip(space.ids, tags, strict=True))}, case.output)
 
 
 @ledger.replays("o_grid2")
@@ -99,8 +102,38 @@ def grid_of_resolutions(case):
     same(found.to_numpy().tolist(), rows(case.output))
 
 
-ledger.later("o_sampler_categ", "o_sampler_hier", "o_sampler_joint", why=SAMPLERS)
-ledger.later("o_tune_degree", why="tuning tokens and search spaces (issue 8) are not there yet")
+@ledger.replays("o_sampler_categ")
+def categories(case):
+    drawn = bm.Sampler1DCateg(bm.ps(A=bm.p_lgl())).sample(50, seed=1).columns["A"]
+    same({"n": len(drawn), "both": set(drawn) == {True, False}}, case.output)
+
+
+@ledger.replays("o_sampler_hier", but="the share of True is random")
+def hierarchy(case):
+    space = full().subset(["A", "B"])
+    space.add_dep("B", "A == True")
+    one, two = bm.Sampler1DCateg(bm.ps(A=bm.p_lgl())), bm.Sampler1DUnif(bm.ps(B=bm.p_int(0, 10)))
+    data = bm.SamplerHierarchical(space, [one, two]).sample(1000, seed=1).data
+    found = {
+        "na_iff": bool((data["B"].isna() == ~data["A"]).all()),
+        "levels": sorted(int(value) for value in data["B"].dropna().unique()),
+    }
+    same(found, {name: case.output[name] for name in found})
+    assert abs(data["A"].mean() - case.output["share"]) < 0.1
+
+
+@ledger.replays("o_sampler_joint")
+def joint(case):
+    one, two = (bm.Sampler1DUnif(bm.ps(**{name: bm.p_dbl(0, 1)})) for name in "xy")
+    columns = bm.SamplerJointIndep([one, two]).sample(5, seed=1).columns
+    inside = all(0 <= value <= 1 for value in columns["x"])
+    same({"names": list(columns), "n": len(columns["y"]), "in01": inside}, case.output)
+
+
+@ledger.replays("o_tune_degree")
+def tune_degree(case):
+    space = bm.lrn("classif.svm", degree=bm.to_tune(1, 3)).param_set.search_space()
+    same({"ids": space.ids[0], "grid": points(space, 3)}, case.output)
 
 
 @ledger.replays("o_trafo_quantile")
