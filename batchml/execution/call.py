@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 StageName = Literal["train", "predict"]
-FailureKind = Literal["error", "timeout", "died", "config"]
+FailureKind = Literal["error", "timeout", "died", "memory", "config"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,8 @@ class Failure:
     Attributes
     ----------
     kind
-        ``error`` (an exception), ``timeout``, ``died`` (its process is gone) or ``config`` (the user's mistake).
+        ``error`` (an exception), ``timeout``, ``died`` (its process is gone), ``memory`` (there was not enough)
+        or ``config`` (the user's mistake).
     condition
         The condition of level error that was recorded, also last in the reply's conditions.
     error
@@ -81,7 +82,12 @@ class Failure:
         if self.error is not None:
             return self.error
         classes: dict[FailureKind, type[Exception]]
-        classes = {"timeout": StageTimeoutError, "died": ProcessDiedError, "config": ConfigError}
+        classes = {
+            "timeout": StageTimeoutError,
+            "died": ProcessDiedError,
+            "memory": MemoryError,
+            "config": ConfigError,
+        }
         return classes.get(self.kind, LearnerError)(self.condition.message)
 
 
@@ -153,11 +159,20 @@ class IterationFailed(Exception):  # noqa: N818 - it is a carrier; the error is 
 
 
 def died_reply(
-    stage: StageName, status: int, conditions: tuple[Condition, ...] = (), elapsed: float = 0.0
+    stage: StageName,
+    status: int,
+    conditions: tuple[Condition, ...] = (),
+    elapsed: float = 0.0,
+    memory: str | None = None,
 ) -> StageReply:
-    """Return the reply for a process that ended with `status` (negative: by that signal), as subprocess counts."""
-    condition = Condition(stage=stage, level="error", message=f"process exited with status {status}", kind="died")
-    failure = Failure(kind="died", condition=condition)
+    """Return the reply for a process that ended with `status` (negative: by that signal), as subprocess counts.
+
+    `memory` says why, if that was for want of memory.
+    """
+    message = f"process exited with status {status}" + (f": {memory}" if memory else "")
+    kind: FailureKind = "memory" if memory else "died"
+    condition = Condition(stage=stage, level="error", message=message, kind="out_of_memory" if memory else "died")
+    failure = Failure(kind=kind, condition=condition)
     return StageReply(conditions=(*conditions, condition), elapsed=elapsed, failure=failure)
 
 

@@ -111,6 +111,8 @@ def _failure(stage: StageName, error: BaseException) -> Failure:
         kind = "config"
     elif isinstance(error, StageTimeoutError):
         kind = name = "timeout"
+    elif isinstance(error, MemoryError):
+        kind = "memory"
     return Failure(kind=kind, condition=error_condition(stage, error, kind=name), error=error)
 
 

@@ -11,6 +11,7 @@ from batchml.core.conditions import Condition
 from batchml.core.learner_state import Trained, all_missing
 from batchml.core.seed import derive
 from batchml.errors import LearnerError
+from batchml.execution import progress
 from batchml.execution.call import (
     Failure,
     IterationFailed,
@@ -178,7 +179,11 @@ def _main_stage(call: StageCall, *, partner: Partner | None, record: bool) -> St
     """Run a stage of the learner itself; raise what is not to be lived with."""
     learner, stage = call.learner, call.stage
     method = learner.encapsulate[stage]
-    reply = run_stage(call, method, timeout=learner.timeout[stage], partner=partner, record=record)
+    progress.tell(stage)
+    try:
+        reply = run_stage(call, method, timeout=learner.timeout[stage], partner=partner, record=record)
+    finally:
+        progress.tell(None)
     if reply.failure is not None and _escapes(learner, stage, method, reply.failure):
         error = reply.failure.exception()
         raise IterationFailed(stage, error, reply.conditions, {stage: reply.elapsed}) from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Assignment, Ending, JobResult, Outcome
 from batchml.core.conditions import Condition
 from batchml.core.text import clean
+from batchml.execution.sandbox.gauge import MEASURES
 from batchml.execution.sandbox.hygiene import LINK_LOST
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from batchml.execution.sandbox.protocol import Frame
 
-__all__ = ["ended_outcome", "exit_outcome", "frame_outcome", "oom_kills"]
+__all__ = ["ended_outcome", "exit_outcome", "frame_outcome"]
 
 _MEASURED = ("fit_s", "predict_s", "wall_s", "cpu_s", "peak_mb", "threads", "error_type", "message", "traceback")
 
@@ -63,8 +63,15 @@ def _result(header: Mapping[str, Any], blobs: tuple[bytes, ...]) -> JobResult:
     )
 
 
-def ended_outcome(assignment: Assignment, ending: Ending, reason: str, log: str, wall_s: float) -> Outcome:
-    """Return the outcome of an attempt that was ended on purpose."""
+def ended_outcome(
+    assignment: Assignment,
+    ending: Ending,
+    reason: str = "",
+    log: str = "",
+    wall_s: float = 0.0,
+    spent: Mapping[str, float] | None = None,
+) -> Outcome:
+    """Return the outcome of an attempt that was ended on purpose; `spent` is what its keeper has measured."""
     error_type = "StageTimeoutError" if ending is Ending.TIMEOUT else None
     return Outcome(
         attempt_id=assignment.attempt_id,
@@ -74,34 +81,49 @@ def ended_outcome(assignment: Assignment, ending: Ending, reason: str, log: str,
         message=reason or None,
         log=log,
         wall_s=wall_s,
+        threads=_threads(assignment),
+        **_measured(spent),
     )
 
 
-def exit_outcome(assignment: Assignment, status: int | None, log: str, wall_s: float, *, oom: bool) -> Outcome:
-    """Return the outcome of an attempt whose process has ended by itself; `status` as `os.waitpid` gives it.
+def exit_outcome(assignment: Assignment, log: str, wall_s: float, words: Mapping[str, Any] | None = None) -> Outcome:
+    """Return the outcome of an attempt whose process has ended by itself.
 
-    `oom` says that the kernel has killed for want of memory meanwhile.
+    Parameters
+    ----------
+    words
+        Of its keeper: `status` as `os.waitpid` gives it, `memory` (why, if it was for want of memory) and what it
+        `spent`; None if the keeper is dead, too.
     """
-    code = None if status is None else os.waitstatus_to_exitcode(status)
-    killed = code == -signal.SIGKILL
-    ending = Ending.OUT_OF_MEMORY if oom and killed else Ending.CRASHED
+    words = words or {}
+    memory = words.get("memory")
+    code = os.waitstatus_to_exitcode(words["status"]) if "status" in words else None
+    ending = Ending.OUT_OF_MEMORY if memory else Ending.CRASHED
     return Outcome(
         attempt_id=assignment.attempt_id,
         job_id=assignment.job_id,
         ending=ending,
         signal=-code if code is not None and code < 0 else None,
         error_type="MemoryError" if ending is Ending.OUT_OF_MEMORY else "ProcessDiedError",
-        message=_last_message(code, oom=oom and killed),
+        message=memory or _last_message(code),
         log=clean(log),
         wall_s=wall_s,
+        threads=_threads(assignment),
+        **_measured(words.get("spent")),
     )
 
 
-def _last_message(code: int | None, *, oom: bool) -> str:
+def _threads(assignment: Assignment) -> int:
+    return int(assignment.experiment.policy.get("threads", 1))
+
+
+def _measured(spent: Mapping[str, float] | None) -> dict[str, Any]:
+    return {name: float(spent[name]) for name in MEASURES if name in spent} if spent else {}
+
+
+def _last_message(code: int | None) -> str:
     if code is None:
         return "the process that ran the job, or its parent, was killed from within the job"
-    if oom:
-        return "the kernel killed the process for want of memory"
     if code == LINK_LOST:
         return "the process closed its link to the supervisor: the learner closes descriptors that it did not open"
     text = f"process exited with status {code}"
@@ -109,14 +131,3 @@ def _last_message(code: int | None, *, oom: bool) -> str:
         with contextlib.suppress(ValueError):
             text += f" ({signal.Signals(-code).name})"
     return text
-
-
-def oom_kills() -> int:
-    """Return how often the kernel of this machine has killed for want of memory, as far as it says."""
-    try:
-        for line in Path("/proc/vmstat").read_text("ascii").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    except (OSError, ValueError):
-        pass
-    return 0

@@ -7,13 +7,13 @@ import math
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
 from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from batchml.execution.sandbox.handle import Handle
     from batchml.execution.sandbox.protocol import Frame
@@ -53,8 +53,6 @@ class Seat:
         Takes outcomes, and of which experiment they are.
     give_back
         Takes attempts that were sent to the slot and did not begin.
-    oom
-        Says whether the kernel has killed for want of memory since it was last asked.
     """
 
     def __init__(
@@ -64,7 +62,6 @@ class Seat:
         timeout_s: float | None,
         deliver: Callable[[Outcome, int], None],
         give_back: Callable[[Running], None],
-        oom: Callable[[], bool],
     ) -> None:
         self.handle = handle
         self.running: Running | None = None
@@ -73,7 +70,6 @@ class Seat:
         self._timeout_s = timeout_s
         self._deliver = deliver
         self._give_back = give_back
-        self._oom = oom
         self.on_keeper_death: Callable[[Seat], None] = Seat.rebirth
         self._listen()
 
@@ -190,11 +186,11 @@ class Seat:
             *(sink.rests_until for sink in self.handle.sinks),
         )
 
-    def finish(self, ending: Ending, reason: str = "") -> None:
+    def finish(self, ending: Ending, reason: str = "", spent: Mapping[str, float] | None = None) -> None:
         """Deliver the outcome of an attempt that was, or is being, ended on purpose."""
         if self.running is not None:
             running = self.running
-            self._over(ended_outcome(running.assignment, ending, reason, running.log(), running.wall_s))
+            self._over(ended_outcome(running.assignment, ending, reason, running.log(), running.wall_s, spent))
 
     def _over(self, outcome: Outcome) -> None:
         assert self.running is not None
@@ -259,16 +255,13 @@ class Seat:
                 elif frame.header.get("n") != handle.nonce:
                     continue
                 elif kind == "exit":
-                    self._slot_died(frame.header["status"])
-                elif kind == "memory" and self.running is not None and self.running.ending is None:
-                    self.running.ending = Ending.OUT_OF_MEMORY
-                    self.running.reason = f"the job took {frame.header['bytes'] / 2**20:.0f} MB, more than its limit"
+                    self._slot_died(frame.header)
         except (EOFError, OSError):
             self._watch.drop(handle.control.fileno())
             if not handle.born and not handle.orphaned():
                 self.rebirth()
 
-    def _slot_died(self, status: int | None) -> None:
+    def _slot_died(self, words: Mapping[str, Any] | None = None) -> None:
         self.hear()  # it may have reported before it died
         self.handle.alive = False
         running = self.running
@@ -276,13 +269,12 @@ class Seat:
         if running is None:
             return
         if running.ending is not None:
-            self.finish(running.ending, running.reason)
+            self.finish(running.ending, running.reason, words and words["spent"])
         elif self.handle.unread() == running.assignment.attempt_id:  # it died before it read that
             self.running = None
             self._give_back(running)
         else:
-            oom = self._oom()
-            self._over(exit_outcome(running.assignment, status, running.log(), running.wall_s, oom=oom))
+            self._over(exit_outcome(running.assignment, running.log(), running.wall_s, words))
         if self.handle.born:
             self.renew()
 
@@ -292,5 +284,5 @@ class Seat:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(keeper, 0)
         self.handle.born = False
-        self._slot_died(None)
+        self._slot_died()
         self.on_keeper_death(self)

@@ -18,7 +18,7 @@ from batchml.execution.sandbox import proc
 from batchml.execution.sandbox.family import IMPORTS, RUNNER, Family, Setup
 from batchml.execution.sandbox.handle import Handle
 from batchml.execution.sandbox.watch import Watch
-from batchml.worker.endings import ended_outcome, oom_kills
+from batchml.worker.endings import ended_outcome
 from batchml.worker.running import Running
 from batchml.worker.seat import Seat
 
@@ -93,16 +93,15 @@ class SandboxPool:
         self._done: list[Outcome] = []
         self._experiments = _Experiments()
         self._template_deaths = 0
-        self._oom_kills = oom_kills()
         self._orphans_due = False
         self._closed = False
-        memory = None if memory_mb is None else int(memory_mb * 2**20)
         proc.adopt_orphans()
         self._watch = Watch()
         self._family = family or Family(setup)
         if family is not None:
             family.tell(setup)
         self._watch.add(self._family.pidfd, self._template_died)
+        memory = self._bytes(memory_mb)
         self._lobby: deque[Running] = deque()
         self._recent: dict[int, float] = {}  # wall time of an experiment's last job
         self._seats = [
@@ -112,7 +111,6 @@ class SandboxPool:
                 timeout_s,
                 deliver=self._deliver,
                 give_back=self._lobby.appendleft,
-                oom=self._oom,
             )
             for place in range(slots)
         ]
@@ -144,8 +142,15 @@ class SandboxPool:
     def limit(self, *, memory_mb: float | None = None, timeout_s: float | None = None) -> None:
         """Set the limits of iterations, before the first of them is submitted."""
         assert not self.running
+        memory = self._bytes(memory_mb)
         for seat in self._seats:
-            seat.limit(None if memory_mb is None else int(memory_mb * 2**20), timeout_s)
+            seat.limit(memory, timeout_s)
+
+    def _bytes(self, memory_mb: float | None) -> int | None:
+        if memory_mb is None:
+            return None
+        self._family.limit_memory()
+        return int(memory_mb * 2**20)
 
     def submit(self, assignment: Assignment) -> None:
         """Start an assignment. Raises RuntimeError if nothing is free."""
@@ -185,7 +190,7 @@ class SandboxPool:
                 seat.end(ending)
         for running in [running for running in self._lobby if running.assignment.attempt_id == attempt_id]:
             self._lobby.remove(running)
-            self._done.append(ended_outcome(running.assignment, ending, "", "", 0.0))
+            self._done.append(ended_outcome(running.assignment, ending))
             self._watch.wake_at(time.monotonic())
 
     def close(self) -> list[Outcome]:
@@ -203,7 +208,7 @@ class SandboxPool:
             seat.handle.close()
         self._family.close(keepers)
         self._watch.close()
-        waiting = [ended_outcome(running.assignment, Ending.PREEMPTED, "", "", 0.0) for running in self._lobby]
+        waiting = [ended_outcome(running.assignment, Ending.PREEMPTED) for running in self._lobby]
         return [*self._done, *waiting]
 
     # -- who runs what -------------------------------------------------------------------------------------------
@@ -272,10 +277,6 @@ class SandboxPool:
             self._watch.wake_at(min(alarm, now + _BEAT))
 
     # -- the family ----------------------------------------------------------------------------------------------
-
-    def _oom(self) -> bool:
-        before, self._oom_kills = self._oom_kills, oom_kills()
-        return self._oom_kills > before
 
     def _template_died(self) -> None:
         self._watch.drop(self._family.pidfd)

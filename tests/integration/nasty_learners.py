@@ -270,6 +270,33 @@ def eat_some(self):
     del blocks
 
 
+def devour(self):
+    blocks = []
+    while True:
+        blocks.append(np.ones(8 << 20))  # 64 MB, written to
+
+
+def eat_in_children(self):
+    for _ in range(3):
+        if os.fork() == 0:
+            eat_some(self)
+            eat_some(self)
+            block = np.ones(50 << 17)  # 400 MB: none of them takes too much by itself
+            time.sleep(600)
+            del block
+    time.sleep(600)
+
+
+def eat_and_crash(self):
+    self.block = np.ones(38 << 20)  # 304 MB
+    crash(self)
+
+
+def eat_and_hang(self):
+    self.block = np.ones(38 << 20)
+    loop_in_c(self)
+
+
 def say_when(self):
     os.write(1, f"at {time.monotonic()!r}\n".encode())
 

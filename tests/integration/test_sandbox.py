@@ -313,6 +313,43 @@ def test_memory_is_measured_per_job(pool, nasty):
     assert abs(run(pool, nasty("nothing")).peak_mb - small) < 50
 
 
+@pytest.mark.parametrize(("deed", "ending"), [("eat_and_crash", Ending.CRASHED), ("eat_and_hang", Ending.TIMEOUT)])
+def test_what_a_job_took_is_known_even_if_it_does_not_live_to_report(pool, nasty, deed, ending):
+    outcome = run(pool, nasty(deed, timeout=2.0 if ending is Ending.TIMEOUT else None))
+    assert outcome.ending is ending
+    assert outcome.peak_mb > 300
+    assert 0.05 < outcome.cpu_s < 10
+    assert 0.05 < outcome.fit_s <= outcome.wall_s
+    assert outcome.predict_s is None
+    assert outcome.threads == 1
+
+
+def test_a_partner_that_dies_is_counted_to_its_job(pool, nasty):
+    bad = nasty("eat_and_crash")
+    learner = lrn("classif.debug", encapsulate="process")
+    outcome = run(pool, replace(bad, id=bad.id + 10_000, policy=learner.policy_spec()))
+    assert outcome.ending is Ending.DONE
+    assert outcome.peak_mb > 300
+    assert outcome.cpu_s > 0.05
+
+
+def test_a_partner_that_takes_too_much_leaves_its_slot_alive(start, nasty, good):
+    pool = start(memory_mb=700)
+    bad = nasty("eat_in_children")
+    learner = lrn("classif.debug", encapsulate="process", fallback="classif.featureless")
+    outcome = run(pool, replace(bad, id=bad.id + 10_000, policy=learner.policy_spec()))
+    assert outcome.ending is Ending.DONE, outcome
+    assert outcome.result.completeness == "imputed"
+    (error,) = [one for one in outcome.conditions if one.level == "error"]
+    assert error.kind == "out_of_memory"
+    assert "more than its limit of 700 MB" in error.message
+    outcome = run(pool, bad)
+    assert outcome.ending is Ending.OUT_OF_MEMORY
+    assert "more than its limit of 700 MB" in outcome.message
+    good(pool)
+    pool.close()
+
+
 def test_a_memory_limit_is_a_memory_error(start, nasty, good):
     pool = start(memory_mb=700)
     outcome = run(pool, nasty("eat"))

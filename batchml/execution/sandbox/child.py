@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import resource
@@ -15,7 +16,17 @@ from batchml.execution.sandbox import proc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Log", "Meter", "close_unknown_fds", "ignore_stop_signals", "limit_memory", "stop_signal"]
+    from batchml.execution.sandbox.gauge import Gauge
+
+__all__ = [
+    "Log",
+    "Meter",
+    "close_unknown_fds",
+    "ignore_stop_signals",
+    "limit_memory",
+    "offer_to_oom_killer",
+    "stop_signal",
+]
 
 
 def stop_signal(_signum: int, _frame: object) -> None:
@@ -97,16 +108,27 @@ def limit_memory(limit: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (reserved + room, hard))
 
 
+def offer_to_oom_killer(badness: int) -> None:
+    """Have the kernel kill this process, and what it starts, before others when memory is short; at most 1000."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:  # noqa: PTH123 - as the others
+        file.write(b"%d" % max(badness, int(file.read())))
+
+
 class Meter:
     """CPU time, wall time and peak memory of one job in this process.
 
     The kernel's high-water mark is reset through ``clear_refs``, so a small job after a big one reports small.
+
+    Parameters
+    ----------
+    gauge
+        Is told of each start, for the keeper of a process that does not live to report.
     """
 
-    __slots__ = ("_clear", "_cpu", "_own", "_wall")
+    __slots__ = ("_clear", "_cpu", "_gauge", "_wall")
 
-    def __init__(self) -> None:
-        self._own = os.getpid()
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
         try:
             self._clear = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
@@ -120,21 +142,18 @@ class Meter:
                 os.write(self._clear, b"5")
             except OSError:
                 self._clear = -1
-        self._cpu = self._cpu_now()
-        self._wall = time.perf_counter()
-
-    @staticmethod
-    def _cpu_now() -> float:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
+        self._cpu = time.process_time() + children.ru_utime + children.ru_stime
+        self._gauge.begin(self._cpu, children.ru_maxrss / 1024)
+        self._wall = time.perf_counter()
 
     def read(self) -> dict[str, float]:
         """Return `wall_s`, `cpu_s`, `peak_mb` since `start`."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "wall_s": time.perf_counter() - self._wall,
-            "cpu_s": self._cpu_now() - self._cpu,
-            "peak_mb": usage.ru_maxrss / 1024,
+            "cpu_s": time.process_time() + children.ru_utime + children.ru_stime - self._cpu,
+            "peak_mb": own.ru_maxrss / 1024,
         }
 
     @property

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchml.execution.sandbox.pickles import dumps, loads
 from batchml.execution.sandbox.protocol import Frame, Link, ProtocolError, pair
@@ -53,6 +53,13 @@ class KeptModel:
 
     token: int
     data: bytes
+
+
+class _Death(NamedTuple):
+    """How a partner ended: its exit status (negative: by that signal), and if it was for want of memory, why."""
+
+    status: int
+    memory: str | None
 
 
 class PartnerClient:
@@ -107,7 +114,7 @@ class PartnerClient:
             elif answer is None:
                 reply = timeout_reply(call.stage, elapsed, dump=self._end(dump=True) or None)
             else:
-                reply = died_reply(call.stage, answer, elapsed=elapsed)
+                reply = died_reply(call.stage, answer.status, elapsed=elapsed, memory=answer.memory)
             return replace(reply, output=output) if output else reply
 
     def close(self) -> None:
@@ -142,7 +149,7 @@ class PartnerClient:
         link, answer = self._link, self._await(_START)
         if not (isinstance(answer, Frame) and answer.header.get("t") == "ready"):
             self._drop()
-            raise ConnectionError(f"no process for encapsulated stages could be started (status {answer})")
+            raise ConnectionError(f"no process for encapsulated stages could be started ({answer})")
         return link
 
     def _drop(self) -> None:
@@ -170,15 +177,15 @@ class PartnerClient:
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
-    def _await(self, seconds: float | None) -> Frame | int | None:
-        """Return what the partner sends, or its exit status (negative: by that signal), or None after `seconds`."""
+    def _await(self, seconds: float | None) -> Frame | _Death | None:
+        """Return what the partner sends, or how it died, or None after `seconds`."""
         assert self._link is not None
         link, end = self._link, math.inf if seconds is None else time.monotonic() + seconds
         talking = True
         while (left := end - time.monotonic()) > 0:
-            status = self._await_news(left, link if talking else None)
-            if status is not None:
-                return status
+            death = self._await_news(left, link if talking else None)
+            if death is not None:
+                return death
             if not talking:
                 continue
             try:
@@ -191,8 +198,8 @@ class PartnerClient:
                 return frame
         return None
 
-    def _await_news(self, seconds: float, link: Link | None = None) -> int | None:
-        """Wait for the keeper, the log or `link`; return the partner's exit status if the keeper has it."""
+    def _await_news(self, seconds: float, link: Link | None = None) -> _Death | None:
+        """Wait for the keeper, the log or `link`; return how the partner died if the keeper says so."""
         assert self._sink is not None
         spoken = -1 if link is None else link.fileno()
         sources = [self._keeper.fileno(), *([] if link is None else [spoken])]
@@ -212,7 +219,10 @@ class PartnerClient:
         if frame is None or frame.header.get("t") != "gone":
             return None
         self._drop()
-        return os.waitstatus_to_exitcode(frame.header["status"])
+        spent = frame.header.get("spent", {})
+        self.cpu_s += spent.get("cpu_s", 0.0)
+        self.peak_mb = max(self.peak_mb, spent.get("peak_mb", 0.0))
+        return _Death(os.waitstatus_to_exitcode(frame.header["status"]), frame.header.get("memory"))
 
     # -- what is sent and what comes back ------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from batchml.errors import ConfigError
-from batchml.execution.sandbox import proc
+from batchml.execution.sandbox import cgroup, proc
 from batchml.execution.sandbox.keeper import LEAVE
 from batchml.execution.sandbox.protocol import Link, pair
 
@@ -111,6 +111,7 @@ class Family:
         if not hasattr(os, "pidfd_open") or not hasattr(os, "fork") or not sys.platform.startswith("linux"):
             raise ConfigError("slots and encapsulated processes need Linux 5.3 or newer; use encapsulate='capture'")
         self.tag = secrets.token_hex(8)
+        self._groups = cgroup.home()
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
         self.link, self.pidfd = self._start()
@@ -149,7 +150,13 @@ class Family:
 
     def _told(self, setup: Setup) -> dict[str, object]:
         fields = ("role", "artifacts", "trust", "paths", "imports", "runner")
-        return {"t": "setup", "tag": self.tag, **{name: getattr(setup, name) for name in fields}}
+        group = None if self._groups is None else str(self._groups)
+        return {"t": "setup", "tag": self.tag, "group": group, **{name: getattr(setup, name) for name in fields}}
+
+    def limit_memory(self) -> None:
+        """Have the kernel hold the limits of slots, if this user has control groups."""
+        if self._groups is not None:
+            cgroup.enable_memory(self._groups, self.tag)
 
     def restart(self) -> None:
         """Start another template in place of a dead one."""
@@ -192,6 +199,8 @@ class Family:
                 break
             time.sleep(0.002)
         self._forget()
+        if self._groups is not None:
+            cgroup.sweep(self._groups, self.tag)
 
     def abandon(self) -> None:
         """Close the descriptors that came with a fork; the family belongs to another process."""

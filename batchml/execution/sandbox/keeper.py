@@ -14,27 +14,21 @@ import contextlib
 import os
 import select
 import signal
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batchml.execution.sandbox import proc
+from batchml.execution.sandbox import ending, proc, scales
+from batchml.execution.sandbox.gauge import Gauge
 from batchml.execution.sandbox.protocol import Frame, Link, ProtocolError, pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["GRACE", "LEAVE", "Keeper", "clear", "ignore_stops", "run", "watch_parent"]
-
-GRACE = 0.5
-"""Seconds between the request to end (TERM) and the kill."""
+__all__ = ["LEAVE", "Keeper", "clear", "ignore_stops", "run", "watch_parent"]
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 LEAVE = 0.4
 """Seconds that keepers have to end all below them when their supervisor is gone; normally milliseconds."""
-
-_DUMP_PATIENCE = 0.3
-_MEMORY_BEAT = 0.2
 
 
 def ignore_stops() -> None:
@@ -77,8 +71,23 @@ class _Child:
 
     pid: int
     pidfd: int
+    gauge: Gauge
     link: Link | None = None  # to its keeper
     nonce: str = ""
+    memory: str | None = None  # why it is being ended: it took too much
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+        self.gauge.close()
+        if self.link is not None:
+            self.link.close()
+
+    def last_words(self, ended: Sequence[proc.Ended], starved: Callable[[], str | None]) -> dict[str, Any]:
+        """Return how it ended and what its job took until then."""
+        status = next((one.status for one in ended if one.pid == self.pid), 0)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        memory = self.memory or (starved() if killed else None)
+        return {"status": status, "memory": memory, "spent": self.gauge.read(self.pid, ended)}
 
 
 class Keeper:
@@ -103,7 +112,7 @@ class Keeper:
         self._setup = setup
         self._slot: _Child | None = None
         self._partner: _Child | None = None
-        self._memory: int | None = None  # bytes that the family may take
+        self._scales = scales.Scales(setup.get("group"), f"{setup['tag']}-{os.getpid()}")
         if setup["role"] == "session":
             proc.adopt_orphans()
 
@@ -113,15 +122,20 @@ class Keeper:
             while self._turn():
                 pass
         finally:
-            proc.kill_all()
+            self._kill_all()
+            self._scales.close()
             os._exit(0)
+
+    def _kill_all(self) -> list[proc.Ended]:
+        self._scales.kill()
+        return proc.kill_all()
 
     def _turn(self) -> bool:
         sources: list[int] = [self._link.fileno(), self._gone]
         sources += [child.pidfd for child in (self._slot, self._partner) if child is not None]
         if self._slot is not None and self._slot.link is not None:
             sources.append(self._slot.link.fileno())
-        ready, _, _ = select.select(sources, [], [], _MEMORY_BEAT if self._memory else None)
+        ready, _, _ = select.select(sources, [], [], scales.BEAT if self._scales.watched else None)
         if self._gone in ready:
             clear(self._gone)
             if os.getppid() != self._parent:
@@ -132,7 +146,7 @@ class Keeper:
             self._slot_died()
         elif self._slot is not None and self._slot.link is not None and self._slot.link.fileno() in ready:
             self._hear_slot(self._slot.link)
-        if self._memory and not ready:
+        if self._scales.watched and not ready:
             self._weigh()
         return self._link.fileno() not in ready or self._hear(self._link, trusted=True)
 
@@ -164,7 +178,7 @@ class Keeper:
             elif kind == "slot" and trusted and len(fds) == 3:
                 self._start_slot(header, fds)
             elif kind == "end" and trusted:
-                self._end(dump=bool(header.get("dump")), grace=float(header.get("grace", GRACE)))
+                self._end(dump=bool(header.get("dump")), grace=float(header.get("grace", ending.GRACE)))
         finally:
             for fd in fds:
                 with contextlib.suppress(OSError):
@@ -175,23 +189,22 @@ class Keeper:
     def _start_slot(self, header: Mapping[str, Any], fds: list[int]) -> None:
         """Fork a fresh slot with its own link and log; an old one and all it left are ended first."""
         if self._slot is not None or self._partner is not None:
-            self._forget(proc.kill_all())
+            self._kill_all()
+            self._forget()
         from batchml.execution.sandbox import slot
 
         mine, its = pair()
+        self._scales.set(header.get("memory"))
         if header.get("devices"):
             os.environ["CUDA_VISIBLE_DEVICES"] = header["devices"]  # slot and partner inherit it
-        keeper_pid = os.getpid()
-        settings = {**self._setup, "nonce": header["nonce"], "memory": header.get("memory"), "parent": keeper_pid}
-        pid = self._fork(lambda: slot.run(fds[0], fds[1:], its, settings))
+        self._slot = self._fork(lambda settings: slot.run(fds[0], fds[1:], its, settings), header["nonce"], mine)
         its.close()
-        self._slot = _Child(pid, os.pidfd_open(pid), mine, header["nonce"])
-        self._memory = header.get("memory")
 
-    def _fork(self, body: Callable[[], None]) -> int:
+    def _fork(self, body: Callable[[Mapping[str, Any]], None], nonce: str = "", link: Link | None = None) -> _Child:
+        gauge, keeper = Gauge(), os.getpid()
         pid = os.fork()
         if pid:
-            return pid
+            return _Child(pid, os.pidfd_open(pid), gauge, link, nonce)
         status = 70  # EX_SOFTWARE: the sandbox itself failed
         try:
             signal.set_wakeup_fd(-1)
@@ -200,60 +213,39 @@ class Keeper:
                 if own is not None:
                     own.close()
             os.close(self._gone)
-            body()
+            self._scales.enter()
+            memory = self._scales.limit
+            body({**self._setup, "nonce": nonce, "memory": memory, "parent": keeper, "gauge": gauge})
             status = 0
         finally:
             os._exit(status)
 
     def _slot_died(self) -> None:
         assert self._slot is not None
-        pid, nonce = self._slot.pid, self._slot.nonce
-        others = proc.child_pids()
-        ended = proc.kill_all()
-        status = dict(ended).get(pid, 0)
-        self._forget(ended)
-        self._report({"t": "exit", "n": nonce, "status": status, "left": max(0, len(others) - 1)})
+        words = self._slot.last_words(self._kill_all(), self._scales.starved)
+        words |= {"t": "exit", "n": self._slot.nonce}
+        self._forget()
+        with contextlib.suppress(OSError):
+            self._link.send(words)
 
-    def _forget(self, _: object) -> None:
+    def _forget(self) -> None:
         for child in (self._slot, self._partner):
             if child is not None:
-                os.close(child.pidfd)
-                if child.link is not None:
-                    child.link.close()
+                child.close()
         self._slot = self._partner = None
-        self._memory = None
+        self._scales.limit = None
 
     def _end(self, *, dump: bool, grace: float) -> None:
         """End the slot and everything below: stack dump, TERM, grace, KILL; then report its exit."""
         if self._slot is None:
             return
+        own = [child.pid for child in (self._partner, self._slot) if child is not None]
         if dump:
-            self._dump([child for child in (self._partner, self._slot) if child is not None])
-        self._ask_to_end({child.pid for child in (self._slot, self._partner) if child is not None}, grace)
+            ending.dump(own)
+        ending.ask(own, grace)
         proc.send([self._slot.pid], signal.SIGKILL)
-        select.select([self._slot.pidfd], [], [], GRACE)
+        select.select([self._slot.pidfd], [], [], ending.GRACE)
         self._slot_died()
-
-    @staticmethod
-    def _dump(children: list[_Child]) -> None:
-        """Let processes write their stacks into the log; wait until they have, but not for long."""
-        asked = [child for child in children if proc.catches(child.pid, proc.DUMP_SIGNAL)]
-        proc.send([child.pid for child in asked], proc.DUMP_SIGNAL)
-        deadline = time.monotonic() + _DUMP_PATIENCE
-        while asked and time.monotonic() < deadline:
-            time.sleep(0.01)
-            asked = [child for child in asked if proc.pending(child.pid, proc.DUMP_SIGNAL)]
-        time.sleep(0.02)  # the handler that has been entered writes its last lines
-
-    @staticmethod
-    def _ask_to_end(own: set[int], grace: float) -> None:
-        """TERM to what user code started, and time to obey; slots and partners ignore TERM and are not asked."""
-        deadline = time.monotonic() + grace
-        targets = [pid for pid in proc.descendants() if pid not in own]
-        proc.send(targets, signal.SIGTERM)
-        while targets and time.monotonic() < deadline:
-            time.sleep(0.01)
-            targets = [pid for pid in proc.descendants() if pid not in own]
 
     # -- partner -------------------------------------------------------------------------------------------------
 
@@ -263,28 +255,25 @@ class Keeper:
             self._end_partner(dump=False)
         from batchml.execution.sandbox import partner
 
-        keeper_pid = os.getpid()
-        settings = {**self._setup, "memory": self._memory, "parent": keeper_pid}
-        pid = self._fork(lambda: partner.run(fds[0], fds[1], settings))
-        self._partner = _Child(pid, os.pidfd_open(pid))
+        self._partner = self._fork(lambda settings: partner.run(fds[0], fds[1], settings))
 
     def _end_partner(self, *, dump: bool) -> None:
         if self._partner is None:
-            self._tell_slot({"t": "gone", "pid": 0, "status": 0})
+            self._tell_slot({"t": "gone", "status": 0})
             return
         if dump:
-            self._dump([self._partner])
+            ending.dump([self._partner.pid])
         proc.send([self._partner.pid], signal.SIGKILL)
-        select.select([self._partner.pidfd], [], [], GRACE)
+        select.select([self._partner.pidfd], [], [], ending.GRACE)
         self._partner_died()
 
     def _partner_died(self) -> None:
         assert self._partner is not None
-        pid = self._partner.pid
+        partner, self._partner = self._partner, None
         ended = proc.kill_all(keep=() if self._slot is None else (self._slot.pid,))
-        os.close(self._partner.pidfd)
-        self._partner = None
-        self._tell_slot({"t": "gone", "pid": pid, "status": dict(ended).get(pid, 0)})
+        words = partner.last_words(ended, self._scales.starved)
+        partner.close()
+        self._tell_slot({"t": "gone", **words})
 
     def _tell_slot(self, header: Mapping[str, Any]) -> None:
         """Tell whoever uses the partner: the slot, or the session if there is none."""
@@ -296,15 +285,10 @@ class Keeper:
     # -- memory --------------------------------------------------------------------------------------------------
 
     def _weigh(self) -> None:
-        """End a family that has outgrown its memory."""
-        assert self._memory is not None
-        if self._slot is None:
-            return
-        taken = sum(proc.private_bytes(pid) for pid in proc.descendants())
-        if taken > self._memory:
-            self._report({"t": "memory", "n": self._slot.nonce, "bytes": taken})
+        """End what has outgrown the memory: a partner first, which its slot survives."""
+        if self._partner is not None and (words := self._scales.excess()) is not None:
+            self._partner.memory = words
+            self._end_partner(dump=True)
+        elif self._slot is not None and (words := self._scales.excess()) is not None:
+            self._slot.memory = words
             self._end(dump=True, grace=0.0)
-
-    def _report(self, header: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):
-            self._link.send(header)

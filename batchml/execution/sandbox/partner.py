@@ -11,7 +11,14 @@ import numpy as np
 
 from batchml.core.text import safe_str
 from batchml.execution.sandbox import hygiene, proc
-from batchml.execution.sandbox.child import Log, Meter, close_unknown_fds, ignore_stop_signals, limit_memory
+from batchml.execution.sandbox.child import (
+    Log,
+    Meter,
+    close_unknown_fds,
+    ignore_stop_signals,
+    limit_memory,
+    offer_to_oom_killer,
+)
 from batchml.execution.sandbox.client import KEPT_TASKS
 from batchml.execution.sandbox.pickles import dumps, loads
 from batchml.execution.sandbox.protocol import Frame, Link
@@ -26,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
+_BADNESS = 600
+"""More than a slot's: that survives its partner."""
+
+
 def run(fd: int, pipe: int, settings: Mapping[str, Any]) -> None:
     """Be a partner: run stages until the client closes the link."""
     os.setsid()
@@ -35,6 +46,7 @@ def run(fd: int, pipe: int, settings: Mapping[str, Any]) -> None:
     log = Log([pipe])
     close_unknown_fds({fd, log.dump_fd, *log.fds})
     limit_memory(settings["memory"])
+    offer_to_oom_killer(_BADNESS)
     gc.enable()
     _Partner(Link.from_fd(fd), settings).serve()
 
@@ -48,7 +60,7 @@ class _Partner:
         self._model: tuple[int, Any] = (0, None)
         self._last: tuple[bytes, Any] = (b"", None)
         self._loaded = False
-        self._meter = Meter()
+        self._meter = Meter(settings["gauge"])
         self._state = hygiene.State(own_fds={link.fileno(), self._meter.fd})
 
     def serve(self) -> None:

@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,7 @@ __all__ = [
     "DUMP_SIGNAL",
     "PARENT_GONE",
     "TAG",
+    "Ended",
     "adopt_orphans",
     "catches",
     "child_pids",
@@ -194,35 +195,40 @@ def send(pids: Iterable[int], signum: int) -> None:
             os.kill(pid, signum)
 
 
-def reap(keep: Iterable[int] = ()) -> list[tuple[int, int]]:
-    """Take the status of all dead children but `keep`; return (pid, status) pairs as `os.waitpid` gives them."""
-    ended: list[tuple[int, int]] = []
+class Ended(NamedTuple):
+    """A child that has ended: its status as `os.waitpid` gives it, and what it took in its life with its children."""
+
+    pid: int
+    status: int
+    cpu_s: float
+    peak_mb: float
+
+
+def _wait(pid: int) -> Ended | None:
+    """Return a dead child (-1: any), None if there is none."""
+    try:
+        pid, status, usage = os.wait4(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return Ended(pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024) if pid else None
+
+
+def reap(keep: Iterable[int] = ()) -> list[Ended]:
+    """Take the status of all dead children but `keep`."""
     keep = frozenset(keep)
     if not keep:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return ended
-            if pid == 0:
-                return ended
-            ended.append((pid, status))
-    for child in child_pids():
-        if child not in keep:
-            with contextlib.suppress(ChildProcessError):
-                pid, status = os.waitpid(child, os.WNOHANG)
-                if pid:
-                    ended.append((pid, status))
-    return ended
+        return list(iter(lambda: _wait(-1), None))
+    children = [_wait(child) for child in child_pids() if child not in keep]
+    return [child for child in children if child is not None]
 
 
-def kill_all(keep: Iterable[int] = (), *, patience: float = 5.0) -> list[tuple[int, int]]:
-    """Kill everything below this process but `keep` until nothing is left; return the statuses of its children.
+def kill_all(keep: Iterable[int] = (), *, patience: float = 5.0) -> list[Ended]:
+    """Kill everything below this process but `keep` until nothing is left; return its children that have ended.
 
     The caller is a subreaper: whoever loses its parent meanwhile comes back as a child and is met in the next round.
     """
     keep = frozenset(keep)
-    ended: list[tuple[int, int]] = []
+    ended: list[Ended] = []
     deadline = time.monotonic() + patience
     while True:
         spared = keep.union(*(descendants(pid) for pid in keep))

@@ -7,14 +7,28 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from batchml.execution.progress import observed
 from batchml.execution.sandbox import hygiene, proc
-from batchml.execution.sandbox.child import Log, Meter, close_unknown_fds, ignore_stop_signals, limit_memory
+from batchml.execution.sandbox.child import (
+    Log,
+    Meter,
+    close_unknown_fds,
+    ignore_stop_signals,
+    limit_memory,
+    offer_to_oom_killer,
+)
 from batchml.execution.sandbox.protocol import Frame, Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from batchml.execution.sandbox.gauge import Gauge
+
 __all__ = ["run"]
+
+
+_BADNESS = 400
+"""Of 1000: when memory is short, the kernel shall take a slot before the worker and before what else runs here."""
 
 
 def run(link_fd: int, pipes: Sequence[int], keeper: Link, settings: Mapping[str, Any]) -> None:
@@ -26,6 +40,7 @@ def run(link_fd: int, pipes: Sequence[int], keeper: Link, settings: Mapping[str,
     log = Log(pipes)
     close_unknown_fds({link_fd, log.dump_fd, *log.fds, keeper.fileno()})
     limit_memory(settings["memory"])
+    offer_to_oom_killer(_BADNESS)
     gc.enable()
     Slot(Link.from_fd(link_fd), keeper, log, settings).serve()
 
@@ -45,7 +60,8 @@ class Slot:
         self._pid = os.getpid()
         self._attempt = 0
         self._runner = _load(settings["runner"])(settings, keeper, self._announce)
-        self._meter = Meter()
+        self._gauge: Gauge = settings["gauge"]
+        self._meter = Meter(self._gauge)
         self._state = hygiene.State(own_fds={link.fileno(), keeper.fileno(), self._meter.fd, *log.fds})
 
     def serve(self) -> None:
@@ -69,7 +85,8 @@ class Slot:
         self._log.turn(header["log"])
         self._state.prepare()
         self._meter.start()
-        report, blobs = self._runner.run(header["e"], header["i"], self._state.mark)
+        with observed(self._gauge.stage):
+            report, blobs = self._runner.run(header["e"], header["i"], self._state.mark)
         if os.getpid() != self._pid:  # the learner forked, and this is the copy
             os._exit(0)
         report.update(self._meter.read())

@@ -16,9 +16,10 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from batchml.execution.sandbox import keeper, proc
+from batchml.execution.sandbox import cgroup, keeper, proc
 from batchml.execution.sandbox.protocol import Frame, Link
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def _serve(link: Link, parent: int, gone: int, setup: Mapping[str, Any]) -> None
         assert frame is not None
         _birth(link, frame, parent, setup)
     sweep(setup["tag"])
+    if setup["group"] is not None:
+        cgroup.sweep(Path(setup["group"]), setup["tag"])
 
 
 def _birth(link: Link, frame: Frame, parent: int, setup: Mapping[str, Any]) -> None:
