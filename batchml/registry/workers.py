@@ -12,7 +12,7 @@ from batchml.core.attempt import Ending
 from batchml.errors import UnknownKeyError
 from batchml.execution.environment import scheduler_ids
 from batchml.registry import queries
-from batchml.registry.close import close_rows, read_locked
+from batchml.registry.close import FAILURES, close_rows, read_locked
 from batchml.registry.dialects import among, lease_seconds, lock_rows, utc_now
 from batchml.registry.processes import Process, here
 from batchml.registry.tables import attempt, submission, worker
@@ -34,6 +34,7 @@ def register_worker(
     scheduler_id: str | None = None,
     incarnation: int = 0,
     lease_s: float = 60.0,
+    again: bool = False,
 ) -> int:
     """Enter a worker and return its id; its first beat is now.
 
@@ -50,11 +51,15 @@ def register_worker(
         predecessors' attempts as `preempted`.
     lease_s
         Seconds without a beat after which it may be presumed dead.
+    again
+        The reply to an earlier call may have been lost: if that has entered the worker, its id is returned.
     """
     me = process or here()
     with store.write() as connection:
         if connection.execute(select(submission.c.id).where(submission.c.id == submission_id)).scalar() is None:
             raise UnknownKeyError(f"there is no submission {submission_id} in {store.place}")
+        if again and (known := connection.execute(_newest_of(me, submission_id)).scalar()) is not None:
+            return int(known)
         values: dict[str, Any] = {
             "submission_id": submission_id,
             "host": me.host,
@@ -75,6 +80,12 @@ def register_worker(
         return int(worker_id)
 
 
+def _newest_of(process: Process, submission_id: int) -> Select[int]:
+    same = (worker.c.boot_id == process.boot_id, worker.c.pid == process.pid, worker.c.pid_start == process.pid_start)
+    mine = select(worker.c.id).where(*same, worker.c.submission_id == submission_id, worker.c.stopped_at.is_(None))
+    return mine.order_by(worker.c.id.desc()).limit(1)
+
+
 def _replace_predecessors(connection: Connection, scheduler_id: str, incarnation: int) -> None:
     older = select(worker.c.id).where(
         worker.c.scheduler_id == scheduler_id, worker.c.incarnation < incarnation, worker.c.stopped_at.is_(None)
@@ -91,7 +102,7 @@ def end_worker(connection: Connection, worker_id: int, state: str, reason: str, 
     rows: list[Any] = []
     if held:
         rows = [row for row in read_locked(connection, [row.id for row in held]) if row.outcome is None]
-        close_rows(connection, rows, ending, reason if ending is Ending.LOST else None)
+        close_rows(connection, rows, ending, reason if ending in FAILURES else None)
     stopped = update(worker).where(worker.c.id == bindparam("which"), worker.c.stopped_at.is_(None))
     connection.execute(stopped.values(state=state, stopped_at=utc_now(), reason=reason), {"which": worker_id})
     if state == "stopped":

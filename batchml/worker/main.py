@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import logging
 import os
@@ -11,12 +12,14 @@ import select
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Order
 from batchml.errors import ConfigError
 from batchml.worker.allocation import own_allocation
 from batchml.worker.fitness import Trial, check_artifacts, check_node, require_fitness
+from batchml.worker.insist import insist
 from batchml.worker.loop import Loop
 from batchml.worker.places import places
 from batchml.worker.settings import Settings
@@ -142,7 +145,7 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
         from batchml.registry.store import Store
 
         _speak()
-        store = Store.open(task.url)
+        store = insist(lambda: Store.open(task.url), settings, stop)
         stack.callback(store.close)
         if trial is None:
             check_artifacts(store)
@@ -151,7 +154,7 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
         if pool is None:
             pool = _start_pool(task, str(store.artifact_path), None)
             stack.callback(pool.close)
-        _limit(pool, store, task.submission)
+        insist(lambda: _limit(pool, store, task.submission), settings, stop)
         return _serve(store, task, pool, settings, stop)
 
 
@@ -174,8 +177,10 @@ def _serve(store: Store, task: Task, pool: SandboxPool, settings: Settings, stop
     from batchml.worker.probe import Probe
     from batchml.worker.undelivered import LocalKeep
 
-    take_over(store)
-    worker_id = register_worker(
+    insist(lambda: take_over(store), settings, stop)
+    calls = itertools.count()
+    enter = partial(
+        register_worker,
         store,
         task.submission,
         slots=pool.slots,
@@ -183,6 +188,7 @@ def _serve(store: Store, task: Task, pool: SandboxPool, settings: Settings, stop
         incarnation=stop.allocation.restarts,
         lease_s=settings.lease_s,
     )
+    worker_id = insist(lambda: enter(again=next(calls) > 0), settings, stop)
     _log.info("worker %d, submission %d, %d slots", worker_id, task.submission, pool.slots)
     # The channel thread computes too, and the slots wait for the main thread: it shall get the interpreter soon.
     sys.setswitchinterval(0.0005)

@@ -93,14 +93,14 @@ class Stage:
 
     # Processes --------------------------------------------------------------------------------------------------------
 
-    def start(self, *words, **environment):
+    def start(self, *words, prefix=(), **environment):
         """Start ``batchml WORDS``."""
-        return self.python("-m", "batchml", *words, **environment)
+        return self.python("-m", "batchml", *words, prefix=prefix, **environment)
 
-    def python(self, *words, **environment):
+    def python(self, *words, prefix=(), **environment):
         with (self.folder / "out.txt").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, *map(str, words)],
+                [*prefix, sys.executable, *map(str, words)],
                 cwd=self.folder,
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
@@ -117,7 +117,7 @@ class Stage:
     def said(self):
         return (self.folder / "out.txt").read_text()[-3000:]
 
-    def start_worker(self, submission, name, *, url=None, slots=2, skew=0, after=None):
+    def start_worker(self, submission, name, *, url=None, slots=2, skew=0, after=None, prefix=()):
         """Start a worker as an executor does; `after` so many exchanges it dies between a commit and its reply."""
         environment = {WORKER_MARK: name, "BATCHML_REGISTRY": url or self.url}
         if skew and self.can_skew():
@@ -125,7 +125,7 @@ class Stage:
         if after is not None:
             return self.python("committing_worker.py", submission, self.folder, after, **environment)
         own = ("--path", self.folder, "--trust", "witness_learner")
-        return self.start("worker", "--submission", submission, "--slots", slots, *own, **environment)
+        return self.start("worker", "--submission", submission, "--slots", slots, *own, prefix=prefix, **environment)
 
     def can_skew(self):
         """Whether wall clocks can be made wrong here: that takes a C compiler."""
