@@ -13,6 +13,7 @@ from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
 from batchml.cli.tables import echo, echo_frame, echo_json, frame_records, say
+from batchml.core.resources import parse_duration
 
 if TYPE_CHECKING:
     from batchml.experiment.result import BenchmarkResult
@@ -91,11 +92,12 @@ def rescore(
 @click.command("sql", context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- ...
 @click.argument("query")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A value for :NAME in the query.")
+@click.option("--timeout", metavar="TIME", default="60s", show_default=True, help="When to end it.")
 @command
-def sql(session: Session, query: str, params: tuple[str, ...], *, as_json: bool) -> None:
+def sql(session: Session, query: str, params: tuple[str, ...], *, timeout: str, as_json: bool) -> None:
     """Run one SELECT (`-` reads it from standard input) on the views.
 
-    They are: jobs, all_jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers.
+    They are: jobs, all_jobs, scores, aggregates, errors, conditions, coverage, runtimes, workers, environments.
     """
     if query == "-":
         query = sys.stdin.read()
@@ -108,7 +110,7 @@ def sql(session: Session, query: str, params: tuple[str, ...], *, as_json: bool)
             raise click.UsageError(f"--param needs NAME=VALUE, not {word!r}", click.get_current_context())
         values[name] = value
     with session.open(readonly=True) as registry:
-        echo_frame(registry.sql(query, **values), as_json=as_json, empty="no rows")
+        echo_frame(registry.sql(query, parse_duration(timeout), **values), as_json=as_json, empty="no rows")
 
 
 @click.command("export")

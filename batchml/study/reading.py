@@ -204,11 +204,19 @@ class Reading:
 
         return predictions(self._store, None if jobs is None else job_ids(jobs))
 
-    def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
-        """Return the rows of one SELECT on the views; ``:name`` in it stands for the parameter of that name."""
+    def sql(self, query: str, timeout_s: float = 60.0, /, **params: Any) -> pd.DataFrame:
+        """Return the rows of one SELECT on the views; ``:name`` in it stands for the parameter of that name.
+
+        Raises
+        ------
+        ConfigError
+            It is no such statement, or does more than read.
+        RegistryError
+            It took longer than `timeout_s` seconds, or gave more than 20 million values.
+        """
         from batchml.registry.sql import sql
 
-        return sql(self._store, query, **params)
+        return sql(self._store, query, timeout_s, **params)
 
     def export(self, folder: str | os.PathLike[str]) -> None:
         """Write jobs, scores, conditions and predictions as Parquet files."""
