@@ -48,7 +48,6 @@ _SESSION = {
     "jit": "off",  # compiling takes longer than our statements do
     "TimeZone": "UTC",
 }
-_FRESH_S = 2.0
 _PATIENCE_S = 20.0
 _NAP_S = (0.05, 2.0)
 _LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
@@ -67,15 +66,13 @@ def server_engine(url: URL, scrub: Callable[[str], str]) -> Engine:
     """
     whole = url.update_query_dict({key: value for key, value in _WIRE.items() if key not in url.query})
     try:
-        engine = create_engine(whole, hide_parameters=True, pool_size=1, max_overflow=9, connect_args={})
+        engine = create_engine(whole, hide_parameters=True, pool_pre_ping=True, pool_size=1, max_overflow=9)
     except ModuleNotFoundError:
         raise ConfigError("PostgreSQL needs the package psycopg: pip install 'batchml[postgres]'") from None
     except exc.ArgumentError as error:
         raise ConfigError(scrub(str(error))) from None
     event.listen(engine, "do_connect", _Patience())
     event.listen(engine, "connect", _settle)
-    event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _Check(engine))
     return engine
 
 
@@ -111,25 +108,6 @@ def _settle(connection: Any, _record: Any) -> None:
     known = "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings WHERE name = ANY (%s)"
     connection.execute(known, (json.dumps(_SESSION), list(_SESSION)))
     connection.commit()
-
-
-def _note_use(_connection: Any, record: Any) -> None:
-    record.info["used_at"] = time.monotonic()
-
-
-class _Check:
-    """Ask a connection that has rested whether it is still there; one in steady use is not asked each time."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._dialect = engine.dialect
-
-    def __call__(self, connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get("used_at", time.monotonic()) < _FRESH_S and not connection.closed:
-            return
-        try:
-            self._dialect.do_ping(connection)
-        except Exception as error:
-            raise exc.DisconnectionError from error
 
 
 def _refused(said: str) -> bool:

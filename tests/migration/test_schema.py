@@ -146,8 +146,8 @@ def test_a_registry_of_an_older_revision_upgrades_with_everything_intact(registr
         assert states == {"done": 6, "error": 3}
         assert len(registry.errors("small")) > 0
         with pytest.warns(UserWarning, match="3 of 9 iterations"):
-            result = registry.reduce(benchmark="small").aggregate("classif.acc")
-        result = result.set_index("learner_id")["classif.acc"]
+            result = registry.reduce(benchmark="small").aggregate()
+        result = result.set_index("learner")["classif.acc"]
         view = registry.sql("SELECT learner, mean FROM aggregates WHERE measure = 'classif.acc'").set_index("learner")
         for means in (result, view["mean"]):
             assert means["classif.tree"] == pytest.approx(0.946667, abs=1e-6)
