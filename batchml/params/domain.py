@@ -135,10 +135,9 @@ class Domain:
     def _read_by_rule(self, value: Any) -> tuple[Any, str | None]:
         assert self.rule is not None
         wrong = self.rule(value)
-        if wrong is None or self.kind != "int" or not isinstance(value, float):
+        if wrong is None or self.kind != "int" or not isinstance(value, float) or not value.is_integer():
             return value, wrong
-        rounded = whole(value)
-        return (rounded, None) if type(rounded) is int and self.rule(rounded) is None else (value, wrong)
+        return (int(value), None) if self.rule(int(value)) is None else (value, wrong)
 
     def __repr__(self) -> str:
         return f"p_{self._shown_kind}({', '.join([*self._range(), *self._extras()])})"

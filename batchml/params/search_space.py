@@ -65,8 +65,10 @@ def check_token(name: str, domain: Domain, token: TuneToken, owner: str) -> None
         values = _corners(ParamSet(inner, owner="its space", extra_trafo=made), name)
     except ConfigError as error:
         raise ConfigError(f"{owner}: {name}: {token!r} does not do: {error}") from None
+    # A range of numbers with a point may not do although its bounds, as whole numbers, would.
+    problem = domain.rule if token.content is None and domain.rule is not None else domain.problem
     for value in values:
-        wrong = domain.problem(value)
+        wrong = problem(value)
         if wrong is not None:
             raise ConfigError(f"{owner}: {name}: {token!r} does not do: {wrong}")
 
