@@ -62,7 +62,9 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
     if as_json:
         echo_json({"aggregate": frame_records(table), "coverage": frame_records(coverage)})
     else:
-        echo_frame(table, as_json=False, empty="no job is done yet")
+        # None is a value of a parameter, and no gap.
+        shown = table.map(lambda value: "None" if value is None else value)
+        echo_frame(shown, as_json=False, empty="no job is done yet")
         if missing:
             total = int(coverage["defined"].sum())
             echo(f"{missing} of {total} iterations are missing; a mean over them is left empty")

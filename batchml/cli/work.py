@@ -73,7 +73,14 @@ def submit(  # noqa: PLR0913 - one for each option
 @click.command("worker")
 @click.option("--submission", type=int, help="The submission whose jobs it may claim.")
 @slots_option
-@click.option("--path", "paths", multiple=True, metavar="DIR", help="Folder of the user's own modules.")
+@click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Folder of the user's own modules.",
+)
 @click.option("--trust", multiple=True, metavar="NAME", help="Module prefix that specs may name.")
 @click.option("--need", "needs", multiple=True, metavar="NAME=NUMBER", help="Of each iteration: cpus, memory_mb, gpus.")
 @click.option("--check", is_flag=True, help="Only see whether a worker could work here; claim nothing.")

@@ -29,12 +29,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchml.core.naming import canonical_path
+from batchml.core.signatures import constructor
 from batchml.core.spec_decode import Decoder
 from batchml.core.spec_encode import Encoder
 from batchml.core.trust import Trust
 from batchml.errors import SpecError, UnknownKeyError
 
-__all__ = ["FORMAT", "build", "canonical_path", "decode", "describe", "encode", "full_params", "module_sources"]
+__all__ = [
+    "FORMAT",
+    "build",
+    "canonical_path",
+    "class_defaults",
+    "decode",
+    "describe",
+    "encode",
+    "full_params",
+    "module_sources",
+]
 
 # The number that specs carry; a change of any encoding below raises it.
 FORMAT: Final = 1
@@ -134,6 +145,27 @@ def module_sources(data: Any, trust: Trust | None = None) -> dict[str, str]:
         if source is not None:
             digests[home] = hashlib.sha256(source.read_bytes()).hexdigest()
     return digests
+
+
+def class_defaults(data: Any, trust: Trust | None = None) -> dict[str, dict[str, Any]]:
+    """Return the defaults of the constructor of every class that a spec names, by its path.
+
+    A spec holds what differs from them, so that an upgrade which changes a default changes no identity: `plan` tells by
+    these that it happened.
+    """
+    trust = trust or Trust.default()
+    found = {}
+    for path in sorted(set(_paths_in(data))):
+        if not trust.covers(path):
+            continue
+        try:
+            named = trust.resolve(path)
+            if isinstance(named, type):
+                shown = Encoder("provenance", lenient=True)
+                found[path] = {name: shown.value(value, name) for name, value in constructor(named).defaults.items()}
+        except (SpecError, UnknownKeyError):
+            continue
+    return found
 
 
 def _paths_in(data: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -191,9 +192,7 @@ def aggregate_frame(
     count = len(cells)
     frame = cells[["task", "learner", "resampling"]].reset_index(drop=True)
     if params:
-        settings = pd.DataFrame(list(cells["params"]), index=frame.index)
-        settings.columns = [f"params.{name}" if name in _COLUMNS else name for name in settings.columns]
-        frame = pd.concat([frame, settings], axis=1)
+        frame = pd.concat([frame, _settings(cells["params"]).set_index(frame.index)], axis=1)
     frame["n"] = np.bincount(cell, minlength=count)
     frame["n_missing"] = np.bincount(cell[~answered], minlength=count)
     frame["n_imputed"] = np.bincount(cell, weights=jobs["n_imputed"].to_numpy() > 0, minlength=count).astype(int)
@@ -214,6 +213,20 @@ def aggregate_frame(
                 column[incomplete] = np.nan
             frame[measure.id if statistic == "mean" else f"{measure.id}_{statistic}"] = column
     return frame
+
+
+def _settings(params: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a column per parameter; values as they were given, nan where a learner has no such parameter."""
+    import pandas as pd
+
+    rows = list(params)
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name, math.nan) for row in rows]
+        # Left to itself pandas makes 3.0 and nan of 3 and None.
+        odd = any(value is None for value in values) or any(name not in row for row in rows)
+        columns[f"params.{name}" if name in _COLUMNS else name] = pd.Series(values, dtype=object if odd else None)
+    return pd.DataFrame(columns, index=range(len(rows)))
 
 
 def warn_of_gaps(table: ResultTable, *, stacklevel: int) -> None:

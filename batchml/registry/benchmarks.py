@@ -12,9 +12,9 @@ from batchml.data.pickles import SignedPickles
 from batchml.registry import queries
 from batchml.registry.cells import Survey, survey
 from batchml.registry.chunks import chunked
+from batchml.registry.comparing import Comparison, compare
 from batchml.registry.dialects import among, among_words, insert_new, run_many, series, unindexed, utc_now
 from batchml.registry.moves import reset
-from batchml.registry.plan import Comparison, Plan, compare
 from batchml.registry.specs import put_specs
 from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from batchml.core.trust import Trust
     from batchml.experiment.design import BenchmarkDesign
+    from batchml.registry.plan import Plan
     from batchml.registry.store import Store
 
 __all__ = ["add", "plan"]

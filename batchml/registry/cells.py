@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from batchml.core.trust import Trust
     from batchml.experiment.design import BenchmarkDesign, Cell
 
-__all__ = ["CellRow", "Survey", "survey"]
+__all__ = ["DEFAULTS", "CellRow", "Survey", "survey"]
+
+DEFAULTS = "defaults of "
+"""Begins the names under which the defaults of classes are kept beside the sources of modules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class CellRow:
     cell, task, model, policy, resampling
         Digests; the resampling's is of the whole spec, with its repeats.
     source
-        Digest of the sources of the user's own modules that the model names, None if it names none.
+        Digest of the sources of the user's own modules that the model names, and of the defaults of its classes; None
+        if it names none.
     n_iterations
         How many iterations the design asks for.
     labels
@@ -202,11 +206,12 @@ class _Scribe:
         return self._learners[id(learner)]
 
     def _sources(self, specs: list[Any]) -> str | None:
-        from batchml.core.spec import module_sources
+        from batchml.core.spec import class_defaults, module_sources
         from batchml.core.trust import Trust
 
         trust = (self.trust or Trust.default()).with_modules(self.design.modules)
-        found = module_sources(specs, trust)
+        found: dict[str, Any] = module_sources(specs, trust)
+        found |= {f"{DEFAULTS}{path}": values for path, values in class_defaults(specs, trust).items()}
         return self._keep("source", found) if found else None
 
     def _resampling(self, resampling: Resampling) -> tuple[str, str]:

@@ -106,6 +106,10 @@ def parse_url(url: str, mountinfo: str | None = None) -> Place:
     ConfigError
         It is no URL, or of a database that a registry cannot live in.
     """
+    if not isinstance(url, str):
+        raise ConfigError(f"a registry is named by a URL such as sqlite:///study.db, not by {url!r:.60}")
+    if "\0" in url:
+        raise ConfigError("a registry's URL holds no NUL characters: sqlite:///study.db")
     if "://" not in url:
         hint = f"sqlite:///{url}" if url and "\n" not in url else "sqlite:///study.db"
         raise ConfigError(f"a registry is named by a URL, not by {url!r}: {hint}")

@@ -1,4 +1,4 @@
-"""What happened: logs, attempts, and why a job is in its state."""
+"""What happened: attempts and logs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from batchml.errors import ConfigError, UnknownKeyError
-from batchml.registry.dialects import among, epoch_now
+from batchml.registry.dialects import among
 from batchml.registry.frames import read_frame
 from batchml.registry.moves import known_jobs
 from batchml.registry.tables import (
     attempt,
-    benchmark_experiment,
     condition,
     job,
     log,
-    resource,
-    result,
-    submission,
     worker,
 )
 
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["attempts", "grep_logs", "log_of", "why"]
+__all__ = ["attempts", "grep_logs", "job_row", "log_of"]
 
 
 def attempts(store: Store, job_id: int) -> pd.DataFrame:
@@ -58,7 +54,7 @@ def attempts(store: Store, job_id: int) -> pd.DataFrame:
         .order_by(attempt.c.id)
     )
     with store.read() as connection:
-        _job(connection, job_id, store)
+        job_row(connection, job_id, store)
         return read_frame(connection, statement, {"which": job_id})
 
 
@@ -81,7 +77,7 @@ def log_of(store: Store, job_id: int) -> str:
         select(condition).where(among(condition.c.attempt_id)).order_by(condition.c.attempt_id, condition.c.number)
     )
     with store.read() as connection:
-        _job(connection, job_id, store)
+        job_row(connection, job_id, store)
         rows = connection.execute(made, {"which": job_id}).all()
         events = connection.execute(happened, {"ids": [row.id for row in rows]}).all()
     parts = []
@@ -174,87 +170,14 @@ def _page_end(source: Any, last: int) -> Any:
     return select(func.max(some.subquery().c.attempt_id)).scalar_subquery()
 
 
-def why(store: Store, job_id: int) -> str:
-    """Say in one sentence why a job is in its state, and what to do if something is amiss.
+def job_row(connection: Connection, job_id: int, store: Store) -> Any:
+    """Return the row of a job.
 
     Raises
     ------
     UnknownKeyError
         There is no such job.
     """
-    with store.read() as connection:
-        row = _job(connection, job_id, store)
-        member = select(benchmark_experiment.c.experiment_id).where(
-            benchmark_experiment.c.experiment_id == row.experiment_id,
-            benchmark_experiment.c.n_iterations > row.iteration,
-        )
-        outside = "" if connection.execute(member.limit(1)).first() else " (its cell is in no current benchmark)"
-        return f"job {job_id} is {row.state}{outside}: {_reason(connection, row)}"
-
-
-def _reason(connection: Connection, row: Any) -> str:
-    if row.state == "defined":
-        again = " (its result was dropped by a reset or a changed policy)" if row.generation else ""
-        return f"it has not been submitted yet{again}"
-    if row.state == "cancelled":
-        return "a user cancelled it; retry queues it again"
-    last = connection.execute(_last_attempt(), {"which": row.id}).one_or_none()
-    if row.state == "queued":
-        return _waiting(connection, row, last)
-    if last is None:
-        return "no attempt is recorded"
-    if row.state == "running":
-        return f"worker {last.worker_id} on {last.host} holds it since {last.started_at}"
-    if row.state == "done":
-        kind = connection.execute(select(result.c.completeness).where(result.c.job_id == row.id)).scalar()
-        lack = "" if kind != "none" else " without a prediction: the learner failed and has no fallback, see its log"
-        return f"attempt {last.id} on {last.host} brought a result at {last.ended_at}{lack}"
-    what = f"attempt {last.id} on {last.host} ended as {last.outcome}"
-    remedy = {
-        "config_error": "mend the cause, then retry",
-        "learner_error": "the method failed on this split: a fallback learner would impute it",
-        "infrastructure": "it was retried by itself in vain: mend the cause, then retry",
-        "lost": "it has killed its worker twice while running alone",
-        "crashed": "its log may say where; encapsulate='process' and a fallback learner would impute it",
-    }.get(last.outcome, "raise its limits, or retry")
-    return f"{what}{': ' + last.message if last.message else ''}; {remedy}"
-
-
-def _waiting(connection: Connection, row: Any, last: Any) -> str:
-    needs = connection.execute(select(resource.c.body).where(resource.c.id == row.resource_id)).scalar()
-    words = ", ".join(f"{name}={value}" for name, value in sorted((needs or {}).items())) or "no special resources"
-    live = (
-        select(func.count())
-        .select_from(worker.join(submission))
-        .where(submission.c.resource_id == row.resource_id, worker.c.stopped_at.is_(None), worker.c.wanted == "go_on")
-    )
-    workers = connection.execute(live).scalar_one()
-    if not workers:
-        return f"no live worker takes jobs with {words}; resume starts one"
-    if row.not_before is not None:
-        rest = connection.execute(select(row.not_before - epoch_now())).scalar_one()
-        if rest > 0:
-            return f"it is held back for {rest:.0f} s after {last.outcome if last else 'a failure'}{_said(last)}"
-    if row.suspect:
-        return "its last worker died while it held it, so it waits for a worker that runs nothing else"
-    return f"it waits for its turn; {workers} live worker{'' if workers == 1 else 's'} for {words}"
-
-
-def _said(last: Any) -> str:
-    return f" ({last.message})" if last is not None and last.message else ""
-
-
-def _last_attempt() -> Select[Any]:
-    return (
-        select(attempt, worker.c.host)
-        .join_from(attempt, worker)
-        .where(attempt.c.job_id == bindparam("which"), attempt.c.outcome.is_distinct_from("released"))
-        .order_by(attempt.c.id.desc())
-        .limit(1)
-    )
-
-
-def _job(connection: Connection, job_id: int, store: Store) -> Any:
     row = connection.execute(select(job).where(job.c.id == bindparam("which")), {"which": job_id}).one_or_none()
     if row is None:
         raise UnknownKeyError(f"there is no job {job_id} in {store.place}; `batchml jobs` lists them")

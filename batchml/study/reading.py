@@ -158,9 +158,9 @@ class Reading:
 
     def why(self, job_id: int) -> str:
         """Say why a job is in its state: what it waits for, or what ended it."""
-        from batchml.registry import history
+        from batchml.registry.reasons import why
 
-        return history.why(self._store, job_id)
+        return why(self._store, job_id)
 
     def test_job(self, job_id: int, external: bool = False, debug: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """Run a job here without writing anything, and return what came of it.

@@ -18,11 +18,12 @@ from batchml.registry import tables
 from batchml.registry.benchmarks import add
 from batchml.registry.care import problems
 from batchml.registry.dialects import utc_now
-from batchml.registry.exchange import exchange
 from batchml.registry.errors import errors
-from batchml.registry.history import attempts, grep_logs, log_of, why
+from batchml.registry.exchange import exchange
+from batchml.registry.history import attempts, grep_logs, log_of
 from batchml.registry.jobs import cancel, find, remove, reset, retry, status, submit, tag, tally, untag
 from batchml.registry.processes import here
+from batchml.registry.reasons import why
 from batchml.registry.rescue import reconcile
 from batchml.registry.store import Store
 from batchml.registry.workers import register_worker

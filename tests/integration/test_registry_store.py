@@ -356,3 +356,10 @@ def test_another_program_that_holds_the_file_is_named_as_the_cause(tmp_path):
         with pytest.raises(BusyError, match="in use by another program"), store.write():
             pass
         other.close()
+
+
+@pytest.mark.parametrize("url", [None, 3, b"sqlite:///a.db", "", "study.db", "sqlite:///a\0b.db", "mysql://h/d"])
+def test_what_is_no_url_is_refused_in_a_sentence(url):
+    for act in (Store.open, Store.create):
+        with pytest.raises(ConfigError, match="registry"):
+            act(url)

@@ -293,3 +293,14 @@ def test_a_measure_that_fails_is_nan_and_leaves_the_rest():
         table = bmr.aggregate(["classif.acc", fails_on_wine])
     assert table.iloc[:, -1].isna().tolist() == [False, False, True, True]
     assert table["classif.acc"].notna().all()
+
+
+def test_settings_are_shown_as_they_were_given():
+    learners = ["classif.tree", "classif.featureless"]
+    variants = [[{"max_depth": 3}, {"max_depth": None}], [{}]]
+    design = benchmark_grid("iris", learners, rsmp("holdout"), param_values=variants, seed=1)
+    column = benchmark(design).aggregate(params=True)["max_depth"]
+    assert column[0] == 3
+    assert isinstance(column[0], int)
+    assert column[1] is None
+    assert column[2] != column[2]  # nan: the learner has no such parameter
