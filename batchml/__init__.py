@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from batchml.data.sources import as_data_backend
     from batchml.errors import BatchmlError
     from batchml.executors.local import Local
+    from batchml.executors.slurm import Slurm
     from batchml.experiment.benchmark import benchmark
     from batchml.experiment.design import BenchmarkDesign
     from batchml.experiment.grid import benchmark_grid
@@ -81,6 +82,7 @@ __all__ = [
     "SamplerHierarchical",
     "SamplerJointIndep",
     "SamplerUnif",
+    "Slurm",
     "Submission",
     "Task",
     "TaskClassif",
@@ -137,6 +139,7 @@ _HOMES = {
     "data.sources": ("as_data_backend",),
     "errors": ("BatchmlError",),
     "executors.local": ("Local",),
+    "executors.slurm": ("Slurm",),
     "experiment.benchmark": ("benchmark",),
     "experiment.design": ("BenchmarkDesign",),
     "experiment.grid": ("benchmark_grid",),

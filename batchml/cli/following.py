@@ -108,11 +108,14 @@ def _drain(session: Session, submissions: tuple[Submission, ...]) -> None:
     """Let the workers of this command finish what runs; at another Ctrl-C end that, at a third leave them alone."""
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            if submissions:
+            own = [each for each in submissions if not each.outlives]
+            if own:
                 click.echo("\nfinishing what runs (Ctrl-C again: end it) ...", err=True)
-            for each in submissions:
+            for each in own:
                 each.stop()
         except KeyboardInterrupt:
-            for each in submissions:
+            for each in own:
                 each.stop(now=True, timeout=5.0)
+    if len(own) < len(submissions):
+        click.echo(f"\nits workers go on; to end them: {session.hint('stop')}", err=True)
     click.echo(f"interrupted; to go on: {session.hint('resume')}", err=True)

@@ -193,18 +193,18 @@ def _echo_trial(outcome: dict[str, Any]) -> None:
 
 
 def _echo_status(session: Session, registry: Registry, *, cumulative: bool, as_json: bool) -> None:
-    frame, workers = (
-        registry.status(cumulative=cumulative),
-        registry.sql("SELECT * FROM workers WHERE state IN ('running', 'draining')"),
-    )
+    frame, workers, arrays = registry.status(cumulative=cumulative), registry.workers(), registry.allocations()
     if as_json:
-        echo_json(
-            {"registry": session.shown_url, "benchmarks": frame_records(frame), "workers": frame_records(workers)}
-        )
+        facts = {"benchmarks": frame_records(frame), "workers": frame_records(workers)}
+        echo_json({"registry": session.shown_url, **facts, "allocations": frame_records(arrays)})
         return
+    if workers["scheduler_id"].isna().all():
+        workers = workers.drop(columns=["scheduler_id", "scheduler_state"])
     echo(f"registry {session.shown_url}")
     echo_frame(frame, as_json=False, empty="no benchmark yet: batchml add DESIGN")
     echo_frame(workers, as_json=False, empty="no worker is running", title="workers")
+    if len(arrays):
+        echo_frame(arrays, as_json=False, empty="", title="SLURM")
 
 
 COMMANDS = (status, summary, jobs, tags, errors, log, grep, attempts, why, test_job, estimate)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchml.cli.boundary import OK, SOME_JOBS
+from batchml.cli.boundary import OK, SOME_JOBS, WRONG_USE
 from batchml.cli.following import follow, tally
 from batchml.cli.progress import sentence
 from batchml.cli.selection import Filters, chosen, job_selection
@@ -17,6 +17,7 @@ from batchml.cli.tables import echo, say
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchml.executors.base import Executor
     from batchml.executors.local import Local
     from batchml.study import Registry, Submission
 
@@ -29,13 +30,21 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
 
 
 @click.command("submit")
-@click.option("--executor", type=click.Choice(["local"]), help="Where workers run; default: local.")
+@click.option("--executor", type=click.Choice(["local", "slurm"]), help="Where workers run; default: local.")
 @click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default 1.")
 @slots_option
-@click.option("-r", "--resource", "resources", multiple=True, metavar="NAME=VALUE", help="Need of each iteration.")
+@click.option(
+    "-r",
+    "--resource",
+    "resources",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What each iteration and allocation needs: cpus, memory, walltime, partition, ...",
+)
 @click.option("--priority", type=click.IntRange(-500, 500), default=0, help="Claimed before lower ones; default 0.")
 @detach_option
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and started; change nothing.")
+@click.option("--check", is_flag=True, help="Have one element of the cluster see whether a worker could work there.")
 @job_selection
 @command
 def submit(  # noqa: PLR0913 - one for each option
@@ -43,29 +52,33 @@ def submit(  # noqa: PLR0913 - one for each option
     ids: tuple[int, ...],
     filters: Filters,
     *,
-    executor: str | None,  # noqa: ARG001 - there is one kind so far
+    executor: str | None,
     workers: int | None,
     slots: int | None,
     resources: tuple[str, ...],
     priority: int,
     detach: bool,
     dry_run: bool,
+    check: bool,
     as_json: bool,
 ) -> int:
     """Queue jobs (default: all that are defined) and start workers; wait for them unless --detach."""
-    from batchml.core.resources import Resources
-
     needs = dict(_pair(word) for word in resources)
-    where = local(session, workers=workers, slots=slots, detach=detach)
-    where.check(Resources.parse(needs))
+    where = _executor(executor, workers=workers, slots=slots, detach=detach)
     with session.open() as registry:
+        asked = registry.preview(where, needs)
+        if check:
+            return _check(registry, where, needs, as_json=as_json)
         jobs = chosen(registry, ids, filters) if ids or filters else registry.jobs(state="defined")
         if dry_run:
-            say({"would_queue": len(jobs)}, f"would queue {len(jobs)} jobs; nothing was changed", as_json=as_json)
+            words = [f"would queue {len(jobs)} jobs; nothing was changed", *asked.values()]
+            say({"would_queue": len(jobs), **asked}, "\n".join(words), as_json=as_json)
             return OK
         if not len(jobs):
             say({"queued": 0}, "nothing to submit: no job is defined", as_json=as_json)
             return OK
+        if "sum" in asked and not as_json:
+            echo(asked["sum"])
         submission = registry.submit(jobs, executor=where, resources=needs, priority=priority)
         return watch(session, registry, (submission,), detach=detach, as_json=as_json)
 
@@ -155,6 +168,22 @@ def stop(session: Session, workers: tuple[int, ...], *, now: bool, as_json: bool
     with session.open() as registry:
         count = len(registry.stop(list(workers) or None, now=now))
     say({"stopping": count}, f"told {count} {'worker' if count == 1 else 'workers'} to stop", as_json=as_json)
+
+
+def _executor(kind: str | None, *, workers: int | None, slots: int | None, detach: bool) -> Executor:
+    """Return what the command line says, else the configuration, else the default of the executor."""
+    from batchml.executors.configured import configured_executor
+
+    # Elements of a cluster outlive this command anyway.
+    wishes = {"workers": workers, "slots": slots, "detach": detach or None}
+    return configured_executor(kind, **wishes)
+
+
+def _check(registry: Registry, executor: Executor, needs: Mapping[str, Any], *, as_json: bool) -> int:
+    """Run one element that claims nothing, and show what it says."""
+    fit, words = registry.check_node(executor, needs)
+    say({"fit": fit, "log": words}, words, as_json=as_json)
+    return OK if fit else WRONG_USE
 
 
 def local(session: Session, *, slots: int | None = None, workers: int | None = None, detach: bool = False) -> Local:

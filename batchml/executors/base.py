@@ -54,6 +54,16 @@ class Handle(Protocol):
         ...
 
     @property
+    def allocation(self) -> str:
+        """What its scheduler calls the array it belongs to, "" for a process."""
+        ...
+
+    @property
+    def outlives(self) -> bool:
+        """Whether it lives on when this session ends."""
+        ...
+
+    @property
     def log(self) -> Path | None:
         """The file with what the worker itself had to say."""
         ...

@@ -16,7 +16,7 @@ from batchml.worker.main import ARTIFACTS, LIFELINE, REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["LocalHandle", "spawn"]
+__all__ = ["LocalHandle", "import_path", "spawn"]
 
 
 def spawn(words: Sequence[str], told: Mapping[str, str], log: Path, *, lifeline: bool) -> LocalHandle:
@@ -33,7 +33,7 @@ def spawn(words: Sequence[str], told: Mapping[str, str], log: Path, *, lifeline:
     """
     environment = {name: value for name, value in os.environ.items() if name not in {REGISTRY, ARTIFACTS, LIFELINE}}
     environment.update(told)
-    environment["PYTHONPATH"] = os.pathsep.join(_import_path())
+    environment["PYTHONPATH"] = os.pathsep.join(import_path())
     words = ["-m", "batchml", "worker", *words]
     if not lifeline:
         null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
@@ -64,7 +64,7 @@ def _exec(words: Sequence[str], environment: Mapping[str, str], stdin: tuple[Any
     )
 
 
-def _import_path() -> list[str]:
+def import_path() -> list[str]:
     """The place of batchml itself first, if it is not installed, then what the user has set."""
     import batchml
 
@@ -95,6 +95,16 @@ class LocalHandle:
     def name(self) -> str:
         """The process id."""
         return str(self.pid)
+
+    @property
+    def allocation(self) -> str:
+        """No scheduler knows it."""
+        return ""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether it has no lifeline."""
+        return self._lifeline is None
 
     def alive(self) -> bool:
         """Whether it has not ended."""

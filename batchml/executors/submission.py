@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.trust import Trust
 from batchml.errors import ConfigError, TrustError, nearest
 from batchml.executors.base import Launch
+from batchml.registry.allocations import set_scheduler_id, withdraw
 from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from batchml.executors.consent import Consent
     from batchml.registry.store import Store
 
-__all__ = ["Submission", "executor_of", "launch", "require_consent"]
+__all__ = ["Submission", "executor_of", "launch", "launch_of", "require_consent"]
 
 _POLL_S = 0.1
 
@@ -67,17 +68,36 @@ class Submission:
         from batchml.registry.moves import cancel
 
         states = ("queued", "running") if running else ("queued",)
-        return cancel(self._store, submission_jobs(self._store, self.id, states), running=running)
+        cancelled = cancel(self._store, submission_jobs(self._store, self.id, states), running=running)
+        if not class_waits(self._store, self.id):
+            for kind, handles in self._by_kind():
+                if hasattr(kind, "drop_waiting"):
+                    kind.drop_waiting(handles)
+        return cancelled
 
     def stop(self, *, now: bool = False, timeout: float | None = None) -> bool:
         """Let its workers finish what runs (`now`: end that too) and wait for their end; what is left stays queued."""
-        for handle in self.handles:
-            handle.stop(now=now)
+        for kind, handles in self._by_kind():
+            if hasattr(kind, "stop_all"):
+                kind.stop_all(handles, now=now)
+            else:
+                for handle in handles:
+                    handle.stop(now=now)
         deadline = None if timeout is None else time.monotonic() + timeout
         ended = True
         for handle in self.handles:
             ended &= handle.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return ended
+
+    @property
+    def outlives(self) -> bool:
+        """Whether its workers live on when this session ends."""
+        return any(handle.outlives for handle in self.handles)
+
+    def _by_kind(self) -> list[tuple[Any, list[Handle]]]:
+        """Return the handles by their class: one that talks to a scheduler does so once for all of its kind."""
+        kinds = dict.fromkeys(type(handle) for handle in self.handles)
+        return [(kind, [handle for handle in self.handles if type(handle) is kind]) for kind in kinds]
 
     def last_words(self, lines: int = 3) -> str:
         """Return the end of what its workers complained about, for when they left too early."""
@@ -99,19 +119,32 @@ class Submission:
 def launch(
     store: Store, executor: Executor, submission_id: int, queued: int, resources: Mapping[str, Any], consent: Consent
 ) -> Submission:
-    """Start an executor's workers for a submission that has been entered."""
-    handles = executor.start(
-        Launch(
-            url=store.url,
-            registry=store.uuid,
-            submission=submission_id,
-            artifacts=store.artifact_path,
-            paths=consent.paths,
-            trust=consent.modules,
-            resources=resources,
-        )
-    )
+    """Start an executor's workers for a submission that has been entered.
+
+    If that fails, its jobs are defined again, as if nothing had been said.
+    """
+    try:
+        handles = executor.start(launch_of(store, submission_id, resources, consent))
+    except BaseException:
+        withdraw(store, submission_id)
+        raise
+    allocations = list(dict.fromkeys(handle.allocation for handle in handles if handle.allocation))
+    if allocations:
+        set_scheduler_id(store, submission_id, " ".join(allocations))
     return Submission(store, submission_id, queued, handles)
+
+
+def launch_of(store: Store, submission_id: int, resources: Mapping[str, Any], consent: Consent) -> Launch:
+    """Return what the workers of a submission are told."""
+    return Launch(
+        url=store.url,
+        registry=store.uuid,
+        submission=submission_id,
+        artifacts=store.artifact_path,
+        paths=consent.paths,
+        trust=consent.modules,
+        resources=resources,
+    )
 
 
 def require_consent(store: Store, consent: Consent, state: str, jobs: Sequence[int] | None = None) -> None:
@@ -140,8 +173,9 @@ def require_consent(store: Store, consent: Consent, state: str, jobs: Sequence[i
 def executor_of(name: str, settings: Mapping[str, Any]) -> Executor:
     """Return the executor that a submission was made with."""
     from batchml.executors.local import Local
+    from batchml.executors.slurm import Slurm
 
-    known = {"local": Local}
+    known: dict[str, type[Executor]] = {"local": Local, "slurm": Slurm}
     if name not in known:
         raise ConfigError(f"no executor is called '{name}'{nearest(name, known)}; there are {', '.join(known)}")
     return known[name](**settings)

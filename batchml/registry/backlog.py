@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,14 @@ from batchml.registry.processes import Process, is_gone
 from batchml.registry.tables import attempt, benchmark, benchmark_experiment, job, resource, submission, worker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from batchml.registry.store import Store
 
 __all__ = ["Backlog", "adopt", "class_waits", "modules_of_waiting", "orphaned", "read_backlog", "submission_jobs"]
+
+Served = Callable[[], Collection[int]]
+"""Asks schedulers for the resource classes that workers will still come for."""
 
 _STARTING_S = 30.0
 """A submission younger than this may have workers that have not said hello yet."""
@@ -44,23 +48,35 @@ class Backlog:
     stalled: str | None = None
 
 
-def read_backlog(store: Store) -> Backlog:
+def read_backlog(store: Store, served: Served | None = None) -> Backlog:
     """Return what waits or runs, and why it may never end.
 
     Queued jobs need a live worker of their resource class, or a submission so young that one may still be starting;
     running jobs a worker whose process is not known to be gone.
+
+    Parameters
+    ----------
+    served
+        Asks schedulers for the resource classes that workers will still come for.
     """
+    found = _read(store, frozenset())
+    # A scheduler is asked only if nobody else is there.
+    return found if found.stalled is None or served is None else _read(store, served())
+
+
+def _read(store: Store, served: Collection[int]) -> Backlog:
     with store.read() as connection:
         counts = _counts(connection)
         workers = _workers(connection)
         young = _young_classes(connection)
         dead = [row.id for row in workers if _is_dead(row)]
         alive = [row for row in workers if row.id not in dead]
-        classes = {row.resource_id for row in alive if row.wanted == "go_on"} | young
+        classes = {row.resource_id for row in alive if row.wanted == "go_on"} | young | set(served)
         queued = {key: number for (key, state), number in counts.items() if state == "queued"}
         orphans = {key: number for key, number in queued.items() if key not in classes}
         total = sum(counts.values())
-        stalled = _reason(connection, orphans, dead) if total and (orphans or (dead and not alive)) else None
+        hopeless = orphans or (dead and not alive and not served)
+        stalled = _reason(connection, orphans, dead) if total and hopeless else None
     waiting = sum(queued.values())
     return Backlog(queued=waiting, running=total - waiting, slots=sum(row.slots for row in alive), stalled=stalled)
 
@@ -90,7 +106,7 @@ def _young_classes(connection: Connection) -> set[int]:
     greeted = select(literal_column("1")).where(worker.c.submission_id == submission.c.id).exists()
     newest = (
         select(submission.c.resource_id, submission.c.created_at, utc_now().label("now"))
-        .where(~greeted)
+        .where(~greeted, submission.c.scheduler_id.is_(None))
         .order_by(submission.c.id.desc())
         .limit(20)
     )
@@ -158,7 +174,7 @@ def modules_of_waiting(store: Store, state: str, jobs: Sequence[int] | None = No
         return {row.name: row.modules for row in rows if row.modules}
 
 
-def orphaned(store: Store, dead: Collection[int] = ()) -> list[Any]:
+def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = None) -> list[Any]:
     """Return one row for each resource class with waiting jobs and no live worker: the newest submission of such jobs.
 
     Rows have `id`, `executor`, `settings` of that submission, and `resource_id` and `body`, the resources: more than
@@ -168,6 +184,8 @@ def orphaned(store: Store, dead: Collection[int] = ()) -> list[Any]:
     ----------
     dead
         Workers that are about to be declared dead: what they hold waits, too.
+    served
+        Asks schedulers for the resource classes that workers will still come for.
     """
     with store.read() as connection:
         alive = {
@@ -195,6 +213,7 @@ def orphaned(store: Store, dead: Collection[int] = ()) -> list[Any]:
             .join(resource, resource.c.id == newest.c.resource_id)
             .order_by(submission.c.id, resource.c.id)
         )
+        alive |= set() if served is None else set(served())
         values = {"served": list(alive)} | ({"dead": list(dead)} if dead else {})
         return list(connection.execute(query, values))
 

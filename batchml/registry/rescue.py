@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["Evidence", "Reconciliation", "Verdict", "judge", "reconcile", "release_unstarted"]
+__all__ = ["Evidence", "Reconciliation", "Verdict", "Word", "judge", "reconcile", "release_unstarted"]
 
 _NOBODY_TO_ASK = 10  # leases without a beat after which a worker that nobody can ask about is presumed dead
 
@@ -36,10 +36,30 @@ class Verdict(enum.StrEnum):
     ALIVE = "alive"
     DEAD = "dead"
     SILENT = "silent"
+    MISSING = "missing"  # to its scheduler: dead, if its lease has expired, too
 
 
-Evidence = Callable[[Any], Verdict | None]
-"""What a scheduler says about a worker's row; None if it was not asked or does not know."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What is said about a worker.
+
+    Attributes
+    ----------
+    verdict
+        Whether it lives.
+    reason
+        Why it is taken for that.
+    ending
+        What becomes of the attempts it held, if it is dead: by default nobody knows which of them did it.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    ending: Ending = Ending.LOST
+
+
+Evidence = Callable[[Any], Word | None]
+"""What a scheduler says about a worker's row; None if it was not asked, or did not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +87,15 @@ class Reconciliation:
     queued: int = 0
     running: int = 0
     errors: int = 0
+
+    def __or__(self, earlier: Reconciliation) -> Reconciliation:
+        """Return both, as of the later one."""
+        return replace(
+            self,
+            dead={**earlier.dead, **self.dead},
+            requeued=earlier.requeued + self.requeued,
+            failed=earlier.failed + self.failed,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -105,11 +134,11 @@ def judge(
     up_s: float = 0.0,
     evidence: Evidence | None = None,
     gone: Callable[[Process], bool | None] = is_gone,
-) -> tuple[Verdict, str]:
+) -> Word:
     """Say whether a worker is dead, and by what.
 
-    A proof needs no lease: the process is seen to be gone, its host has booted since, or its scheduler says so. A
-    process seen alive is never presumed dead, however long it has been stopped.
+    A proof needs no lease: its scheduler says so (and why), the process is seen to be gone, or its host has booted
+    since. A process seen alive is never presumed dead, however long it has been stopped.
 
     Parameters
     ----------
@@ -121,19 +150,22 @@ def judge(
         When the database was started, by that clock.
     """
     process = Process(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
+    told = None if evidence is None or row.scheduler_id is None else evidence(row)
+    if told is not None and told.verdict is Verdict.DEAD:
+        return told
     ended = gone(process)
     if ended:
-        return Verdict.DEAD, f"process {row.pid} on {row.host} is gone"
-    told = evidence(row) if evidence is not None else None
-    if told is Verdict.DEAD:
-        return Verdict.DEAD, f"its scheduler reports that {row.scheduler_id} has ended"
+        return Word(verdict=Verdict.DEAD, reason=f"process {row.pid} on {row.host} is gone")
     # While the database was away nobody could beat: a lease runs anew from when it came back.
     silence = now_s - max(row.beat_s, up_s)
+    if silence <= row.lease_s:
+        return Word(verdict=Verdict.ALIVE)
+    words = f"no beat for {silence:.0f} s"
     if ended is None and told is None and silence > _NOBODY_TO_ASK * row.lease_s:
-        return Verdict.DEAD, f"no beat for {silence:.0f} s and nobody to ask"
-    if silence > row.lease_s:
-        return Verdict.SILENT, f"no beat for {silence:.0f} s"
-    return Verdict.ALIVE, ""
+        return Word(verdict=Verdict.DEAD, reason=f"{words} and nobody to ask")
+    if ended is None and told is not None and told.verdict is Verdict.MISSING:
+        return Word(verdict=Verdict.DEAD, reason=f"{words}, and {told.reason}", ending=told.ending)
+    return Word(verdict=Verdict.SILENT, reason=words)
 
 
 def reconcile(
@@ -159,22 +191,22 @@ def reconcile(
         rows = connection.execute(select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)).all()
         _refuse_unknown(connection, assume_dead, store)
         now, up = lease_seconds(connection), up_since(connection)
-    dead: dict[int, str] = {}
+    dead: dict[int, Word] = {}
     seen: dict[Verdict, list[int]] = {Verdict.ALIVE: [], Verdict.SILENT: []}
     for row in rows:
-        verdict, reason = judge(row, now, up_s=up, evidence=evidence)
+        word = judge(row, now, up_s=up, evidence=evidence)
         if row.id in assume_dead:
-            verdict, reason = Verdict.DEAD, "you say so"
-        if verdict is Verdict.DEAD:
-            dead[row.id] = reason
+            word = Word(verdict=Verdict.DEAD, reason="you say so")
+        if word.verdict is Verdict.DEAD:
+            dead[row.id] = word
         else:
-            seen[verdict].append(row.id)
+            seen[word.verdict].append(row.id)
     moved = _would_move(store, dead) if dry_run else _bury(store, dead)
     with store.read() as connection:
         counts = _counts(connection)
     return Reconciliation(
         dry_run=dry_run,
-        dead=dead,
+        dead={key: word.reason for key, word in dead.items()},
         alive=tuple(seen[Verdict.ALIVE]),
         silent=tuple(seen[Verdict.SILENT]),
         requeued=moved["queued"],
@@ -224,21 +256,28 @@ def _refuse_unknown(connection: Connection, ids: Collection[int], store: Store) 
         raise UnknownKeyError(f"there is no worker {unknown[0]} in {store.place}; `batchml status` lists them")
 
 
-def _bury(store: Store, dead: Mapping[int, str]) -> Counter[str]:
+def _bury(store: Store, dead: Mapping[int, Word]) -> Counter[str]:
     moved: Counter[str] = Counter()
-    for worker_id, reason in dead.items():
+    for worker_id, word in dead.items():
         # One worker a transaction: it holds a batch, no more.
         with store.write() as connection:
             row = connection.execute(_locked_worker(), {"worker": worker_id}).one_or_none()
             if row is None or row.stopped_at is not None:
                 continue
-            rows = end_worker(connection, worker_id, "lost", reason, Ending.LOST)
+            ending = word.ending
+            if ending is Ending.OUT_OF_MEMORY and len(_held(connection, worker_id)) > 1:
+                ending = Ending.LOST  # nobody knows which of them took too much: each runs alone next
+            rows = end_worker(connection, worker_id, "lost", word.reason, ending)
             states = select(job.c.state).where(among(job.c.id))
             moved.update(connection.execute(states, {"ids": [row.job_id for row in rows]}).scalars())
     return moved
 
 
-def _would_move(store: Store, dead: Mapping[int, str]) -> Counter[str]:
+def _held(connection: Connection, worker_id: int) -> Sequence[Any]:
+    return connection.execute(queries.open_attempts(), {"worker": worker_id}).all()
+
+
+def _would_move(store: Store, dead: Mapping[int, Word]) -> Counter[str]:
     held = (
         select(job.c.lost_alone, attempt.c.alone)
         .join_from(attempt, job, job.c.id == attempt.c.job_id)

@@ -202,6 +202,8 @@ submission = Table(
     _id("resource_id", "resource.id"),
     Column("executor", Text, nullable=False),
     Column("settings", Json, nullable=False),
+    # What a scheduler calls the workers that were started for it: "12@cluster 13@cluster", the numbers of job arrays.
+    Column("scheduler_id", Text),
     Column("created_at", Time, nullable=False, server_default=utc_now()),
     sqlite_autoincrement=True,
 )

@@ -217,7 +217,10 @@ SELECT
     w.state AS state,
     w.heartbeat_at AS heartbeat_at,
     w.environment_id AS environment_id,
-    w.allocation AS allocation
+    w.allocation AS allocation,
+    w.scheduler_id AS scheduler_id,
+    w.slots AS slots,
+    w.reason AS reason
 FROM worker w
     JOIN submission s ON s.id = w.submission_id
 """

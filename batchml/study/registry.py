@@ -7,8 +7,9 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
+from batchml.executors.configured import configured_executor, configured_resources
 from batchml.executors.consent import Consent, remember
-from batchml.executors.submission import Submission, executor_of, launch, require_consent
+from batchml.executors.submission import Submission, executor_of, launch, launch_of, require_consent
 from batchml.study.ids import job_ids, the_design
 from batchml.study.reading import Reading
 from batchml.study.resumption import Resumption
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
+    import pandas as pd
+
     from batchml.core.trust import Trust
     from batchml.executors.base import Executor
+    from batchml.executors.slurm import Slurm
+    from batchml.executors.slurm_watch import SlurmWatch
     from batchml.experiment.design import BenchmarkDesign
     from batchml.reduce.rescore import Rescored
     from batchml.registry.backlog import Backlog
@@ -46,6 +51,7 @@ class Registry(Reading):
     def __init__(self, store: Store, trust: Trust | None = None) -> None:
         super().__init__(store, trust)
         self._rescue_due = 0.0
+        self._slurm: SlurmWatch | None = None
 
     @classmethod
     def create(
@@ -66,7 +72,7 @@ class Registry(Reading):
         seed
             The root seed of designs that bring none; None draws one.
         artifacts
-            Folder for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts`` beside the file.
+            Folder or fsspec URL for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts`` beside the file.
         exist_ok
             Open the registry that is there, if there is one, instead of refusing.
         trust
@@ -145,9 +151,10 @@ class Registry(Reading):
         jobs
             Default: all defined jobs of current benchmarks. What is queued, running or has ended stays as it is.
         executor
-            Who starts the workers; default ``Local()``.
+            Who starts the workers; default ``Local()``, or what ``[executor]`` of the configuration says.
         resources
-            What each iteration needs: cpus, memory, gpus. Workers claim jobs of equal needs.
+            What each iteration needs: cpus, memory, gpus. Workers claim jobs of equal needs. What is not said comes
+            from ``[resources]`` of the configuration.
         priority
             From -500 to 500; jobs of a higher one are claimed first. Of equal ones the first iteration of each cell
             goes first, then what is expected to take longest.
@@ -160,12 +167,12 @@ class Registry(Reading):
         from batchml.core.resources import Resources
         from batchml.registry.submissions import submit
 
-        executor = executor or executor_of("local", {})
+        executor = executor or configured_executor()
         if not hasattr(executor, "start"):
             raise ConfigError(f"executor is an object such as bm.Local(slots=2), not {executor!r:.60}")
         if not hasattr(resources or {}, "items"):
             raise ConfigError(f'resources are a mapping such as {{"cpus": 2}}, not {resources!r:.60}')
-        wanted = Resources.parse(resources)
+        wanted = Resources.parse({**configured_resources(executor), **(resources or {})})
         executor.check(wanted)
         needs = wanted.as_json()
         ids = None if jobs is None else job_ids(jobs)
@@ -173,6 +180,47 @@ class Registry(Reading):
         require_consent(self._store, consent, "defined", ids)
         number, queued = submit(self._store, ids, needs, executor.name, executor.settings, priority)
         return launch(self._store, executor, number, queued, needs, consent)
+
+    def preview(self, executor: Executor, resources: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """Return what `submit` would ask SLURM for: the ``sum`` of all elements and the job ``script``; else nothing."""
+        from batchml.core.resources import Resources
+
+        wanted = Resources.parse({**configured_resources(executor), **(resources or {})})
+        executor.check(wanted)
+        if not isinstance(executor, _slurm()):
+            return {}
+        launch = launch_of(self._store, 0, wanted.as_json(), self._consent())
+        return {"sum": executor.summary(wanted), "script": executor.script(launch)}
+
+    def check_node(self, executor: Executor, resources: Mapping[str, Any] | None = None) -> tuple[bool, str]:
+        """Have one element of a cluster see whether workers could work there; return the verdict and what it said.
+
+        Imports, registry and artifacts are tried; nothing is queued, nothing is claimed.
+        """
+        from batchml.core.resources import Resources
+
+        if not isinstance(executor, _slurm()):
+            raise ConfigError(f"there is no node to check: the executor is {executor.name}")
+        wanted = Resources.parse({**configured_resources(executor), **(resources or {})})
+        handle = executor.start_check(launch_of(self._store, 0, wanted.as_json(), self._consent()))
+        handle.wait()
+        said = handle.last_words()
+        return handle.state == "COMPLETED", said or f"{handle.name} ended as {handle.state} and has left no log"
+
+    def workers(self, *, live: bool = True) -> pd.DataFrame:
+        """Return workers (`live`: that have not ended), with what SLURM calls their state beside the registry's."""
+        where = "WHERE state IN ('running', 'draining')" if live else ""
+        frame = self.sql(f"SELECT * FROM workers {where} ORDER BY worker_id")  # noqa: S608 - one of two texts
+        frame["scheduler_state"] = self._watch().states(
+            frame["scheduler_id"].where(frame["scheduler_id"].notna(), None)
+        )
+        return frame
+
+    def allocations(self) -> pd.DataFrame:
+        """Return a row for each submission whose elements SLURM holds: how many are in which state, why they wait."""
+        import pandas as pd
+
+        return pd.DataFrame(self._watch().arrays(), columns=["submission", "array", "states", "reason"])
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until no job is queued or running.
@@ -204,8 +252,8 @@ class Registry(Reading):
         if not self._store.readonly and now >= self._rescue_due:
             self._rescue_due = now + _RESCUE_S
             take_over(self._store)
-            reconcile(self._store)
-        return read_backlog(self._store)
+            reconcile(self._store, evidence=self._watch().evidence)
+        return read_backlog(self._store, self._watch().served)
 
     def resume(
         self,
@@ -238,13 +286,19 @@ class Registry(Reading):
         from batchml.worker.legacy import take_over
 
         legacy = take_over(self._store, dry_run=dry_run)
-        found = reconcile(self._store, dry_run=dry_run, assume_dead=list(assume_dead))
+        watch = self._watch()
+        found = reconcile(self._store, dry_run=dry_run, assume_dead=list(assume_dead), evidence=watch.evidence)
         if dry_run:
-            return Resumption(found=found, legacy=legacy, unserved=len(orphaned(self._store, found.dead)))
+            unserved = orphaned(self._store, found.dead, watch.served)
+            return Resumption(found=found, legacy=legacy, unserved=len(unserved))
+        if found.silent and (wait := watch.recheck_s) is not None:
+            # SLURM does not know them: the second list that says so is the proof.
+            time.sleep(wait)
+            found = reconcile(self._store, assume_dead=list(assume_dead), evidence=watch.evidence) | found
         consent = self._consent()
         require_consent(self._store, consent, "queued")
         started = []
-        for row in orphaned(self._store):
+        for row in orphaned(self._store, served=watch.served):
             how = executor or executor_of(row.executor, _override(row.settings, detach=detach))
             needs = row.body if resources is None else Resources.parse(resources).as_json()
             number, _ = submit(self._store, [], needs, how.name, how.settings)
@@ -256,7 +310,17 @@ class Registry(Reading):
         """Ask workers (default: all) to finish what runs and leave; `now`: to end that too. Return who will be told."""
         from batchml.registry.workers import stop_workers
 
-        return stop_workers(self._store, None if workers is None else list(workers), now=now)
+        chosen = None if workers is None else list(workers)
+        told = stop_workers(self._store, chosen, now=now)
+        self._watch().stop(chosen, now=now)
+        return told
+
+    def _watch(self) -> SlurmWatch:
+        if self._slurm is None:
+            from batchml.executors.slurm_watch import SlurmWatch
+
+            self._slurm = SlurmWatch(self._store)
+        return self._slurm
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
@@ -276,7 +340,9 @@ class Registry(Reading):
         """Cancel jobs that have not started (`running`: those that run, too); return how many."""
         from batchml.registry import moves
 
-        return moves.cancel(self._store, job_ids(jobs), running=running)
+        cancelled = moves.cancel(self._store, job_ids(jobs), running=running)
+        self._watch().drop_idle()
+        return cancelled
 
     def remove(self, jobs: Jobs) -> int:
         """Delete jobs with results, attempts and logs; return how many."""
@@ -332,6 +398,12 @@ class Registry(Reading):
         from batchml.registry.care import unlock
 
         return unlock(url)
+
+
+def _slurm() -> type[Slurm]:
+    from batchml.executors.slurm import Slurm
+
+    return Slurm
 
 
 def _override(settings: Mapping[str, Any], *, detach: bool | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _ENVIRONMENT = ("python", "platform", "cpu", "cpu_level", "cpu_features", "blas"
 
 def upgrade() -> None:
     """Add them."""
+    op.add_column("submission", Column("scheduler_id", Text))
     op.add_column("worker", Column("lease_s", Double, nullable=False, server_default="60"))
     op.create_table(
         "environment",
@@ -57,3 +58,5 @@ def downgrade() -> None:
     op.drop_table("environment")
     with op.batch_alter_table("worker") as batch:
         batch.drop_column("lease_s")
+    with op.batch_alter_table("submission") as batch:
+        batch.drop_column("scheduler_id")

@@ -10,7 +10,7 @@ import pytest
 from batchml.core.attempt import Ending
 from batchml.registry.close import fate
 from batchml.registry.mounts import file_system, is_shared
-from batchml.registry.rescue import Verdict, judge
+from batchml.registry.rescue import Verdict, Word, judge
 
 MOUNTS = """\
 21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -75,7 +75,9 @@ def test_the_fourth_hiccup_in_a_row_ends_the_job():
     assert [end(Ending.INFRASTRUCTURE, hiccups=n).state for n in range(4)] == ["queued"] * 3 + ["error"]
 
 
-WORKER = SimpleNamespace(host="h", boot_id="b", pid=7, pid_start=1, pid_ns="n", beat_s=1000.0, lease_s=60.0, scheduler_id="4711")
+WORKER = SimpleNamespace(
+    host="h", boot_id="b", pid=7, pid_start=1, pid_ns="n", beat_s=1000.0, lease_s=60.0, scheduler_id="4711"
+)
 
 
 @pytest.mark.parametrize(
@@ -89,15 +91,19 @@ WORKER = SimpleNamespace(host="h", boot_id="b", pid=7, pid_start=1, pid_ns="n", 
         (99999, None, Verdict.ALIVE, Verdict.SILENT),
         (1001, None, Verdict.DEAD, Verdict.DEAD),
         (1061, False, None, Verdict.SILENT),
+        (1001, None, Verdict.MISSING, Verdict.ALIVE),  # its lease holds: it may be there all the same
+        (1061, None, Verdict.MISSING, Verdict.DEAD),
+        (1061, False, Verdict.MISSING, Verdict.SILENT),
     ],
 )
 def test_who_is_dead(now, gone, told, verdict):
-    found, reason = judge(WORKER, now, evidence=lambda _: told, gone=lambda _: gone)
-    assert found is verdict
-    assert bool(reason) is (verdict is not Verdict.ALIVE)
+    word = None if told is None else Word(verdict=told, reason="SLURM says so")
+    found = judge(WORKER, now, evidence=lambda _: word, gone=lambda _: gone)
+    assert found.verdict is verdict
+    assert bool(found.reason) is (verdict is not Verdict.ALIVE)
 
 
 def test_after_an_outage_of_the_database_leases_run_anew_from_its_start():
     """Nobody could beat while it was away: however long that was, a worker has a whole lease to come back."""
-    found = [judge(WORKER, 90_000.0 + silence, up_s=90_000.0, gone=lambda _: None)[0] for silence in (59, 61, 601)]
+    found = [judge(WORKER, 90_000.0 + silence, up_s=90_000.0, gone=lambda _: None).verdict for silence in (59, 61, 601)]
     assert found == [Verdict.ALIVE, Verdict.SILENT, Verdict.DEAD]

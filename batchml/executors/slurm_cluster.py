@@ -1,0 +1,56 @@
+"""What a SLURM cluster is called and where its limits are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from batchml.errors import SchedulerError
+from batchml.executors.slurm_commands import order, require
+
+__all__ = ["Cluster", "read_cluster"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster as its controller describes it.
+
+    Attributes
+    ----------
+    name
+        SLURM's ClusterName.
+    most_elements
+        How many elements one array may have: MaxArraySize is one more than the largest index.
+    kill_wait_s
+        Seconds between SIGTERM and SIGKILL.
+    """
+
+    name: str
+    most_elements: int = 1000
+    kill_wait_s: int = 30
+
+
+def read_cluster(*, patient: bool = True) -> Cluster:
+    """Ask the controller.
+
+    Parameters
+    ----------
+    patient
+        Try for a minute if it does not answer at once.
+
+    Raises
+    ------
+    ConfigError
+        There is no SLURM here.
+    SchedulerError
+        It does not answer.
+    """
+    require("scontrol")
+    text = order("scontrol", "show", "config", patient=patient)
+    found = dict(re.findall(r"^(ClusterName|MaxArraySize|KillWait)\s*=\s*(\S+)", text, re.MULTILINE))
+    if "ClusterName" not in found:
+        raise SchedulerError("scontrol show config does not name the cluster")
+    most = int(found.get("MaxArraySize", 1001))
+    if most < 2:
+        raise SchedulerError(f"job arrays are switched off on cluster {found['ClusterName']} (MaxArraySize = {most})")
+    return Cluster(name=found["ClusterName"], most_elements=most, kill_wait_s=int(found.get("KillWait", 30)))

@@ -1,0 +1,165 @@
+"""From a job script to the number of a job array: limits, temporary errors, and the files that elements read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchml.errors import SchedulerError
+from batchml.executors.slurm_commands import Answer, ask, is_temporary
+from batchml.executors.slurm_handle import SlurmHandle
+from batchml.executors.slurm_listing import Listing
+from batchml.worker.home import state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from batchml.executors.base import Launch
+    from batchml.executors.slurm_cluster import Cluster
+    from batchml.executors.slurm_request import Request
+
+__all__ = ["Place", "submit_array"]
+
+_JOB = re.compile(r"(\d+)(?:;\S+)?")
+_TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_TOO_MANY = ("submit limit", "maxsubmitjob", "max_submit", "invalid job array specification", "maxjobcount")
+_log = logging.getLogger("batchml.executors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the script, the logs and the registry's address of one submission are: on a disk that all nodes see.
+
+    Attributes
+    ----------
+    folder
+        For all submissions of a registry.
+    name
+        The array's name in SLURM, which no other submission has.
+    submission
+        Its number.
+    """
+
+    folder: Path
+    name: str
+    submission: int
+
+    @classmethod
+    def of(cls, workdir: str | None, launch: Launch) -> Place:
+        """Return the place of a launch: below the working folder of the elements, else in the state folder."""
+        root = state_folder() if workdir is None else Path(workdir).expanduser().absolute() / ".batchml"
+        short = launch.registry[:8]
+        return cls(
+            folder=root / "slurm" / launch.registry,
+            name=f"batchml-{short}-{launch.submission}",
+            submission=launch.submission,
+        )
+
+    @property
+    def log(self) -> Path:
+        """The name of logs, in which SLURM replaces array and element."""
+        return Path(str(self.folder).replace("%", "%%")) / "%A_%a.log"
+
+    @property
+    def registry(self) -> Path:
+        """The file with the registry's URL, for its owner only."""
+        return self.folder / f"registry-{self.submission}"
+
+    @property
+    def script(self) -> Path:
+        """The job script, kept for people."""
+        return self.folder / f"submission-{self.submission}.sh"
+
+    def prepare(self, launch: Launch) -> None:
+        """Make the folder and write the registry's URL."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            aside = self.registry.with_name(f"{self.registry.name}.tmp-{os.getpid()}")
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(_anchored(launch.url))
+            aside.replace(self.registry)
+        except OSError as error:
+            raise SchedulerError(
+                f"{self.folder} cannot be written ({error.strerror}): "
+                "set workdir of [slurm] to a folder that all nodes see"
+            ) from error
+
+
+def _anchored(url: str) -> str:
+    """Elements need not work in the folder of this session."""
+    relative = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(?![/:])(.+)", url)
+    return url if relative is None else f"{relative[1]}{Path.cwd() / relative[2]}"
+
+
+def submit_array(text: str, request: Request, cluster: Cluster, place: Place) -> list[SlurmHandle]:
+    """Submit the elements in as few arrays as the cluster's limits allow, and return their handles.
+
+    Where the site allows fewer jobs than were asked for, there are fewer: what waits is worked off by those.
+
+    Raises
+    ------
+    SchedulerError
+        SLURM takes none.
+    """
+    place.script.write_text(text, encoding="utf-8")
+    listing = Listing()
+    handles: list[SlurmHandle] = []
+    left, size = request.workers, cluster.most_elements
+    while left:
+        count = min(left, size)
+        job, answer = _sbatch(place, count, request.throttle, {handle.array for handle in handles})
+        if job is None:
+            if count > 1 and _is_too_many(answer):
+                size = count // 2
+                continue
+            if not handles:
+                raise SchedulerError(f"SLURM took no job: {_words(answer)}")
+            _log.warning("SLURM took %d of %d elements: %s", len(handles), request.workers, _words(answer))
+            break
+        folder = place.folder
+        handles += [
+            SlurmHandle(job, index, cluster.name, folder / f"{job}_{index}.log", listing) for index in range(count)
+        ]
+        left -= count
+    return handles
+
+
+def _sbatch(place: Place, count: int, throttle: int | None, known: Collection[str]) -> tuple[str | None, Answer]:
+    """Return the array's number, None if it was refused, and SLURM's words."""
+    array = f"--array=0-{count - 1}" + (f"%{throttle}" if throttle else "")
+    for wait in (*_TRIES_S, None):
+        answer = ask("sbatch", "--parsable", array, str(place.script))
+        # A site's plug-in may print more lines than the number.
+        found = [match[1] for line in answer.out.splitlines() if (match := _JOB.fullmatch(line.strip()))]
+        if answer.status == 0 and found:
+            return found[-1], answer
+        if answer.status == 0:
+            raise SchedulerError(f"sbatch said no job id but {_words(answer)!r}: look at `squeue --name {place.name}`")
+        if wait is None or not is_temporary(answer):
+            return None, answer
+        time.sleep(wait)
+        # A call that timed out may have been heard: another array would do the same work again.
+        there = _already(place.name, known)
+        if there is not None:
+            return there, answer
+    raise AssertionError("the last try has no wait")
+
+
+def _already(name: str, known: Collection[str]) -> str | None:
+    answer = ask("squeue", "--noheader", "--me", f"--name={name}", "--format=%F")
+    new = [word for word in answer.out.split() if word.isdecimal() and word not in known]
+    return new[0] if answer.status == 0 and new else None
+
+
+def _is_too_many(answer: Answer) -> bool:
+    return any(sign in answer.err.lower() for sign in _TOO_MANY)
+
+
+def _words(answer: Answer) -> str:
+    lines = [line.removeprefix("sbatch: error: ") for line in (answer.err or answer.out).splitlines()]
+    return "; ".join(line for line in lines if line.strip()) or f"sbatch ended with status {answer.status}"

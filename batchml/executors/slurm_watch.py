@@ -1,0 +1,225 @@
+"""What SLURM knows about the workers of a registry: who is dead and by what, what still waits, whom to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from batchml.core.attempt import Ending
+from batchml.core.configuration import load_configuration
+from batchml.core.resources import parse_duration
+from batchml.errors import BatchmlError, ConfigError
+from batchml.executors.slurm_cluster import read_cluster
+from batchml.executors.slurm_handle import cancel_waiting, signal_running
+from batchml.executors.slurm_listing import Element, Listing, array_of
+from batchml.registry.allocations import allocated, elements
+from batchml.registry.rescue import Verdict, Word
+from batchml.worker.home import state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from batchml.registry.store import Store
+
+__all__ = ["SlurmWatch", "word_of"]
+
+_NODE = frozenset({"NODE_FAIL", "BOOT_FAIL"})
+_TAKEN = frozenset({"CANCELLED", "DEADLINE", "PREEMPTED", "REVOKED", "TIMEOUT"})
+_KILL = 9
+_NEWEST = 10  # submissions asked about though nothing waits for them any more
+
+
+def word_of(name: str, element: Element, incarnation: int) -> Word:
+    """Say what SLURM's view of an element means for the worker that was its `incarnation`.
+
+    A node that failed is no proof: what runs there may live on, cut off, until its lease has expired. The same holds
+    for an element that was requeued.
+    """
+    if element.restarts > incarnation:
+        return Word(verdict=Verdict.MISSING, reason=f"SLURM has requeued {name}", ending=Ending.PREEMPTED)
+    if element.state in _NODE:
+        words = f"SLURM reports {element.state} for {name}"
+        return Word(verdict=Verdict.MISSING, reason=words, ending=Ending.INFRASTRUCTURE)
+    if not element.ended:
+        return Word(verdict=Verdict.ALIVE)
+    reason = f"SLURM reports {element.state} for {name}"
+    if element.state in _TAKEN:
+        return Word(verdict=Verdict.DEAD, reason=reason, ending=Ending.PREEMPTED)
+    if element.state == "OUT_OF_MEMORY" or _is_memory_kill(element):
+        return Word(verdict=Verdict.DEAD, reason=f"{reason} (memory)", ending=Ending.OUT_OF_MEMORY)
+    return Word(verdict=Verdict.DEAD, reason=reason)
+
+
+def _is_memory_kill(element: Element) -> bool:
+    """Without cgroups SLURM kills what takes too much with signal 9, and says no more than this."""
+    return element.state == "FAILED" and element.signal == _KILL and element.reason == "JobLaunchFailure"
+
+
+class SlurmWatch:
+    """SLURM as a registry's witness.
+
+    Where there is no SLURM, or another cluster than the one that the workers are on, nothing is known.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cluster: str | None = None
+        self._listing = Listing()
+        self._missing_s = 60.0
+        self._file = state_folder() / "slurm" / store.uuid / "missing.json"
+
+    # -- who is dead -------------------------------------------------------------------------------------------------
+
+    def evidence(self, row: Any) -> Word | None:
+        """Return what SLURM says about a worker's row; None if it cannot be asked about it."""
+        name = self._own(row.scheduler_id)
+        if not name or not self._look():
+            return None
+        element = self._listing.state(name)
+        if element is not None:
+            self._seen(name)
+            return word_of(name, element, row.incarnation)
+        if self._missing_for(name) < self._missing_s:
+            return Word(verdict=Verdict.ALIVE)
+        return Word(verdict=Verdict.MISSING, reason=f"SLURM knows no job {name}")
+
+    @property
+    def recheck_s(self) -> float | None:
+        """Seconds until workers that SLURM did not know can be declared dead; None if there are none."""
+        noted = self._noted()
+        left = [self._missing_s - (time.time() - since) for since in noted.values()]
+        return max(left) if left and max(left) > 0 else None
+
+    # -- what waits --------------------------------------------------------------------------------------------------
+
+    def served(self) -> set[int]:
+        """Return the resource classes for which elements wait or run, as far as is known."""
+        found = set()
+        for row in allocated(self._store):
+            if row.waiting and self._may_come(row):
+                found.add(int(row.resource_id))
+        return found
+
+    def _may_come(self, row: Any) -> bool:
+        arrays = self._arrays(row.scheduler_id)
+        if not arrays or not self._look():
+            return not row.greeted  # nobody to ask: what never came may still come
+        return any(not each.ended for key, each in self._listing.known.items() if array_of(key) in arrays)
+
+    def arrays(self) -> list[dict[str, Any]]:
+        """Return a line for each submission whose elements SLURM knows: how many are in which state, and why."""
+        found = []
+        for row in allocated(self._store):
+            arrays = self._arrays(row.scheduler_id)
+            if not arrays or not self._look():
+                continue
+            known = [each for key, each in self._listing.known.items() if array_of(key) in arrays]
+            states = {state: sum(e.state == state for e in known) for state in sorted({e.state for e in known})}
+            reasons = sorted({e.reason for e in known if e.state == "PENDING" and e.reason not in {"", "None"}})
+            if states and (row.waiting or any(not e.ended for e in known)):
+                words = ", ".join(f"{n} {state}" for state, n in states.items())
+                found.append(
+                    {"submission": row.id, "array": row.scheduler_id, "states": words, "reason": ", ".join(reasons)}
+                )
+        return found
+
+    def states(self, names: Iterable[str | None]) -> list[str]:
+        """Return SLURM's word for each worker's state, "" where it has none."""
+        told = self._look()
+        found = [self._listing.state(self._own(name)) if told and name else None for name in names]
+        return ["" if each is None else each.state for each in found]
+
+    # -- stopping ----------------------------------------------------------------------------------------------------
+
+    def stop(self, workers: Collection[int] | None, *, now: bool = False) -> None:
+        """Take waiting elements out of the queue (if all workers are meant), and wake those that run."""
+        rows = [row for row in elements(self._store) if workers is None or row.id in workers]
+        running = [name for row in rows if (name := self._own(row.scheduler_id))]
+        arrays = [] if workers is not None else self._waiting_arrays(lambda _: True)
+        with self._warned("stopped"):
+            cancel_waiting(arrays)
+            if running and self._look(now=True):
+                states = {name: self._listing.state(name) for name in running}
+                signal_running([name for name, each in states.items() if each and each.state == "RUNNING"], now=now)
+
+    def drop_idle(self) -> None:
+        """Take elements out of the queue for which nothing waits any more."""
+        with self._warned("taken out of the queue"):
+            cancel_waiting(self._waiting_arrays(lambda row: not row.waiting))
+
+    def _waiting_arrays(self, wanted: Any) -> list[str]:
+        arrays = {array for row in allocated(self._store) if wanted(row) for array in self._arrays(row.scheduler_id)}
+        if not arrays or not self._look():
+            return []
+        return sorted({array_of(k) for k, e in self._listing.known.items() if e.state == "PENDING"} & arrays)
+
+    @contextlib.contextmanager
+    def _warned(self, what: str) -> Any:
+        try:
+            yield
+        except BatchmlError as error:
+            warnings.warn(f"elements that wait in SLURM could not be {what}: {error}", UserWarning, stacklevel=4)
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def _look(self, *, now: bool = False) -> bool:
+        """Have a list of everything that this registry has on the cluster of this machine."""
+        newest = allocated(self._store)
+        some = [row for place, row in enumerate(newest) if row.waiting or place < _NEWEST]
+        # Where SLURM has nothing of this registry it is not asked for its name either.
+        arrays = {array for row in (*some, *elements(self._store)) for array in self._arrays(row.scheduler_id)}
+        return bool(arrays) and self._listing.look(arrays, now=now)
+
+    def _is_there(self) -> bool:
+        if self._cluster is None:
+            try:
+                self._cluster = read_cluster(patient=False).name
+            except ConfigError:
+                self._cluster = ""
+            except BatchmlError:
+                return False  # it does not answer now
+            chosen = load_configuration().slurm(self._cluster)
+            self._listing = Listing(parse_duration(chosen.get("poll", 10.0)))
+            self._missing_s = parse_duration(chosen.get("missing", 60.0))
+        return bool(self._cluster)
+
+    def _own(self, scheduler_id: str | None) -> str:
+        """Return an element's name on the cluster of this machine, "" for one of another cluster."""
+        name, _, cluster = (scheduler_id or "").partition("@")
+        return name if name and self._is_there() and cluster == self._cluster else ""
+
+    def _arrays(self, scheduler_id: str) -> set[str]:
+        return {array_of(name) for word in scheduler_id.split() if (name := self._own(word))}
+
+    # -- who is missing ----------------------------------------------------------------------------------------------
+
+    def _missing_for(self, name: str) -> float:
+        """Return how long ago SLURM first did not know an element; kept on disk, for the next command."""
+        noted = self._noted()
+        if name not in noted:
+            noted[name] = time.time()
+            self._note(noted)
+        return time.time() - noted[name]
+
+    def _seen(self, name: str) -> None:
+        noted = self._noted()
+        if noted.pop(name, None) is not None:
+            self._note(noted)
+
+    def _noted(self) -> dict[str, float]:
+        try:
+            return {str(name): float(since) for name, since in json.loads(self._file.read_text()).items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return {}
+
+    def _note(self, noted: Mapping[str, float]) -> None:
+        aside: Path = self._file.with_name(f"{self._file.name}.tmp-{os.getpid()}")
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            aside.write_text(json.dumps(noted))
+            aside.replace(self._file)

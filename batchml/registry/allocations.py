@@ -1,0 +1,67 @@
+"""What a scheduler was asked to start: the numbers of its job arrays, beside the submissions they serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select, update
+
+from batchml.registry.tables import job, submission, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchml.registry.store import Store
+
+__all__ = ["allocated", "elements", "set_scheduler_id", "withdraw"]
+
+_NEWEST = 100
+
+
+def set_scheduler_id(store: Store, submission_id: int, scheduler_id: str) -> None:
+    """Note what the scheduler calls the arrays of a submission: ``"12@cluster 13@cluster"``."""
+    note = update(submission).where(submission.c.id == bindparam("which")).values(scheduler_id=scheduler_id)
+    with store.write() as connection:
+        connection.execute(note, {"which": submission_id})
+
+
+def allocated(store: Store) -> Sequence[Any]:
+    """Return the newest submissions with a scheduler's number.
+
+    Rows have `id`, `resource_id`, `scheduler_id`, the number of its workers that have ever said hello (`greeted`), and
+    of its jobs' class that wait or run (`waiting`, at most 1).
+    """
+    greeted = select(func.count()).where(worker.c.submission_id == submission.c.id).scalar_subquery()
+    waits = select(job.c.id).where(
+        job.c.state.in_(("queued", "running")), job.c.resource_id == submission.c.resource_id
+    )
+    query = (
+        select(
+            submission.c.id,
+            submission.c.resource_id,
+            submission.c.scheduler_id,
+            greeted.label("greeted"),
+            waits.exists().label("waiting"),
+        )
+        .where(submission.c.scheduler_id.is_not(None))
+        .order_by(submission.c.id.desc())
+        .limit(_NEWEST)
+    )
+    with store.read() as connection:
+        return connection.execute(query).all()
+
+
+def elements(store: Store, *, live: bool = True) -> Sequence[Any]:
+    """Return workers (that have not stopped) with a scheduler's name: `id`, `scheduler_id`, `started_at`."""
+    query = select(worker.c.id, worker.c.scheduler_id).where(worker.c.scheduler_id.is_not(None))
+    if live:
+        query = query.where(worker.c.stopped_at.is_(None))
+    with store.read() as connection:
+        return connection.execute(query.order_by(worker.c.id)).all()
+
+
+def withdraw(store: Store, submission_id: int) -> int:
+    """Make the queued jobs of a submission defined again, whose workers could not be started; return how many."""
+    back = update(job).where(job.c.state == "queued", job.c.submission_id == bindparam("which")).values(state="defined")
+    with store.write() as connection:
+        return connection.execute(back, {"which": submission_id}).rowcount
