@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from batchml.core.backend import DataBackend
     from batchml.core.prediction import Prediction
     from batchml.core.trust import Trust
 
@@ -133,7 +132,8 @@ def _write_cells(table: ResultTable, folder: Path) -> None:
         cell = table.objects(number)
         if id(cell.task) not in kept:
             kept.add(id(cell.task))
-            write_table(artifacts, cell.task.backend)
+            if not cell.task.backend.lazy:
+                write_table(artifacts, cell.task.backend)
         rows.append(
             {
                 **table.cells.iloc[number][["task", "learner", "resampling", "digest"]].to_dict(),
@@ -188,6 +188,8 @@ def _prediction_batches(table: ResultTable, schema: pa.Schema) -> Iterator[pa.Ta
 class FolderSource:
     """Predictions in a folder that `write_result` wrote."""
 
+    mixed: str | None = None
+
     def __init__(self, folder: Path, cells: pd.DataFrame, trust: Trust | None) -> None:
         self._folder = folder
         self._specs = cells
@@ -223,14 +225,12 @@ class FolderSource:
 
     def _task(self, spec: str, name: str) -> Any:
         from batchml.core.task import Task
-        from batchml.data.artifacts import ArtifactFolder, open_table
+        from batchml.data.artifacts import ArtifactFolder
+        from batchml.data.reopen import open_data
 
         if spec not in self._tasks:
-
-            def open_data(data: Mapping[str, Any]) -> DataBackend:
-                return open_table(ArtifactFolder(self._folder / "data"), data["digest"])
-
-            self._tasks[spec] = Task.from_spec(json.loads(spec), open_data, id=name)
+            artifacts = ArtifactFolder(self._folder / "data")
+            self._tasks[spec] = Task.from_spec(json.loads(spec), lambda data: open_data(data, artifacts), id=name)
         return self._tasks[spec]
 
     def predictions(
@@ -281,6 +281,10 @@ class FolderSource:
     def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
         """Return None: models are not exported."""
         return None
+
+    def environments(self) -> Sequence[dict[str, Any]]:
+        """Return nothing: environments are not exported."""
+        return ()
 
     def without(self, *, models: bool, backends: bool) -> FolderSource:  # noqa: ARG002
         """Return itself: there are no models, and data stay in their files."""

@@ -10,6 +10,7 @@ import numpy as np
 from batchml.core.show import listing
 from batchml.errors import DesignError, UnknownKeyError, nearest
 from batchml.experiment import scoring
+from batchml.experiment.environments import COLUMNS
 from batchml.experiment.resample_result import ResampleResult
 from batchml.experiment.result_base import Result, trouble
 from batchml.experiment.table import combine_tables
@@ -151,6 +152,20 @@ class BenchmarkResult(Result):
         """Recorded warnings: task, learner, resampling, iteration, message."""
         return self._named_conditions("warning")
 
+    @property
+    def environments(self) -> pd.DataFrame:
+        """The environments that results of a registry come from, and how many results each has given.
+
+        Columns: environment_id, python, platform, cpu, cpu_level, blas, packages (name to version), code (commit and
+        dirtiness of each folder of the user's own modules), n_jobs. No rows for results of a session.
+        """
+        import pandas as pd
+
+        rows = [row for source in self._table.sources for row in source.environments()]
+        # Two results of one registry speak of the same rows.
+        rows = [row for number, row in enumerate(rows) if row not in rows[:number]]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
     def export(self, folder: str | Path) -> Path:
         """Write everything but models to a folder as Parquet and JSON; `load` reads it."""
         from batchml.experiment.folder import write_result
@@ -174,7 +189,8 @@ class BenchmarkResult(Result):
         lines = [f"<BenchmarkResult> {self.iters} of {len(jobs)} iterations in {len(cells)} cells"]
         names = ("task", "learner", "resampling")
         lines += [f"  {name}s: {listing(dict.fromkeys(cells[name]))}" for name in names]
-        return "\n".join([*lines, trouble(jobs)])
+        mixed = dict.fromkeys(source.mixed for source in self._table.sources if source.mixed)
+        return "\n".join([*lines, trouble(jobs), *(f"  {words}" for words in mixed)])
 
     def _objects(self, name: str) -> pd.DataFrame:
         import pandas as pd

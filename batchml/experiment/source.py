@@ -19,7 +19,15 @@ CONDITION_COLUMNS = ("cell", "iteration", "stage", "level", "message")
 
 
 class PredictionSource(Protocol):
-    """Where the large parts of a result are. Cells and iterations go by the source's own numbers."""
+    """Where the large parts of a result are. Cells and iterations go by the source's own numbers.
+
+    Attributes
+    ----------
+    mixed
+        In what the environments of the results differ, in words; None if they do not.
+    """
+
+    mixed: str | None
 
     def cell(self, cell: int) -> Cell:
         """Return the objects of a cell; built on first use."""
@@ -48,6 +56,10 @@ class PredictionSource(Protocol):
         """Return the trained learner of an iteration; None if models were not kept."""
         ...
 
+    def environments(self) -> Sequence[dict[str, Any]]:
+        """Return the environments that results come from, see `batchml.experiment.environments`; none if unknown."""
+        ...
+
     def without(self, *, models: bool, backends: bool) -> PredictionSource:
         """Return a source that keeps no models, no task data, or neither, in memory."""
         ...
@@ -55,6 +67,8 @@ class PredictionSource(Protocol):
 
 class MemorySource:
     """Predictions of this session."""
+
+    mixed: str | None = None
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self._cells = tuple(cells)
@@ -98,6 +112,10 @@ class MemorySource:
     def model(self, cell: int, iteration: int) -> Any:
         """Return the trained learner of an iteration."""
         return self._models.get((cell, iteration))
+
+    def environments(self) -> Sequence[dict[str, Any]]:
+        """Return nothing: it is this session's."""
+        return ()
 
     def without(self, *, models: bool, backends: bool) -> MemorySource:
         """Return a copy without models or task data."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.errors import ConfigError
 from batchml.experiment.design import Cell
+from batchml.experiment.environments import mixture
 from batchml.experiment.source import CONDITION_COLUMNS
 from batchml.registry import reduction
+from batchml.registry.environments import count_environments, read_environments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +54,9 @@ class RegistrySource:
         self._ids: dict[tuple[int, int], int] | None = None
         self._cells: dict[int, Cell] = {}
         self._built: dict[tuple[Any, ...], Any] = {}
+        self._environments: list[dict[str, Any]] | None = None
+        # Asked for now, since a result may be printed when the registry is closed; mostly there is only one.
+        self.mixed = mixture(self.environments()) if count_environments(store) > 1 else None
 
     def cell(self, cell: int) -> Cell:
         """Return the objects of a cell, built from their specs on first use."""
@@ -128,6 +133,12 @@ class RegistrySource:
     def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
         """Return None: stored models are pickles, which are only opened on request."""
         return None
+
+    def environments(self) -> Sequence[dict[str, Any]]:
+        """Return the environments of the workers that brought the results."""
+        if self._environments is None:
+            self._environments = read_environments(self._store, self._benchmarks)
+        return self._environments
 
     def __getstate__(self) -> Any:
         """Refuse: a pickle would take the registry's address, and maybe its password, with it.

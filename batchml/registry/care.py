@@ -26,7 +26,13 @@ _SHOWN = 20
 
 def describe(store: Store) -> dict[str, Any]:
     """Return facts about a registry: where it is, its schema, how much is in it."""
-    counted = {"benchmarks": t.benchmark, "experiments": t.experiment, "jobs": t.job, "attempts": t.attempt}
+    counted = {
+        "benchmarks": t.benchmark,
+        "experiments": t.experiment,
+        "jobs": t.job,
+        "attempts": t.attempt,
+        "environments": t.environment,
+    }
     with store.read() as connection:
         numbers = {
             name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())

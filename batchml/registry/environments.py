@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["NAMES", "describe", "put_environment", "read_environments"]
+__all__ = ["NAMES", "count_environments", "describe", "put_environment", "read_environments"]
 
 NAMES = ("environment_id", "python", "platform", "cpu", "cpu_level", "blas", "packages", "code", "n_jobs")
 """What `read_environments` tells of each: packages and code as plain data."""

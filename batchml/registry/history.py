@@ -47,6 +47,7 @@ def attempts(store: Store, job_id: int) -> pd.DataFrame:
             attempt.c.id.label("attempt_id"),
             attempt.c.worker_id,
             worker.c.host,
+            worker.c.environment_id,
             *(attempt.c[name] for name in names.split()),
         )
         .join_from(attempt, worker)
