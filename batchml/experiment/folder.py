@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from batchml.core.backend import DataBackend
     from batchml.core.prediction import Prediction
     from batchml.core.trust import Trust
 
@@ -132,8 +133,7 @@ def _write_cells(table: ResultTable, folder: Path) -> None:
         cell = table.objects(number)
         if id(cell.task) not in kept:
             kept.add(id(cell.task))
-            if not cell.task.backend.lazy:
-                write_table(artifacts, cell.task.backend)
+            write_table(artifacts, cell.task.backend)
         rows.append(
             {
                 **table.cells.iloc[number][["task", "learner", "resampling", "digest"]].to_dict(),
@@ -225,12 +225,14 @@ class FolderSource:
 
     def _task(self, spec: str, name: str) -> Any:
         from batchml.core.task import Task
-        from batchml.data.artifacts import ArtifactFolder
-        from batchml.data.reopen import open_data
+        from batchml.data.artifacts import ArtifactFolder, open_table
 
         if spec not in self._tasks:
-            artifacts = ArtifactFolder(self._folder / "data")
-            self._tasks[spec] = Task.from_spec(json.loads(spec), lambda data: open_data(data, artifacts), id=name)
+
+            def open_data(data: Mapping[str, Any]) -> DataBackend:
+                return open_table(ArtifactFolder(self._folder / "data"), data["digest"])
+
+            self._tasks[spec] = Task.from_spec(json.loads(spec), open_data, id=name)
         return self._tasks[spec]
 
     def predictions(
