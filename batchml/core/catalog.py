@@ -241,7 +241,8 @@ def _split(
 def _set_rest(obj: Any, kwargs: Mapping[str, Any], what: str, named: list[str]) -> None:
     param_set = getattr(obj, "param_set", None)
     ids = list(param_set.ids) if param_set is not None else []
-    for name, value in kwargs.items():
+    # A limit comes last: whether it can be held depends on the encapsulation.
+    for name, value in sorted(kwargs.items(), key=lambda item: item[0] == "timeout"):
         if name in ids:
             obj.param_set.values[name] = value  # no table
         elif name in (fields := _fields(obj)):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.resources import parse_duration
 from batchml.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from batchml.core.learner import Learner
     from batchml.core.learner_settings import LearnerSettings
     from batchml.core.trust import Trust
@@ -24,6 +30,8 @@ __all__ = [
     "check_predict_sets",
     "check_timeout",
     "policy_spec",
+    "unannounced",
+    "warn_of_limits",
 ]
 
 STAGES = ("train", "predict")
@@ -31,6 +39,45 @@ METHODS = ("none", "capture", "process")
 _SETS = ("train", "test")
 _FORMAT = 1
 _FIELDS = ("encapsulate", "fallback", "predict_sets", "store_models", "threads", "timeout", "when")
+
+_PACKAGE = str(Path(__file__).parents[1])
+_announced: ContextVar[bool] = ContextVar("announced", default=True)
+
+
+@contextlib.contextmanager
+def unannounced() -> Iterator[None]:
+    """Have limits set in the body without a warning: they come from a spec or a design file, maybe for workers."""
+    token = _announced.set(False)
+    try:
+        yield
+    finally:
+        _announced.reset(token)
+
+
+def warn_of_limits(learner: LearnerSettings) -> None:
+    """Warn, once for each stage of a learner, that a session cannot enforce its limit in the process it runs in."""
+    stages = [
+        stage
+        for stage, limit in learner.timeout.items()
+        if limit and learner.encapsulate[stage] != "process" and stage not in learner._warned  # noqa: SLF001 - its other half
+    ]
+    if not stages or not _announced.get():
+        return
+    learner._warned = learner._warned.union(stages)  # noqa: SLF001
+    warnings.warn(
+        f"learner '{learner.id}': in a session the time limit of {' and '.join(stages)} interrupts Python code in "
+        "the main thread only, not a C call that hangs; encapsulate = 'process' enforces it (workers do in any case)",
+        UserWarning,
+        stacklevel=_level_of_caller(),
+    )
+
+
+def _level_of_caller() -> int:
+    """Return the stack level, as the caller of this function counts, of the user's own line."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def check_encapsulate(value: str | Mapping[str, str], before: Mapping[str, str], where: str) -> dict[str, str]:
@@ -165,8 +212,9 @@ def apply_policy(learner: Learner, policy: Mapping[str, Any], *, trust: Trust | 
     fallback = policy.get("fallback")
     if fallback is not None:
         learner.fallback = learner_from_specs(fallback["model"], None, id=fallback.get("id"), trust=trust)
-    learner.encapsulate = policy.get("encapsulate", "none")
-    learner.timeout = policy.get("timeout")
+    with unannounced():
+        learner.encapsulate = policy.get("encapsulate", "none")
+        learner.timeout = policy.get("timeout")
     learner.predict_sets = policy.get("predict_sets", "test")
     learner.threads = int(policy.get("threads", 1))
     learner.when = decode(policy["when"], trust=trust) if "when" in policy else None

@@ -41,6 +41,7 @@ class LearnerSettings:
     feature_types: tuple[str, ...] = ("logical", "integer", "numeric")
     properties: frozenset[str] = frozenset()
     packages: tuple[str, ...] = ("batchml",)
+    _warned: frozenset[str] = frozenset()  # of stages whose limit a session cannot enforce
     #: The parameters and what is known of them.
     parameters: ClassVar[Mapping[str, Domain]] = {}
 
@@ -127,15 +128,20 @@ class LearnerSettings:
     @encapsulate.setter
     def encapsulate(self, value: str | Mapping[str, str]) -> None:
         self._encapsulate = policies.check_encapsulate(value, self._encapsulate, self.id)
+        policies.warn_of_limits(self)
 
     @property
     def timeout(self) -> dict[str, float | None]:
-        """The time limit of each stage in seconds, None for no limit."""
+        """The time limit of each stage in seconds, None for no limit.
+
+        Setting one that a session cannot enforce (`encapsulate` is not ``process``) warns; workers enforce all.
+        """
         return dict(self._timeout)
 
     @timeout.setter
     def timeout(self, value: float | str | Mapping[str, float | str | None] | None) -> None:
         self._timeout = policies.check_timeout(value, self._timeout, self.id)
+        policies.warn_of_limits(self)
 
     @property
     def when(self) -> Callable[[Condition, str], bool] | None:

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from batchml.errors import StageTimeoutError
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from batchml.core.learner import Learner
-
-__all__ = ["TIMEOUT_MESSAGE", "announced", "can_interrupt", "thread_limit", "time_limit", "warn_of_limits"]
+__all__ = ["TIMEOUT_MESSAGE", "announced", "can_interrupt", "thread_limit", "time_limit"]
 
 TIMEOUT_MESSAGE = "reached elapsed time limit"
 
@@ -49,22 +46,6 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise StageTimeoutError(TIMEOUT_MESSAGE) from error
     if time.perf_counter() - start > seconds:
         raise StageTimeoutError(TIMEOUT_MESSAGE)
-
-
-def warn_of_limits(learner: Learner, *, stacklevel: int) -> None:
-    """Warn that a session cannot enforce a learner's time limits unless its stages run in a process of their own."""
-    stages = [
-        stage
-        for stage, limit in learner.timeout.items()
-        if limit is not None and limit > 0 and learner.encapsulate[stage] != "process"
-    ]
-    if stages:
-        warnings.warn(
-            f"learner '{learner.id}': in a session the time limit of {' and '.join(stages)} interrupts Python code in "
-            "the main thread only, not a C call that hangs; encapsulate = 'process' enforces it",
-            UserWarning,
-            stacklevel=stacklevel + 1,
-        )
 
 
 _listener: Callable[[float | None], None] | None = None

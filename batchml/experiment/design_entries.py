@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.learner_policy import unannounced
 from batchml.errors import DataError, DesignError
 from batchml.experiment.design_values import (
     build_object,
@@ -60,9 +61,10 @@ def read_learner(
     check_keys(entry, _LEARNER_KEYS, where, hint=hint)
     with located(where):
         learner = _learner(entry, where, trust)
-        for field in _LEARNER_FIELDS:
-            if field in entry:
-                setattr(learner, field, _learner_field(entry, field, where, trust))
+        with unannounced():
+            for field in _LEARNER_FIELDS:
+                if field in entry:
+                    setattr(learner, field, _learner_field(entry, field, where, trust))
         return learner.id, _variants(learner, entry, where, trust)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchml.core.digest import digest
+from batchml.core.learner_policy import warn_of_limits
 from batchml.core.seed import derive
-from batchml.execution.limits import warn_of_limits
 from batchml.experiment.parallel import Job, Work, results
 from batchml.experiment.scoring import measure_key
 from batchml.experiment.source import MemorySource
@@ -37,7 +37,7 @@ def run_cells(cells: Sequence[Cell], *, seed: int, measures: Sequence[Measure], 
     import pandas as pd
 
     for learner in {id(cell.learner): cell.learner for cell in cells}.values():
-        warn_of_limits(learner, stacklevel=4)
+        warn_of_limits(learner)
     bound = _instantiated(cells, seed)
     digests = [cell.digest for cell in cells]
     works = [

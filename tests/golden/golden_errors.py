@@ -166,9 +166,10 @@ def timeout_in_a_process(case):
 
 @ledger.replays("timeout_none")
 def timeout_without_encapsulation(case):
-    learner = debug(sleep_train=3)
-    learner.timeout = {"train": 0.1}
-    assert raised(StageTimeoutError, lambda: learner.train("penguins")) == case.error
+    with hushed():
+        learner = debug(sleep_train=3)
+        learner.timeout = {"train": 0.1}
+        assert raised(StageTimeoutError, lambda: learner.train("penguins")) == case.error
 
 
 @ledger.replays("predict_missing_fallback", but="the label of the debug learner is random")

@@ -166,13 +166,35 @@ def test_a_job_without_a_fallback_ends_without_a_prediction(penguins):
 
 
 @pytest.mark.parametrize("method", ["none", "capture", {"train": "process"}])
-def test_a_limit_that_a_session_cannot_enforce_warns(penguins, method):
-    learner = lrn("classif.tree", encapsulate=method, timeout=60)
-    with pytest.warns(UserWarning, match=r"learner 'classif.tree': in a session the time limit of .*predict interr"):
-        learner.train(penguins)
+def test_a_limit_that_a_session_cannot_enforce_warns_when_it_is_set_and_once(penguins, method):
+    words = r"learner 'classif.tree': in a session the time limit of .*predict interrupts"
+    with pytest.warns(UserWarning, match=words) as caught:
+        learner = lrn("classif.tree", timeout=60, encapsulate=method)
+    assert [warning.filename for warning in caught] == [__file__]
+    learner.timeout = 50
+    learner.train(penguins)
     assert len(learner.predict(penguins)) == 344
+    learner.clone().train(penguins)
+    later = lrn("classif.tree", encapsulate="process")
+    later.timeout = 60
+    with pytest.warns(UserWarning, match=words):
+        later.encapsulate = {"predict": "none"}
 
 
 def test_a_limit_on_processes_does_not_warn(penguins):
-    lrn("classif.featureless", encapsulate="process", timeout=60).train(penguins)
+    lrn("classif.featureless", timeout=60, encapsulate="process").train(penguins)
     lrn("classif.featureless").train(penguins)
+    lrn("classif.featureless", timeout=0).timeout = None
+
+
+def test_a_limit_from_a_design_file_warns_where_a_session_runs_it(tmp_path):
+    from batchml.experiment.benchmark import benchmark
+    from batchml.experiment.design_file import load_design
+
+    (tmp_path / "design.toml").write_text(
+        '[benchmark]\nname = "b"\nseed = 1\n[[task]]\nkey = "iris"\n[[resampling]]\nkey = "holdout"\n'
+        '[[learner]]\nkey = "classif.featureless"\ntimeout = 60\n'
+    )
+    design = load_design(tmp_path / "design.toml")  # for workers, maybe
+    with pytest.warns(UserWarning, match="in a session"):
+        benchmark(design)

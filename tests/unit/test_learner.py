@@ -129,6 +129,7 @@ def test_running_it_otherwise_is_no_other_model():
         lambda: lrn("regr.featureless", robust=True, predict_type="se"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*in a session the time limit:UserWarning")
 def test_specs_make_an_equal_learner(learner):
     one = learner()
     one.fallback = f"{one.task_type}.featureless"
@@ -213,6 +214,7 @@ def test_a_fallback_switches_capture_on_and_takes_the_predict_type():
         learner.fallback = chain
 
 
+@pytest.mark.filterwarnings("ignore:.*in a session the time limit:UserWarning")
 def test_limits_take_units_and_infinity_is_none():
     learner = lrn("classif.tree", timeout={"train": "1m", "predict": float("inf")})
     assert learner.timeout == {"train": 60, "predict": None}

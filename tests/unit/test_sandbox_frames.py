@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchml.core.attempt import Assignment, Ending, Experiment
+from batchml.execution.sandbox.gauge import Gauge
+from batchml.execution.sandbox.proc import Ended
 from batchml.execution.sandbox.protocol import Frame, ProtocolError, decode, encode
 from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
 
@@ -53,21 +55,52 @@ def assignment():
     return Assignment(attempt_id=7, job_id=8, iteration=0, experiment=experiment)
 
 
+STARVED = "the kernel killed it for want of memory"
+
+
 @pytest.mark.parametrize(
-    ("status", "oom", "ending", "signum", "message"),
+    ("words", "ending", "signum", "message"),
     [
-        (11, False, Ending.CRASHED, 11, "SIGSEGV"),
-        (9, True, Ending.OUT_OF_MEMORY, 9, "want of memory"),
-        (11, True, Ending.CRASHED, 11, "SIGSEGV"),
-        (3 << 8, False, Ending.CRASHED, None, "status 3"),
-        (71 << 8, False, Ending.CRASHED, None, "closes descriptors"),
-        (None, False, Ending.CRASHED, None, "killed from within"),
+        ({"status": 11, "memory": None}, Ending.CRASHED, 11, "SIGSEGV"),
+        ({"status": 9, "memory": STARVED}, Ending.OUT_OF_MEMORY, 9, STARVED),
+        ({"status": 9, "memory": None}, Ending.CRASHED, 9, "SIGKILL"),
+        ({"status": 3 << 8, "memory": None}, Ending.CRASHED, None, "status 3"),
+        ({"status": 71 << 8, "memory": None}, Ending.CRASHED, None, "closes descriptors"),
+        (None, Ending.CRASHED, None, "killed from within"),
     ],
 )
-def test_the_status_of_a_process_tells_how_its_attempt_ended(status, oom, ending, signum, message):
-    outcome = exit_outcome(assignment(), status, "log", 1.0, oom=oom)
+def test_the_status_of_a_process_tells_how_its_attempt_ended(words, ending, signum, message):
+    outcome = exit_outcome(assignment(), "log", 1.0, words)
     assert (outcome.ending, outcome.signal, outcome.log) == (ending, signum, "log")
     assert message in outcome.message
+    assert (outcome.threads, outcome.cpu_s) == (1, None)
+
+
+def test_what_a_keeper_measured_is_in_the_outcome():
+    spent = {"cpu_s": 2.5, "peak_mb": 300.0, "fit_s": 1.5}
+    for outcome in (
+        exit_outcome(assignment(), "", 3.0, {"status": 11, "spent": spent}),
+        ended_outcome(assignment(), Ending.TIMEOUT, "too long", "", 3.0, spent),
+    ):
+        assert (outcome.cpu_s, outcome.peak_mb, outcome.fit_s, outcome.predict_s) == (2.5, 300.0, 1.5, None)
+
+
+def test_a_page_tells_what_a_job_took_before_it_died():
+    gauge = Gauge()
+    gauge.begin(5.0, 80.0)
+    gauge.stage("train")
+    gauge.stage(None)
+    gauge.stage("predict")
+    lived, other = Ended(1, 11, 7.5, 120.0), Ended(2, 0, 0.5, 60.0)
+    found = gauge.read(1, [lived, other])
+    assert (found["cpu_s"], found["peak_mb"]) == (3.0, 120.0)
+    assert found["fit_s"] > 0
+    assert found["predict_s"] > 0
+    # A figure that an earlier job's subprocess may have left is none of this job.
+    assert gauge.read(1, [Ended(1, 11, 7.5, 80.0), other])["peak_mb"] == 60.0
+    gauge.begin(7.5, 80.0)
+    assert gauge.read(1, [Ended(1, 9, 7.5, 80.0)]) == {}
+    gauge.close()
 
 
 def test_an_attempt_that_was_ended_says_why():
