@@ -77,11 +77,30 @@ class DataBackend(Protocol):
 
     @property
     def digest(self) -> str:
-        """The logical digest of the content, the same wherever an equal table came from."""
+        """The digest of the content: the logical one, the same wherever an equal table came from.
+
+        Of a database it may be that of the query and a checksum.
+        """
+        ...
+
+    @property
+    def lazy(self) -> bool:
+        """Whether values are read when they are asked for, so that nobody should ask for more than is needed."""
+        ...
+
+    def source(self) -> dict[str, Any] | None:
+        """Return how another process opens the table where it lies, as plain data; None if it has to be shipped."""
         ...
 
     def data(self, rows: Any = None, cols: Sequence[str] | None = None) -> pa.Table:
         """Return the rows (None: all) and columns (None: all) as an Arrow table."""
+        ...
+
+    def lookup(self, rows: Any = None, cols: Sequence[str] | None = None) -> tuple[pa.Table, NDArray[np.int64] | None]:
+        """Return a table with (at least) these rows, and where they are in it; None: the whole of it in its order.
+
+        What is in memory already is not copied. `data` is this, with the rows taken out.
+        """
         ...
 
     def head(self, n: int = 6) -> pa.Table:
@@ -96,4 +115,8 @@ class DataBackend(Protocol):
 
     def missings(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
         """Return the number of missing values of each column."""
+        ...
+
+    def infinite(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the number of infinite values of each numeric column among `cols`."""
         ...

@@ -13,10 +13,22 @@ if TYPE_CHECKING:
 
     from batchml.core.backend import ColumnInfo
 
-__all__ = ["codes_of", "floats_of", "frame_of", "labels_of", "level_array", "missing_of", "series_of"]
+__all__ = [
+    "codes_of",
+    "features_of",
+    "floats_of",
+    "frame_of",
+    "labels_of",
+    "level_array",
+    "matrix_of",
+    "missing_of",
+    "part_of",
+    "series_of",
+]
 
 #: Feature types that go into a matrix of floats.
 NUMERIC = frozenset({"logical", "integer", "numeric"})
+_BLOCK = 4096  # rows of a matrix that are written together: of each column they stay in the processor's cache
 
 
 def _one(column: Any) -> pa.Array:
@@ -97,3 +109,57 @@ def frame_of(table: pa.Table, schema: Any) -> pd.DataFrame:
 
     columns = {name: series_of(table.column(name), schema[name]) for name in table.column_names}
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=True)
+
+
+def part_of(column: Any, places: NDArray[np.int64] | None) -> pa.Array:
+    """Return a column at places (None: all of it) as one array."""
+    import pyarrow as pa
+
+    array = _one(column)
+    return array if places is None else array.take(pa.array(places))
+
+
+def _views(column: Any, places: Any, info: ColumnInfo) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """Return the numbers of a column and where to take them: as they lie in memory if they lie there as numbers."""
+    array = _one(column)
+    if info.type == "logical" or array.null_count:
+        return floats_of(part_of(array, places), info), None
+    return array.to_numpy(zero_copy_only=len(array) > 0), places
+
+
+def matrix_of(table: pa.Table, places: NDArray[np.int64] | None, names: list[str], schema: Any) -> NDArray[np.float64]:
+    """Return numeric columns at places (None: all) as a matrix in C order, copied once; missing as NaN."""
+    n = table.num_rows if places is None else len(places)
+    matrix = np.empty((n, len(names)))
+    sources = [_views(table.column(name), places, schema[name]) for name in names]
+    for start in range(0, n, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        for i, (values, where) in enumerate(sources):
+            matrix[block, i] = values[block] if where is None else values[where[block]]
+    return matrix
+
+
+def features_of(
+    table: pa.Table, places: NDArray[np.int64] | None, names: list[str], schema: Any, floating: frozenset[str]
+) -> pd.DataFrame:
+    """Return columns at places (None: all) as a frame of its own memory, copied once.
+
+    Parameters
+    ----------
+    floating
+        Columns of whole numbers that are floats, since a value is missing somewhere.
+    """
+    import pandas as pd
+
+    n = table.num_rows if places is None else len(places)
+    found: dict[str, Any] = {}
+    for name in names:
+        info = schema[name]
+        if info.type not in {"integer", "numeric"}:
+            found[name] = series_of(part_of(table.column(name), places), info)
+            continue
+        values, where = _views(table.column(name), places, info)
+        taken = values if where is None else values[where]
+        kind = np.float64 if name in floating or info.type == "numeric" else taken.dtype
+        found[name] = np.array(taken, dtype=kind, copy=None if taken.flags.owndata and taken.flags.writeable else True)
+    return pd.DataFrame(found, index=pd.RangeIndex(n), columns=pd.Index(names), copy=False)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["RowIndex", "decode_rows", "encode_rows"]
 
 _Ids = NDArray[np.int64]
+_BLOCK = 1 << 20
 
 
 class RowIndex:
@@ -23,7 +24,7 @@ class RowIndex:
         self._sorted: _Ids | None = None
         if n == 0:
             self._start = 0
-        elif int(ids[-1]) - int(ids[0]) == n - 1 and bool((np.diff(ids) == 1).all()):
+        elif int(ids[-1]) - int(ids[0]) == n - 1 and _consecutive(ids):
             self._start = int(ids[0])
         else:
             self._order = np.argsort(ids, kind="stable")
@@ -39,6 +40,11 @@ class RowIndex:
         assert self._order is not None
         place = np.minimum(np.searchsorted(self._sorted, rows), n - 1)
         return self._order[place], self._sorted[place] == rows
+
+
+def _consecutive(ids: _Ids) -> bool:
+    """Look at a block at a time: the differences of ten million ids need not be in memory together."""
+    return all(bool((np.diff(ids[i : i + _BLOCK + 1]) == 1).all()) for i in range(0, len(ids), _BLOCK))
 
 
 def encode_rows(ids: _Ids) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _check_target_column(task: Task, where: str) -> None:
     if kind in {"datetime", "text"}:
         raise DataError(f"{where}: target {name!r} is {kind}; classification needs classes")
     if kind == "numeric":
-        values = columns.floats_of(task.backend.data(task.row_ids, [name]).column(name), task.schema[name])
+        values = np.array(task.backend.distinct(task._use, [name])[name])  # noqa: SLF001
         if (values != np.floor(values)).any():
             raise DataError(f"{where}: target {name!r} holds fractions, no classes (use as_task_regr, or strings)")
     unsafe = [one for one in getattr(task, "classes", ()) if isinstance(one, str) and "\0" in one]
@@ -102,11 +102,11 @@ def _check_finite(task: Task, name: str, role: str, where: str) -> None:
     info = task.schema[name]
     if info.type != "numeric":
         return
-    values = columns.floats_of(task.backend.data(task._use, [name]).column(name), info)  # noqa: SLF001
-    infinite = np.isinf(values)
-    if infinite.any():
-        row = int(task.row_ids[np.flatnonzero(infinite)[0]])
+    infinite = task.backend.infinite(task._use, [name])[name]  # noqa: SLF001
+    if infinite:
+        values = columns.floats_of(task.backend.data(task._use, [name]).column(name), info)  # noqa: SLF001
+        row = int(task.row_ids[np.flatnonzero(np.isinf(values))[0]])
         raise DataError(
-            f"{where}: {role} {name!r} has {int(infinite.sum())} infinite values (first at row {row}): "
+            f"{where}: {role} {name!r} has {infinite} infinite values (first at row {row}): "
             "replace them, or make them missing"
         )

@@ -52,8 +52,8 @@ class Task(TaskMutations):
 
     @property
     def digest(self) -> str:
-        """The identity: data, target, positive class, roles and rows; not the id."""
-        return self._cached("digest", lambda: digest(self.spec()))
+        """The identity: data, target, positive class, roles and rows; not the id, nor where the data lie."""
+        return self._cached("digest", lambda: digest(self._spec({"kind": "artifact", "digest": self.backend.digest})))
 
     @property
     def hash(self) -> str:
@@ -61,11 +61,14 @@ class Task(TaskMutations):
         return self.digest
 
     def spec(self) -> dict[str, Any]:
-        """Return the task as plain data; the table is named by its digest."""
+        """Return the task as plain data; the table is named by its digest, or by where it lies."""
+        return self._spec(self.backend.source() or {"kind": "artifact", "digest": self.backend.digest})
+
+    def _spec(self, data: dict[str, Any]) -> dict[str, Any]:
         spec: dict[str, Any] = {
             "format": _FORMAT,
             "type": self.task_type,
-            "data": {"kind": "artifact", "digest": self.backend.digest},
+            "data": data,
             "target": self.target,
             "roles": {role: list(names) for role, names in self._roles.items() if names and role != "target"},
         }
@@ -125,8 +128,7 @@ class TaskClassif(Task):
 
     def _whole_classes(self) -> tuple[Label, ...]:
         """Classes come from the whole table, so that a view has no other ones."""
-        column = self.backend.data(None, [self.target]).column(self.target)
-        return columns.codes_of(column, self.schema[self.target])[1]
+        return tuple(sorted(self.backend.distinct(None, [self.target])[self.target]))
 
     @property
     def n_classes(self) -> int:
@@ -175,11 +177,12 @@ class TaskClassif(Task):
 
     def truth_codes(self, rows: Any = None) -> NDArray[np.int64]:
         """Return the labels at row ids as positions in `classes`."""
-        codes = self._cached("truth", self._truth_codes)
-        return codes[self.positions(rows)]
+        if rows is None or not self.backend.lazy:
+            codes = self._cached("truth", lambda: self._class_codes(*self._codes(self.target)))
+            return codes[self.positions(rows)]
+        return self._class_codes(*columns.codes_of(self._part(self.target, rows), self.schema[self.target]))
 
-    def _truth_codes(self) -> NDArray[np.int64]:
-        codes, labels = self._codes(self.target)
+    def _class_codes(self, codes: NDArray[np.int64], labels: tuple[Label, ...]) -> NDArray[np.int64]:
         if labels != self.classes:  # a view that lacks a class
             place = {label: i for i, label in enumerate(self.classes)}
             codes = np.array([*(place[label] for label in labels), -1], dtype=np.int64)[codes]
@@ -212,5 +215,8 @@ class TaskRegr(Task):
 
     def truth(self, rows: Any = None) -> NDArray[np.float64]:
         """Return the target's values at row ids (None: all in use)."""
-        values = self._cached("truth", lambda: columns.floats_of(self._column(self.target), self.schema[self.target]))
-        return values[self.positions(rows)]
+        info = self.schema[self.target]
+        if rows is None or not self.backend.lazy:
+            values = self._cached("truth", lambda: columns.floats_of(self._column(self.target), info))
+            return values[self.positions(rows)]
+        return columns.floats_of(self._part(self.target, rows), info)

@@ -26,6 +26,8 @@ __all__ = ["TaskView"]
 
 _Ids = NDArray[np.int64]
 _T = TypeVar("_T")
+_KEPT_BYTES = 1 << 22
+"""Features of a table in memory that take less are kept as estimators want them: each process has its own copy."""
 
 
 class TaskView(Shown):
@@ -193,31 +195,58 @@ class TaskView(Shown):
         DataError
             A row that is not in use; a matrix was asked for but a feature is not numeric.
         """
+        wanted = self.is_numeric if array is None else array
+        if wanted:
+            self._check_numbers()
+        if self.backend.lazy or 8 * self.n_rows * self.n_features > _KEPT_BYTES:
+            return self._matrix(rows) if wanted else self._frame(rows)
         positions = self.positions(rows)
-        if self.is_numeric if array is None else array:
+        if wanted:
             found: NDArray[np.float64] = np.take(self._cached("matrix", self._matrix), positions, axis=0)
             return found
         frame = self._cached("frame", self._frame).take(positions)
         frame.index = _range_index(len(positions))
         return frame
 
-    def _matrix(self) -> NDArray[np.float64]:
-        names = self._roles["feature"]
-        for name in names:
+    def _check_numbers(self) -> None:
+        for name in self._roles["feature"]:
             if self.schema[name].type not in columns.NUMERIC:
                 raise DataError(
                     f"{self._where}: feature {name!r} is {self.schema[name].type}, so the features make no matrix of "
                     "numbers: encode it first (preprocess='auto' does)"
                 )
-        table = self.backend.data(self._use, names)
-        matrix = np.empty((self.n_rows, len(names)))
-        for i, name in enumerate(names):
-            matrix[:, i] = columns.floats_of(table.column(name), self.schema[name])
-        matrix.flags.writeable = False
-        return matrix
 
-    def _frame(self) -> pd.DataFrame:
-        return columns.frame_of(self.backend.data(self._use, self._roles["feature"]), self.schema)
+    def _lookup(self, rows: Any, names: list[str]) -> tuple[pa.Table, _Ids | None]:
+        """Return a table with rows in use (None: all) and where they are in it; nothing in memory is copied.
+
+        Raises
+        ------
+        DataError
+            A row that the backend has lost.
+        """
+        ids = self._use if rows is None else self.row_ids[self.positions(rows)]
+        table, places = self.backend.lookup(ids, names)
+        if ids is not None and len(ids) != (table.num_rows if places is None else len(places)):
+            raise DataError(f"{self._where}: rows that it had are gone from its data")
+        return table, places
+
+    def _part(self, name: str, rows: Any) -> pa.Array:
+        """Return one column at rows in use."""
+        table, places = self._lookup(rows, [name])
+        return columns.part_of(table.column(name), places)
+
+    def _matrix(self, rows: Any = None) -> NDArray[np.float64]:
+        names = self._roles["feature"]
+        return columns.matrix_of(*self._lookup(rows, names), names, self.schema)
+
+    def _frame(self, rows: Any = None) -> pd.DataFrame:
+        names = self._roles["feature"]
+        return columns.features_of(*self._lookup(rows, names), names, self.schema, self._cached("holes", self._holes))
+
+    def _holes(self) -> frozenset[str]:
+        """Return the whole-number features with a missing value anywhere: they are floats whatever rows are asked."""
+        whole = [name for name in self._roles["feature"] if self.schema[name].type == "integer"]
+        return frozenset(name for name, count in self.backend.missings(None, whole).items() if count)
 
     def data(self, rows: Any = None, cols: Iterable[str] | None = None) -> pd.DataFrame:
         """Return rows (None: all in use) and columns (None: target, then features) as a data frame indexed by row id.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,14 +14,15 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from batchml.data.frame import FrameBackend
+from batchml.data.remote import cache_folder, filesystem, locked
 from batchml.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from batchml.core.backend import DataBackend
 
-__all__ = ["ArtifactFolder", "open_table", "write_table"]
+__all__ = ["ArtifactFolder", "RemoteArtifacts", "artifact_folder", "open_table", "write_table"]
 
 _FORMAT = 1
 _TABLE = "table"
@@ -76,8 +78,103 @@ class ArtifactFolder:
             raise ArtifactError(f"cannot write to the artifact folder {str(self.root)!r}: {reason}") from problem
         return path
 
+    def fetch(self, kind: str, digest: str) -> Path:
+        """Return where the artifact can be read on this machine; it may be missing."""
+        return self.path(kind, digest)
+
+    def check(self) -> None:
+        """Make sure that artifacts can be read here.
+
+        Raises
+        ------
+        ArtifactError
+            They cannot.
+        """
+        if not self.root.is_dir() or not os.access(self.root, os.R_OK | os.X_OK):
+            raise ArtifactError(f"{self.root} cannot be read on this machine")
+
     def __repr__(self) -> str:
         return f"<ArtifactFolder> {self.root}"
+
+
+class RemoteArtifacts(ArtifactFolder):
+    """Artifacts behind an fsspec URL, with a copy of each that was needed in this machine's cache.
+
+    Parameters
+    ----------
+    url
+        E.g. ``s3://bucket/study``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        name = hashlib.sha256(self.url.encode()).hexdigest()[:32]
+        super().__init__(cache_folder() / "artifacts" / name)
+
+    def _remote(self, kind: str, digest: str) -> tuple[Any, str]:
+        system, root = filesystem(self.url)
+        return system, f"{root}/{kind}/{digest[:2]}/{digest}"
+
+    def has(self, kind: str, digest: str) -> bool:
+        """Whether the artifact is there."""
+        system, path = self._remote(kind, digest)
+        with self._translated():
+            return bool(system.exists(path))
+
+    def put(self, kind: str, digest: str, write: Callable[[Path], None]) -> Path:
+        """Have `write` write the artifact into the cache, and upload it; it gets its name when it is complete."""
+        if self.has(kind, digest):
+            return self.fetch(kind, digest)
+        copy = super().put(kind, digest, write)
+        system, path = self._remote(kind, digest)
+        aside = f"{path}.tmp-{secrets.token_hex(8)}"
+        with self._translated():
+            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            system.put_file(str(copy), aside)
+            system.mv(aside, path)
+        return copy
+
+    def fetch(self, kind: str, digest: str) -> Path:
+        """Return the copy on this machine; one process downloads it, the others wait for it."""
+        copy = self.path(kind, digest)
+        if copy.exists():
+            return copy
+        with locked(copy.with_name(f"{copy.name}.lock")):
+            if copy.exists():
+                return copy
+            system, path = self._remote(kind, digest)
+            with self._translated():
+                if not system.exists(path):
+                    return copy
+                super().put(kind, digest, lambda aside: system.get_file(path, str(aside)))
+        return copy
+
+    def check(self) -> None:
+        """Make sure that the URL can be reached from here."""
+        system, root = filesystem(self.url)
+        with self._translated():
+            system.exists(root)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except ArtifactError:
+            raise
+        except Exception as problem:  # each file system of fsspec has errors of its own
+            reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+            raise ArtifactError(f"the artifacts at {self.url!r} cannot be reached: {reason}") from problem
+
+    def __repr__(self) -> str:
+        return f"<RemoteArtifacts> {self.url}"
+
+
+def artifact_folder(place: str | os.PathLike[str]) -> ArtifactFolder:
+    """Return the artifacts in a folder or behind an fsspec URL."""
+    text = os.fspath(place)
+    if text.startswith("file://"):
+        return ArtifactFolder(text.removeprefix("file://"))
+    return RemoteArtifacts(text) if "://" in text else ArtifactFolder(text)
 
 
 def write_table(folder: ArtifactFolder, backend: DataBackend) -> str:
@@ -115,7 +212,7 @@ def open_table(folder: ArtifactFolder, digest: str, *, verify: bool | None = Non
     ArtifactError
         The table is missing or damaged.
     """
-    path = folder.path(_TABLE, digest)
+    path = folder.fetch(_TABLE, digest)
     try:
         # The map stays as long as a table looks into it. Read as a file, it would be by a thread of Arrow, which closes
         # the descriptor some time later: in a slot that looks like a descriptor that the job has lost.
@@ -124,7 +221,7 @@ def open_table(folder: ArtifactFolder, digest: str, *, verify: bool | None = Non
         about_file = path.stat()
         version = (str(path), about_file.st_ino, about_file.st_size, about_file.st_mtime_ns)
         if verify or (verify is None and version not in _verified):
-            _verify(path, content, folder.path(f"{_TABLE}.sha256", digest))
+            _verify(path, content, folder.fetch(f"{_TABLE}.sha256", digest))
             _verified.add(version)
         table = pa.ipc.open_file(content).read_all()
         about: dict[str, Any] = json.loads((table.schema.metadata or {}).get(b"batchml", b"{}"))

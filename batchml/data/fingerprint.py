@@ -7,7 +7,7 @@ Not hashed are chunks, buffers under missing values, index widths, time units, f
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,23 +16,34 @@ import pyarrow.compute as pc
 from batchml.core.digest import digest
 from batchml.data.canonical import column_info
 
-__all__ = ["column_digests", "table_digest"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["column_digest", "column_digests", "joined_digest", "table_digest"]
 
 _FORMAT = 1
 
 
 def table_digest(table: pa.Table, primary_key: str | None) -> str:
     """Return the digest of a table in canonical form."""
-    columns = [[name, value] for name, value in column_digests(table).items()]
-    return digest({"format": _FORMAT, "n_rows": table.num_rows, "primary_key": primary_key, "columns": columns})
+    return joined_digest(column_digests(table), table.num_rows, primary_key)
+
+
+def joined_digest(columns: Mapping[str, str], n_rows: int, primary_key: str | None) -> str:
+    """Return the digest of a table whose columns were digested one after another."""
+    pairs = [[name, value] for name, value in columns.items()]
+    return digest({"format": _FORMAT, "n_rows": n_rows, "primary_key": primary_key, "columns": pairs})
 
 
 def column_digests(table: pa.Table) -> dict[str, str]:
     """Return a digest for each column, name and row count apart."""
-    return {name: _column_digest(table.column(name)) for name in table.column_names}
+    return {name: column_digest(table.column(name)) for name in table.column_names}
 
 
-def _column_digest(column: pa.ChunkedArray) -> str:
+def column_digest(column: pa.ChunkedArray | pa.Array) -> str:
+    """Return the digest of a column in canonical form."""
+    if isinstance(column, pa.Array):
+        column = pa.chunked_array([column])
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     info = column_info(array)
     kind: list[Any] = [info.type]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from batchml.core.backend import ColumnInfo
 
-__all__ = ["FrameBackend"]
+__all__ = ["FrameBackend", "distinct_values", "infinite_values", "known_names", "missing_values"]
 
 
 class FrameBackend:
@@ -112,6 +112,12 @@ class FrameBackend:
         """The logical digest of the content, the same wherever an equal table came from."""
         return table_digest(self.table, self._primary_key)
 
+    lazy = False
+
+    def source(self) -> dict[str, Any] | None:
+        """Return None: a table in memory is shipped."""
+        return None
+
     @property
     def column_digests(self) -> dict[str, str]:
         """A digest of each column's content."""
@@ -126,16 +132,16 @@ class FrameBackend:
 
         Unknown rows and columns are left out; rows come in the order and as often as asked for.
         """
-        table = self.table
-        if cols is not None:
-            names = list(cols)
-            if len(set(names)) < len(names):
-                raise DataError("a column was asked for twice")
-            table = table.select([name for name in names if name in self.schema])
+        table, places = self.lookup(rows, cols)
+        return table if places is None else table.take(pa.array(places))
+
+    def lookup(self, rows: Any = None, cols: Sequence[str] | None = None) -> tuple[pa.Table, NDArray[np.int64] | None]:
+        """Return the whole table, and where the rows are in it."""
+        table = self.table if cols is None else self.table.select(known_names(cols, self.schema))
         if rows is None:
-            return table
+            return table, None
         positions, known = self._index.find(np.asarray(rows, dtype=np.int64))
-        return table.take(pa.array(positions[known]))
+        return table, positions if known.all() else positions[known]
 
     def head(self, n: int = 6) -> pa.Table:
         """Return the first `n` rows."""
@@ -145,22 +151,54 @@ class FrameBackend:
         self, rows: Any = None, cols: Sequence[str] | None = None, *, drop_missing: bool = True
     ) -> dict[str, list[Any]]:
         """Return the distinct values of each column in order of appearance."""
-        found = {}
-        table = self.data(rows, cols)
-        for name in table.column_names:
-            values = _with_nulls(table.column(name)).unique()
-            found[name] = (values.drop_null() if drop_missing else values).to_pylist()
-        return found
+        return distinct_values(self.data(rows, cols), drop_missing=drop_missing)
 
     def missings(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
         """Return the number of missing values of each column."""
-        table = self.data(rows, cols)
-        return {name: _with_nulls(table.column(name)).null_count for name in table.column_names}
+        return missing_values(self.data(rows, cols))
+
+    def infinite(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the number of infinite values of each numeric column among `cols`."""
+        return infinite_values(self.data(rows, cols))
 
     def __repr__(self) -> str:
         key = f", primary key {self._primary_key}" if self._primary_key else ""
         names = ", ".join(f"{name} <{info.type}>" for name, info in self.schema.items())
         return f"<FrameBackend> ({self.n_rows} x {self.n_cols}{key})\n* Columns: {names}"
+
+
+def known_names(cols: Sequence[str], known: Mapping[str, Any]) -> list[str]:
+    """Return the columns that exist, in the order asked for.
+
+    Raises
+    ------
+    DataError
+        One is asked for twice.
+    """
+    names = list(cols)
+    if len(set(names)) < len(names):
+        raise DataError("a column was asked for twice")
+    return [name for name in names if name in known]
+
+
+def distinct_values(table: pa.Table, *, drop_missing: bool) -> dict[str, list[Any]]:
+    """Return the distinct values of each column in order of appearance."""
+    found = {}
+    for name in table.column_names:
+        values = _with_nulls(table.column(name)).unique()
+        found[name] = (values.drop_null() if drop_missing else values).to_pylist()
+    return found
+
+
+def missing_values(table: pa.Table) -> dict[str, int]:
+    """Return the number of missing values of each column."""
+    return {name: _with_nulls(table.column(name)).null_count for name in table.column_names}
+
+
+def infinite_values(table: pa.Table) -> dict[str, int]:
+    """Return the number of infinite values of each numeric column."""
+    numeric = [name for name in table.column_names if pa.types.is_floating(table.column(name).type)]
+    return {name: pc.sum(pc.is_inf(table.column(name))).as_py() or 0 for name in numeric}
 
 
 def _with_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:

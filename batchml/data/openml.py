@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import warnings
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.ipc
 
 from batchml.data.canonical import canonical_table
+from batchml.data.remote import cache_folder
 from batchml.data.sources import arrow_table
 from batchml.errors import DataError, DataUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["cache_folder", "openml_table"]
 
 _FORMAT = 1
-
-
-def cache_folder() -> Path:
-    """Return where downloaded tables are kept: ``$BATCHML_CACHE``, else the user's cache folder."""
-    chosen = os.environ.get("BATCHML_CACHE")
-    if chosen:
-        return Path(chosen)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("batchml", appauthor=False)
 
 
 def openml_table(number: int, *, cache: Path | None = None, fetch: Callable[[int], Any] | None = None) -> pa.Table:

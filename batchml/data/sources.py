@@ -1,4 +1,4 @@
-"""Tables from pandas, polars, pyarrow and Parquet files, as backends."""
+"""Tables in memory, in files and in databases, as backends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,41 +19,133 @@ if TYPE_CHECKING:
 
     from batchml.core.backend import DataBackend
 
-__all__ = ["arrow_table", "as_data_backend"]
+__all__ = ["arrow_table", "as_data_backend", "is_backend", "warn_of_index"]
 
 _INDEX = re.compile(r"__index_level_\d+__")
+_DATABASES = frozenset({"duckdb", "ddb"})
+_ARROW = frozenset({"arrow", "arrows", "feather", "ipc"})
+_CSV = frozenset({"csv", "tsv"})
 
 
-def as_data_backend(obj: Any, primary_key: str | None = None, *, text: Sequence[str] = ()) -> DataBackend:
+def as_data_backend(
+    obj: Any,
+    primary_key: str | None = None,
+    *,
+    text: Sequence[str] = (),
+    source: str | None = None,
+    table: str | None = None,
+    query: str | None = None,
+    files: Sequence[str | os.PathLike[str]] = (),
+    snapshot: bool = False,
+    check: str = "cheap",
+) -> DataBackend:
     """Return a backend over a table.
+
+    A table in memory is held; one in files or a database stays where it lies, and only the rows and columns that are
+    asked for are read.
 
     Parameters
     ----------
     obj
-        A pandas or polars DataFrame, a pyarrow Table or RecordBatch, a mapping of columns, the path of a Parquet file
-        or of a folder of them, a list of such paths, or a backend (returned as it is).
+        A pandas or polars DataFrame, a pyarrow Table or RecordBatch, a mapping of columns; the path, glob or fsspec URL
+        of Parquet, CSV or Arrow IPC files, a folder of Parquet files (``year=2020`` in names of folders makes a
+        column), or a list of those; the path of a DuckDB database; with `source` a SQLAlchemy table or select, the text
+        of a SELECT or the name of a table; or a backend (returned as it is).
     primary_key
-        The column of row ids; None: positions from 0.
+        The column of row ids; None: positions from 0. A SELECT needs one.
     text
         The string columns that are free text; all other strings are categorical.
+    source
+        The database: its name below ``[sources]`` in the configuration, or a URL without a password.
+    table, query
+        Of a DuckDB database: which table or view, or a SELECT.
+    files
+        Files that a query of a DuckDB database may read besides; all others are refused.
+    snapshot
+        Read the whole table now, so that it is shipped with designs and nothing that happens to the source matters.
+    check
+        Of a database: whether later changes are looked for by row count and checksum (``cheap``), or by reading all of
+        it once in each process (``exact``).
 
     Raises
     ------
     DataError
         A table that cannot be used, or is none.
+    DataUnavailableError
+        A database or remote file that cannot be reached.
 
     Examples
     --------
     >>> as_data_backend({"x": [1, 2], "g": ["a", "b"]}).n_rows
     2
     """
-    if _is_backend(obj):
+    if is_backend(obj):
         backend: DataBackend = obj
-        return backend
+    else:
+        backend = _opened(obj, primary_key, text, source, table, query, files, check)
+    if snapshot and backend.lazy:
+        return FrameBackend(backend.data(), primary_key=backend.primary_key, canonical=True)
+    return backend
+
+
+def _opened(
+    obj: Any,
+    primary_key: str | None,
+    text: Sequence[str],
+    source: str | None,
+    table: str | None,
+    query: str | None,
+    files: Sequence[str | os.PathLike[str]],
+    check: str,
+) -> DataBackend:
+    if source is not None:
+        from batchml.data.sql_open import open_sql
+
+        return open_sql(obj, source, primary_key, text, check=check)
+    if table is not None or query is not None or files or _ending(obj) in _DATABASES:
+        from batchml.data.duck_open import open_duckdb
+
+        if not isinstance(obj, (str, os.PathLike)):
+            raise DataError("table=, query= and files= are of a DuckDB database: give its path, or name a source=")
+        return open_duckdb(obj, table=table, query=query, files=files, primary_key=primary_key, text=text)
+    paths = _paths(obj)
+    if paths:
+        return _open_files(paths, primary_key, text)
+    if type(obj).__module__.partition(".")[0] == "sqlalchemy":
+        raise DataError("a SQLAlchemy select needs source=, the name of a configured source or the URL of a database")
     return FrameBackend(arrow_table(obj), primary_key=primary_key, text=text)
 
 
-def _is_backend(obj: Any) -> bool:
+def _paths(obj: Any) -> list[str]:
+    """Return what names files; nothing for a table."""
+    several = isinstance(obj, (list, tuple)) and obj and all(isinstance(one, (str, os.PathLike)) for one in obj)
+    listed = list(obj) if several else [obj] if isinstance(obj, (str, os.PathLike)) else []
+    return [os.fspath(one) for one in listed]
+
+
+def _ending(obj: Any) -> str:
+    paths = _paths(obj)
+    return re.sub(r"\.(gz|zst)$", "", paths[0].lower()).rpartition(".")[2] if paths else ""
+
+
+def _open_files(paths: list[str], primary_key: str | None, text: Sequence[str]) -> DataBackend:
+    from batchml.data import duck_open
+
+    ending = _ending(paths)
+    if any(_ending(path) != ending for path in paths):
+        raise DataError(f"{paths[0]!r} and the others are files of different kinds: give one kind")
+    if re.match(r"\s*(select|with)\s", paths[0], re.IGNORECASE):
+        raise DataError("a SELECT needs source=, the name of a configured source or the URL of a database")
+    if ending in _ARROW:
+        from batchml.data.ipc import open_ipc
+
+        return open_ipc(paths, primary_key, text)
+    if ending in _CSV:
+        return duck_open.open_csv(paths, primary_key, text)
+    return duck_open.open_parquet(paths, primary_key, text)
+
+
+def is_backend(obj: Any) -> bool:
     """Look at the class: isinstance with a protocol computes all properties on Python 3.11, the digest too."""
     return all(hasattr(type(obj), name) for name in ("data", "digest", "missings", "primary_key", "row_ids"))
 
@@ -65,10 +156,8 @@ def arrow_table(obj: Any) -> pa.Table:
         return _without_index(obj)
     if isinstance(obj, pa.RecordBatch):
         return pa.Table.from_batches([obj])
-    if isinstance(obj, (str, os.PathLike)):
-        return _read_parquet([Path(obj)])
-    if isinstance(obj, (list, tuple)) and obj and all(isinstance(one, (str, os.PathLike)) for one in obj):
-        return _read_parquet([Path(one) for one in obj])
+    if paths := _paths(obj):
+        return _open_files(paths, None, ()).data()
     kind = f"{type(obj).__module__.partition('.')[0]}.{type(obj).__name__}"
     if kind == "pandas.DataFrame":
         return _from_pandas(obj)
@@ -116,13 +205,18 @@ def _without_index(table: pa.Table) -> pa.Table:
     """Leave out what pandas stored of an index without a name: as a feature it would tell rows apart."""
     stored = [name for name in table.column_names if _INDEX.fullmatch(name)]
     if stored:
-        warnings.warn(
-            "the index that pandas stored with the table is ignored: row ids are positions; "
-            "use reset_index() before to_parquet(), and primary_key=, to keep it",
-            UserWarning,
-            stacklevel=_outside(),
-        )
+        warn_of_index()
     return table.drop_columns(stored)
+
+
+def warn_of_index() -> None:
+    """Say that what pandas stored of an index is no column."""
+    warnings.warn(
+        "the index that pandas stored with the table is ignored: row ids are positions; "
+        "use reset_index() before to_parquet(), and primary_key=, to keep it",
+        UserWarning,
+        stacklevel=_outside(),
+    )
 
 
 def _pandas_column(name: str, series: Any) -> pa.Array:
@@ -163,21 +257,3 @@ def _plain_levels(column: pa.ChunkedArray, kind: pa.DictionaryType) -> pa.Chunke
         for chunk in column.chunks
     ]
     return pa.chunked_array(parts, type=kind)
-
-
-def _read_parquet(paths: list[Path]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"there is no file {str(path)!r}")
-        files += sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f"the folder {str(paths[0])!r} holds no .parquet file")
-    try:
-        tables = [pq.read_table(file, partitioning=None) for file in files]
-        return _without_index(tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive"))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as problem:
-        message = f"{str(files[0])!r} cannot be read as Parquet: {str(problem).splitlines()[0]}"
-        raise DataError(message) from problem

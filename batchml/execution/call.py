@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from batchml.core.conditions import Condition
-from batchml.errors import ConfigError, LearnerError, ProcessDiedError, StageTimeoutError
+from batchml.errors import ConfigError, DataUnavailableError, LearnerError, ProcessDiedError, StageTimeoutError
 from batchml.execution.capture import error_condition
 from batchml.execution.limits import TIMEOUT_MESSAGE
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 StageName = Literal["train", "predict"]
-FailureKind = Literal["error", "timeout", "died", "memory", "config"]
+FailureKind = Literal["error", "timeout", "died", "memory", "config", "data"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ class Failure:
     Attributes
     ----------
     kind
-        ``error`` (an exception), ``timeout``, ``died`` (its process is gone), ``memory`` (there was not enough)
-        or ``config`` (the user's mistake).
+        ``error`` (an exception), ``timeout``, ``died`` (its process is gone), ``memory`` (there was not enough),
+        ``config`` (the user's mistake) or ``data`` (its source cannot be reached): nothing stands in for these two.
     condition
         The condition of level error that was recorded, also last in the reply's conditions.
     error
@@ -87,6 +87,7 @@ class Failure:
             "died": ProcessDiedError,
             "memory": MemoryError,
             "config": ConfigError,
+            "data": DataUnavailableError,
         }
         return classes.get(self.kind, LearnerError)(self.condition.message)
 

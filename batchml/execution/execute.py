@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.prediction import as_prediction
 from batchml.core.seed import seed_globals
-from batchml.errors import ConfigError, LearnerError, StageTimeoutError
+from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, LearnerError, StageTimeoutError
 from batchml.execution.call import Failure, FailureKind, Partner, StageCall, StageName, StageReply
 from batchml.execution.capture import Recorder, error_condition, recording
 from batchml.execution.limits import thread_limit, time_limit
@@ -84,7 +84,7 @@ def _fitted(learner: Learner, call: StageCall) -> Any:
         raise LearnerError(f"{where}: the training set has no rows; give the resampling another ratio or other sets")
     try:
         return learner._fit(call.task, call.row_ids, seed=call.seed)  # noqa: SLF001 - the hooks of subclasses
-    except (StageTimeoutError, ConfigError):
+    except (StageTimeoutError, ConfigError, DataUnavailableError):
         raise
     except Exception as error:
         only = _only_class(call)
@@ -109,6 +109,8 @@ def _failure(stage: StageName, error: BaseException) -> Failure:
     name = None
     if isinstance(error, ConfigError):
         kind = "config"
+    elif isinstance(error, DataUnavailableError | ArtifactError):
+        kind = "data"
     elif isinstance(error, StageTimeoutError):
         kind = name = "timeout"
     elif isinstance(error, MemoryError):

@@ -191,7 +191,7 @@ def _main_stage(call: StageCall, *, partner: Partner | None, record: bool) -> St
 
 
 def _escapes(learner: Learner, stage: StageName, method: str, failure: Failure) -> bool:
-    if method == "none" or failure.kind == "config":
+    if method == "none" or failure.kind in {"config", "data"}:
         return True
     return learner.when is not None and not learner.when(failure.condition, stage)
 
@@ -211,7 +211,7 @@ def _raise_fallback_failure(
     assert reply.failure is not None
     cause = reply.failure.exception()
     error: BaseException = cause
-    if reply.failure.kind != "config":
+    if reply.failure.kind not in {"config", "data"}:
         error = LearnerError(
             f"learner '{call.learner.id}' failed in {call.stage}, and its fallback failed too: "
             f"{reply.failure.condition.message}"

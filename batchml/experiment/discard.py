@@ -34,6 +34,9 @@ class Discarded:
         self.n_rows, self.n_cols = backend.n_rows, backend.n_cols
         self.schema = dict(backend.schema)
         self.digest = backend.digest
+        self.lazy = False
+        # A table in memory shall go; one that lies elsewhere can be named without being held.
+        self.source = backend.source if backend.lazy else self._kept.source
 
     @property
     def row_ids(self) -> NDArray[np.int64]:
@@ -50,6 +53,10 @@ class Discarded:
         """
         return self._kept.data(rows, self._only_kept(cols))
 
+    def lookup(self, rows: Any = None, cols: Sequence[str] | None = None) -> tuple[pa.Table, NDArray[np.int64] | None]:
+        """Return what was kept, and where the rows are in it."""
+        return self._kept.lookup(rows, self._only_kept(cols))
+
     def head(self, n: int = 6) -> pa.Table:
         """Refuse: the features are gone."""
         return self.data(self.row_ids[:n])
@@ -63,6 +70,10 @@ class Discarded:
     def missings(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
         """Return the number of missing values of columns that were kept."""
         return self._kept.missings(rows, self._only_kept(cols))
+
+    def infinite(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the number of infinite values of columns that were kept."""
+        return self._kept.infinite(rows, self._only_kept(cols))
 
     def _only_kept(self, cols: Sequence[str] | None) -> list[str]:
         wanted = list(self.columns if cols is None else cols)

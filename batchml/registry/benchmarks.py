@@ -15,8 +15,8 @@ from batchml.registry.chunks import chunked
 from batchml.registry.comparing import Comparison, compare
 from batchml.registry.dialects import among, among_words, insert_new, run_many, series, unindexed, utc_now
 from batchml.registry.moves import reset
-from batchml.registry.specs import put_specs
-from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job
+from batchml.registry.specs import put_specs, spec_bodies
+from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job, spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +81,7 @@ def add(
     _store_pickles(store, surveyed)
     with store.write() as connection:
         rows = {kind: put_specs(connection, kind, bodies) for kind, bodies in surveyed.bodies.items()}
+        _move_data(connection, surveyed, rows["task"])
     experiments = _put_experiments(store, surveyed, rows)
     new = _put_jobs(store, surveyed, experiments)
     if before.again:
@@ -97,6 +98,16 @@ def _store_data(store: Store, surveyed: Survey) -> None:
     for name, task in surveyed.tasks.items():
         if surveyed.bodies["task"][name].get("data", {}).get("kind") == "artifact":
             write_table(store.artifacts, task.backend)
+
+
+def _move_data(connection: Connection, surveyed: Survey, rows: Mapping[str, int]) -> None:
+    """Where the data of a task lie is no identity: the last design that was added says it."""
+    held = spec_bodies(connection, rows.values())
+    moved = [(row, body) for name, row in rows.items() if (body := surveyed.bodies["task"][name]) != held[row]]
+    for row, body in moved:
+        connection.execute(update(spec).where(spec.c.id == row).values(body=body))
+    if moved:
+        connection.execute(queries.raise_revision())
 
 
 def _store_pickles(store: Store, surveyed: Survey) -> None:

@@ -68,14 +68,15 @@ def check_seed(seed: int | None) -> int:
 
 
 def artifact_place(artifacts: str | os.PathLike[str] | None) -> str | None:
-    """Return the absolute path of the folder of artifacts, None for the default place."""
+    """Return the absolute path of the folder of artifacts or its URL, None for the default place."""
     given = os.environ.get("BATCHML_ARTIFACTS") if artifacts is None else os.fspath(artifacts)
     if not given:
         return None
     if "://" in given:
-        raise ConfigError(
-            f"artifacts live in a folder for now, not at {given.partition('://')[0]}://...; name a path all workers see"
-        )
+        from batchml.data.remote import filesystem
+
+        filesystem(given)  # or a refusal
+        return given
     return str(Path(given).expanduser().absolute())
 
 

@@ -129,6 +129,8 @@ def _task_rows(store: Store, connection: Connection, tasks: Iterable[int]) -> Ma
     rows: dict[int, int] = {}
     for key, body in spec_bodies(connection, tasks).items():
         data = body.get("data", {})
+        if "n_rows" in data:
+            rows[key] = data["n_rows"]
         if data.get("kind") == "artifact":
             try:
                 rows[key] = open_table(store.artifacts, data["digest"], verify=False).n_rows

@@ -82,8 +82,8 @@ class Store:
         seed
             The root seed, 0 to 2**63 - 1; None draws one.
         artifacts
-            Folder for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts`` beside a SQLite
-            file.
+            Folder or fsspec URL for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts``
+            beside a SQLite file.
         mountinfo
             Stands for ``/proc/self/mountinfo``.
 
@@ -135,15 +135,15 @@ class Store:
     @property
     def artifacts(self) -> ArtifactFolder:
         """The folder of task data and models."""
-        from batchml.data.artifacts import ArtifactFolder
+        from batchml.data.artifacts import artifact_folder
 
-        return ArtifactFolder(self.artifact_path)
+        return artifact_folder(self.artifact_path)
 
     @property
-    def artifact_path(self) -> Path:
-        """The path of that folder."""
+    def artifact_path(self) -> Path | str:
+        """The path of that folder, or its URL."""
         if self._artifacts is not None:
-            return Path(self._artifacts)
+            return self._artifacts if "://" in self._artifacts else Path(self._artifacts)
         if self.place.path is not None:
             return self.place.path.with_name(self.place.path.name + ".artifacts")
         import platformdirs

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchml.errors import ArtifactError, BatchmlError, RegistryError
@@ -98,12 +97,13 @@ def check_artifacts(store: Store) -> None:
     ArtifactError
         Naming the folder.
     """
-    folder = Path(store.artifact_path)
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+    try:
+        store.artifacts.check()
+    except ArtifactError as problem:
         raise ArtifactError(
-            f"the artifacts of {store.place} are in {folder}, which cannot be read on this machine; "
-            "nothing was claimed: mount it here, or create the registry with artifacts=<a folder that all machines see>"
-        )
+            f"the artifacts of {store.place} are in {store.artifact_path}, which cannot be read on this machine; "
+            "nothing was claimed: mount it here, or create the registry with artifacts=<a folder or URL for all>"
+        ) from problem
 
 
 def require_fitness(store: Store, submission: int, trial: Trial) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import traceback
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Experiment
 from batchml.core.text import clean, error_text, safe_str
-from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, StageTimeoutError
+from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, ProcessDiedError, StageTimeoutError
 from batchml.execution.sandbox.pickles import dumps
 
 if TYPE_CHECKING:
@@ -223,12 +222,13 @@ def _timings(timings: Mapping[str, float]) -> dict[str, float]:
 
 
 def build_task(spec: Mapping[str, Any], artifacts: str) -> Task:
-    """Return the task of a spec whose data are an artifact of the folder `artifacts`."""
+    """Return the task of a spec whose data are an artifact below `artifacts`, or lie where the spec says."""
     from batchml.core.task import Task
-    from batchml.data.artifacts import ArtifactFolder, open_table
+    from batchml.data.artifacts import artifact_folder
+    from batchml.data.reopen import open_data
 
-    folder = ArtifactFolder(Path(artifacts))
-    return Task.from_spec(spec, lambda data: open_table(folder, data["digest"]))
+    folder = artifact_folder(artifacts)
+    return Task.from_spec(spec, lambda data: open_data(data, folder))
 
 
 def failure(error: BaseException, stage: str) -> dict[str, Any]:
@@ -257,6 +257,8 @@ def ending_of(error: BaseException, stage: str) -> Ending:
         return Ending.TIMEOUT
     if isinstance(error, MemoryError):
         return Ending.OUT_OF_MEMORY
+    if isinstance(error, ProcessDiedError):
+        return Ending.CRASHED
     if stage != "setup":
         return Ending.LEARNER_ERROR
     # While an experiment is rebuilt: a disk that does not answer, or a module or class that is not what it was.

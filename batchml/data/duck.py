@@ -1,0 +1,150 @@
+"""The backend over files that DuckDB reads: Parquet, CSV, and tables of a DuckDB database."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from batchml.core.rows import RowIndex
+from batchml.data.fence import fenced, quoted
+from batchml.data.files import is_url, still_there
+from batchml.data.lazy import LazyBackend
+from batchml.data.pins import Pins
+from batchml.data.relation import ROW, Relation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["DuckBackend"]
+
+_KEPT_BYTES = 1 << 22
+"""A table that takes less is read once and kept: finding rows in a file costs as much as reading it."""
+_CHECKED_S = 1.0
+"""Files whose time stamps were looked at less than this ago are not looked at again."""
+_IDS = "..ids"
+
+
+class DuckBackend(LazyBackend):
+    """A table in files, read where it lies: only the columns and rows that are asked for.
+
+    Each reading opens a DuckDB of its own, inside a fence, and closes it; nothing is open in between. Made by
+    `as_data_backend`.
+
+    Parameters
+    ----------
+    relation
+        The files, and how rows are found in them.
+    pins
+        What the table was like at first.
+    """
+
+    def __init__(self, relation: Relation, pins: Pins) -> None:
+        super().__init__(pins)
+        self._relation = relation
+        self._seen: dict[str, tuple[int, ...]] = {}
+        self._looked = -1.0
+        self._kept = pa.table({})
+        self._index: RowIndex | None = None
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+        """Return the backend that `source` wrote down; the files are looked at when they are read."""
+        return cls(Relation.from_json(spec), Pins.from_json(spec))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was read."""
+        return {"_relation": self._relation, "_pins": self._pins}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start as one that was just opened."""
+        self.__init__(state["_relation"], state["_pins"])  # type: ignore[misc]
+
+    def _place(self) -> dict[str, Any]:
+        return self._relation.as_json()
+
+    def _about(self) -> str:
+        first, *others = self._relation.files
+        more = f" and {len(others)} more" if others and not self._relation.database else ""
+        return f"{first.path}{more}"
+
+    def lookup(self, rows: Any = None, cols: Sequence[str] | None = None) -> tuple[pa.Table, NDArray[np.int64] | None]:
+        """Read the rows, each once, and say where they are in what was read."""
+        if 8 * self.n_rows * self.n_cols > _KEPT_BYTES:
+            return super().lookup(rows, cols)
+        table = self._kept_columns(self._names(cols))
+        if rows is None:
+            return table, None
+        if self._index is None:
+            self._index = RowIndex(self.row_ids)
+        positions, known = self._index.find(np.asarray(rows, dtype=np.int64))
+        return table, positions if known.all() else positions[known]
+
+    def _kept_columns(self, names: list[str]) -> pa.Table:
+        self._ready()  # what is kept counts only as long as the files are the same
+        fresh = [name for name in names if name not in self._kept.column_names]
+        if fresh:
+            read = self._whole(fresh)
+            columns = {name: self._kept.column(name) for name in self._kept.column_names}
+            self._kept = pa.table(columns | {name: read.column(name) for name in fresh})
+        return self._kept.select(names)
+
+    def _ready(self) -> list[str]:
+        """Return the paths of the files on this machine, after making sure that they hold what they held."""
+        now = time.monotonic()
+        local = [file for file in self._relation.files if not is_url(file.path)]
+        if now - self._looked > _CHECKED_S or self._looked < 0:
+            for file in local:
+                still_there(file, self._seen)
+            self._looked = now
+        return self._relation.local_paths()
+
+    def _open(self, paths: list[str]) -> Any:
+        if self._relation.database:
+            return fenced(paths[1:], paths[0])
+        return fenced(paths)
+
+    def _whole(self, names: list[str]) -> pa.Table:
+        paths, key = self._ready(), self.primary_key
+        order = f" ORDER BY {quoted(key or ROW)}" if self._relation.database else ""
+        listed = ", ".join(map(quoted, names)) or "1"
+        with self._open(paths) as connection:
+            table = connection.sql(
+                f"SELECT {listed} FROM {self._relation.sql(paths, key)} AS t{order}"
+            ).to_arrow_table()
+        return self._fitted(names, table.columns[: len(names)], table.num_rows)
+
+    def _read(self, ids: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], pa.Table]:
+        paths, key = self._ready(), self.primary_key or ROW
+        if not len(ids):
+            return ids, self._nothing(names)
+        chosen = self._files_of(ids)
+        low, high = int(ids[0]), int(ids[-1])
+        alone = high - low + 1 == len(ids)
+        columns = ", ".join(f"t.{quoted(name)}" for name in [key, *(name for name in names if name != key)])
+        join = "" if alone else f" SEMI JOIN {quoted(_IDS)} AS i ON t.{quoted(key)} = i.id"
+        source = self._relation.sql(paths, self.primary_key, chosen)
+        between = f"t.{quoted(key)} BETWEEN {low} AND {high}"
+        with self._open(paths) as connection:
+            if not alone:
+                connection.register(_IDS, pa.table({"id": pa.array(ids)}))
+            query = f"SELECT {columns} FROM {source} AS t{join} WHERE {between}"
+            found = connection.sql(query).to_arrow_table()
+        table = self._fitted(names, [found.column(name) for name in names], found.num_rows)
+        return np.ascontiguousarray(found.column(key).to_numpy(), dtype=np.int64), table
+
+    def _files_of(self, ids: NDArray[np.int64]) -> list[int] | None:
+        """Return the files that hold these positions; None for all."""
+        relation = self._relation
+        if relation.kind != "parquet" or self.primary_key or not relation.alike:
+            return None
+        ends = np.cumsum(relation.rows)
+        places = np.unique(np.searchsorted(ends, ids, side="right"))
+        return [int(place) for place in places if place < len(ends)] or [0]
+
+    def _nothing(self, names: list[str]) -> pa.Table:
+        return self._fitted(names, [pa.nulls(0) for _ in names], 0)
