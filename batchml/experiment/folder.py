@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from batchml.core.backend import DataBackend
     from batchml.core.prediction import Prediction
     from batchml.core.trust import Trust
 
@@ -133,7 +132,8 @@ def _write_cells(table: ResultTable, folder: Path) -> None:
         cell = table.objects(number)
         if id(cell.task) not in kept:
             kept.add(id(cell.task))
-            write_table(artifacts, cell.task.backend)
+            if not cell.task.backend.lazy:
+                write_table(artifacts, cell.task.backend)
         rows.append(
             {
                 **table.cells.iloc[number][["task", "learner", "resampling", "digest"]].to_dict(),
@@ -225,14 +225,12 @@ class FolderSource:
 
     def _task(self, spec: str, name: str) -> Any:
         from batchml.core.task import Task
-        from batchml.data.artifacts import ArtifactFolder, open_table
+        from batchml.data.artifacts import ArtifactFolder
+        from batchml.data.reopen import open_data
 
         if spec not in self._tasks:
-
-            def open_data(data: Mapping[str, Any]) -> DataBackend:
-                return open_table(ArtifactFolder(self._folder / "data"), data["digest"])
-
-            self._tasks[spec] = Task.from_spec(json.loads(spec), open_data, id=name)
+            artifacts = ArtifactFolder(self._folder / "data")
+            self._tasks[spec] = Task.from_spec(json.loads(spec), lambda data: open_data(data, artifacts), id=name)
         return self._tasks[spec]
 
     def predictions(

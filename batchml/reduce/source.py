@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from batchml.core.backend import DataBackend
     from batchml.core.prediction import Prediction
     from batchml.core.task import Task
     from batchml.core.trust import Trust
@@ -78,14 +77,11 @@ class RegistrySource:
 
     def _task(self, row: int, spec: Mapping[str, Any], name: str) -> Task:
         from batchml.core.task import Task
-        from batchml.data.artifacts import open_table
+        from batchml.data.reopen import open_data
 
         if (row, name) not in self._built:
-
-            def open_data(data: Mapping[str, Any]) -> DataBackend:
-                return open_table(self._store.artifacts, data["digest"])
-
-            self._built[row, name] = Task.from_spec(spec, open_data, id=name)
+            artifacts = self._store.artifacts
+            self._built[row, name] = Task.from_spec(spec, lambda data: open_data(data, artifacts), id=name)
         task: Task = self._built[row, name]
         return task
 
