@@ -77,10 +77,22 @@ class Design:
         filter_na
             False keeps what does not apply as None (with `trafo` it is always left out).
         """
-        names = tuple(self.columns)
-        points = (dict(zip(names, row, strict=True)) for row in _rows(self))
-        kept = [{k: v for k, v in point.items() if v is not None} if filter_na or trafo else point for point in points]
-        return [self.param_set.trafo(point) for point in kept] if trafo else kept
+        if not trafo:
+            points = (dict(zip(self.columns, row, strict=True)) for row in _rows(self))
+            return [_present(point) for point in points] if filter_na else list(points)
+        names, extra = tuple(self.columns), self.param_set.extra_trafo
+        made = [self._transformed(name) for name in names]
+        # What is missing is told from the value before: a transformation may well return None.
+        rows = zip(_rows(self), zip(*made, strict=True), strict=True)
+        used = [
+            {name: value for name, raw, value in zip(names, before, after, strict=True) if raw is not None}
+            for before, after in rows
+        ]
+        return used if extra is None else [dict(extra(point)) for point in used]
+
+    def _transformed(self, name: str) -> list[Any]:
+        column, trafo = self.columns[name], self.param_set.domains[name].trafo
+        return column if trafo is None else [None if value is None else trafo(value) for value in column]
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -98,7 +110,7 @@ class Design:
 
     def _head(self) -> list[dict[str, Any]]:
         rows = itertools.islice(_rows(self), _SHOWN)
-        return [{k: v for k, v in zip(self.columns, row, strict=True) if v is not None} for row in rows]
+        return [_present(dict(zip(self.columns, row, strict=True))) for row in rows]
 
 
 def design_of(param_set: ParamSet, chosen: Mapping[str, NDArray[Any]]) -> Design:
@@ -135,6 +147,10 @@ def without_duplicates(design: Design) -> Design:
 
 def _rows(design: Design) -> Iterator[tuple[Any, ...]]:
     return zip(*design.columns.values(), strict=True)
+
+
+def _present(point: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in point.items() if value is not None}
 
 
 def _missing(value: Any) -> bool:

@@ -107,10 +107,10 @@ def _refuse(tree: ast.AST, text: str) -> NoReturn:
 
 def _number(value: Any) -> Any:
     """Return a number, or raise: text times a number would be text without end."""
+    if type(value).__module__ == "numpy" and not getattr(value, "shape", (0,)):
+        value = value.item()
     if isinstance(value, (int, float)):
         return value
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
-        return _number(value.item())
     raise TypeError(f"{value!r} is no number")
 
 

@@ -115,10 +115,12 @@ class Parts:
         made: dict[str, Any] = {}
         for part in self.parts:
             own = {name: rest.pop(outer) for outer, name in part.ids.items() if outer in rest}
+            if part.ids and not own:
+                continue  # none of its conditions hold
             if part.target is None:
                 out = own if part.extra_trafo is None else part.extra_trafo(own)
                 made |= {f"{part.prefix}{name}{part.suffix}": value for name, value in out.items()}
-            elif own:  # else its conditions do not hold
+            else:
                 made[part.target] = _only_value(own if part.extra_trafo is None else part.extra_trafo(own), part.target)
         return {**rest, **made}
 
