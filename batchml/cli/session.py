@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,21 +54,18 @@ class Session:
     def peek(self) -> Iterator[Registry]:
         """Open the registry for looking; where there is none, an empty one that is gone afterwards."""
         from batchml.errors import NotARegistryError
+        from batchml.registry.founding import is_vacant
         from batchml.study import Registry
 
         with ExitStack() as stack:
             try:
                 registry = self.open(readonly=True)
             except NotARegistryError:
-                if not self._absent():
+                if not is_vacant(self.url):
                     raise
                 folder = stack.enter_context(TemporaryDirectory(prefix="batchml-"))
                 registry = Registry.create(f"sqlite:///{folder}/empty.db")
             yield stack.enter_context(registry)
-
-    def _absent(self) -> bool:
-        prefix, found, name = self.url.partition(":///")
-        return prefix == "sqlite" and bool(found) and not Path(name.partition("?")[0]).exists()
 
     def hint(self, words: str) -> str:
         """Return a command line for the user to type next, aimed at the same registry."""
@@ -82,6 +79,7 @@ def make_session(url: str | None, configuration: Configuration) -> Session:
     session = Session(url=url or configuration.registry, configuration=configuration)
     for secret in (session.url, *configuration.sources.values()):
         remember(secret)
+    remember(f"?password={os.environ.get('PGPASSWORD', '')}")
     return session
 
 

@@ -75,7 +75,7 @@ class Place:
 
     def scrub(self, text: str) -> str:
         """Return a server's message without the password."""
-        for word in (self._url.password, self._url.query.get("password")):
+        for word in (self._url.password, self._url.query.get("password"), os.environ.get("PGPASSWORD")):
             if isinstance(word, str) and word:
                 text = text.replace(word, "***").replace(urllib.parse.quote(word), "***")
         return text

@@ -20,7 +20,16 @@ from batchml.registry.schema import HEAD, check_schema, create_schema, current_r
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["artifact_place", "check_seed", "check_writable", "create_database", "look", "prepare_file", "upgrade"]
+__all__ = [
+    "artifact_place",
+    "check_seed",
+    "check_writable",
+    "create_database",
+    "is_vacant",
+    "look",
+    "prepare_file",
+    "upgrade",
+]
 
 
 def upgrade(url: str, *, mountinfo: str | None = None) -> tuple[str, str]:
@@ -94,6 +103,19 @@ def look(place: Place) -> None:
     try:
         with translated(place), engine.connect() as connection:
             check_schema(connection, str(place))
+    finally:
+        engine.dispose()
+
+
+def is_vacant(url: str) -> bool:
+    """Say whether a registry could be created there: no file, or a server's database without tables."""
+    place = parse_url(url)
+    if place.path is not None:
+        return not place.path.exists()
+    engine = connect(place, "read")
+    try:
+        with translated(place), engine.connect() as connection:
+            return not inspect(connection).get_table_names()
     finally:
         engine.dispose()
 

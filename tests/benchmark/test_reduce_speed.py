@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from batchml.registry import tables as t
 from batchml.registry.specs import put_specs
 from batchml.registry.store import Store
 
-CELLS, ITERATIONS = 10_000, 10
+CELLS, ITERATIONS = int(os.environ.get("BATCHML_BENCH_CELLS", "10000")), 10  # 100 000 cells: a million jobs
 
 # In a process of its own, so that the peak is that of reducing alone.
 MEASURED = """
@@ -84,17 +86,37 @@ def fill(store):
     return float(np.mean(values))
 
 
-def test_reducing_100_000_jobs_takes_three_seconds_and_500_mb_at_most(tmp_path):
-    url = f"sqlite:///{tmp_path / 'large.db'}"
+def test_reducing_100_000_jobs_takes_three_seconds_and_500_mb_at_most(bench_url, wal):
+    url = bench_url
     with Store.create(url, seed=1) as store:
         mean = fill(store)
-    done = subprocess.run([sys.executable, "-c", MEASURED, url], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+        with wal(store).watched() as written:
+            done = measured(store, url)
+    print(f"\n{store.engine.dialect.name}: {written.mb:.0f} MB of write-ahead log while another writes")
+    print_and_check(done, mean)
+
+
+def measured(store, url):
+    """Reduce in a process of its own while this one writes."""
+    child = subprocess.Popen([sys.executable, "-c", MEASURED, url], stdout=subprocess.PIPE, text=True)
+    number = 0
+    while child.poll() is None:
+        number += 1
+        with store.write() as connection:
+            connection.execute(t.log.insert(), [{"attempt_id": number, "body": "x" * 10_000}])
+        time.sleep(0.002)
+    return child
+
+
+def print_and_check(done, mean):
+    said = done.stdout.read()
+    assert done.returncode == 0
+    figures = json.loads(said)
     print(
-        f"\n{figures['jobs']} jobs in {figures['cells']} cells: reduce {figures['reduce_s']:.2f} s, "
+        f"{figures['jobs']} jobs in {figures['cells']} cells: reduce {figures['reduce_s']:.2f} s, "
         f"aggregate {figures['aggregate_s']:.2f} s, peak {figures['peak_mb']:.0f} MB"
     )
+    scale = max(1.0, CELLS / 10_000)
     assert abs(figures["mean"] - mean) < 1e-9
-    assert figures["reduce_s"] + figures["aggregate_s"] < 3
-    assert figures["peak_mb"] < 500
+    assert figures["reduce_s"] + figures["aggregate_s"] < (5 if scale > 1 else 3)
+    assert figures["peak_mb"] < (1500 if scale > 1 else 500)
