@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batchml.core.task import Task, TaskClassif, TaskRegr, as_task, as_task_classif, as_task_regr, partition
     from batchml.core.trust import Trust
     from batchml.data.sources import as_data_backend
+    from batchml.data.written import as_duckdb_backend, as_sqlite_backend
     from batchml.errors import BatchmlError
     from batchml.executors.local import Local
     from batchml.executors.slurm import Slurm
@@ -91,10 +92,12 @@ __all__ = [
     "TuneToken",
     "__version__",
     "as_data_backend",
+    "as_duckdb_backend",
     "as_learner",
     "as_measure",
     "as_measures",
     "as_resampling",
+    "as_sqlite_backend",
     "as_task",
     "as_task_classif",
     "as_task_regr",
@@ -137,6 +140,7 @@ _HOMES = {
     "core.task": ("Task", "TaskClassif", "TaskRegr", "as_task", "as_task_classif", "as_task_regr", "partition"),
     "core.trust": ("Trust",),
     "data.sources": ("as_data_backend",),
+    "data.written": ("as_duckdb_backend", "as_sqlite_backend"),
     "errors": ("BatchmlError",),
     "executors.local": ("Local",),
     "executors.slurm": ("Slurm",),

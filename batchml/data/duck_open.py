@@ -223,7 +223,7 @@ def open_duckdb(
     local = Relation(kind="duckdb", files=pins).local_paths()
     with fenced(local[1:], local[0]) as connection:
         if query is not None:
-            if table is not None:
+            if table:
                 raise ConfigError("a table or a query of a DuckDB database, not both")
             named, is_table, dense = "", False, True
             selected = one_select(connection, query)
@@ -256,7 +256,7 @@ def _named(connection: Any, table: str | None, path: str) -> tuple[str, bool, bo
         "WHERE table_catalog = current_catalog() ORDER BY 1, 2"
     ).fetchall()
     listed = {name if schema == "main" else f"{schema}.{name}": (schema, name, kind) for schema, name, kind in found}
-    if table is None:
+    if not table:
         if len(listed) != 1:
             raise ConfigError(f"{path!r} has {len(listed)} tables ({', '.join(listed)}): name one, table=")
         table = next(iter(listed))

@@ -31,7 +31,8 @@ __all__ = ["read_learner", "read_resampling", "read_task"]
 
 _SOURCES = ("key", "parquet", "csv", "openml", "duckdb", "sql")
 _TASK_FIELDS = ("positive", "group", "stratify", "weights", "drop", "text", "primary_key")
-_TASK_KEYS = (*_SOURCES, "id", "type", "target", "source", *_TASK_FIELDS)
+_DATA_FIELDS = ("source", "table", "query", "files", "snapshot", "check")
+_TASK_KEYS = (*_SOURCES, "id", "type", "target", *_DATA_FIELDS, *_TASK_FIELDS)
 _LEARNER_FIELDS = ("predict_type", "predict_sets", "encapsulate", "fallback", "when", "timeout", "threads")
 _LEARNER_KEYS = ("key", "class", "steps", "id", "params", "grid", "preprocess", *_LEARNER_FIELDS)
 
@@ -120,12 +121,10 @@ def _make_task(task_type: str, data: Any, target: str, name: str, fields: dict[s
 
 
 def _read_data(entry: Mapping[str, Any], source: str, where: str, folder: Path) -> Any:
-    if source == "parquet":
-        listed = take_texts(entry, "parquet", where)
-        paths = [str(folder / path) for path in listed]
-        return paths[0] if len(paths) == 1 else paths
-    if source == "csv":
-        return _read_csv(folder / str(take_text(entry, "csv", where)))
+    from batchml.data.sources import as_data_backend
+
+    options = {name: entry[name] for name in _DATA_FIELDS if name in entry}
+    _check_options(options, source, where)
     if source == "openml":
         from batchml.data.openml import openml_table
 
@@ -133,27 +132,50 @@ def _read_data(entry: Mapping[str, Any], source: str, where: str, folder: Path) 
         if isinstance(number, bool) or not isinstance(number, int):
             raise DesignError(f"{where}: openml is the number of a data set, not {number!r}")
         return openml_table(number)
-    raise DesignError(f"{where}: {source} is not read from design files yet; give parquet, csv, openml or key")
+    if source == "sql":
+        data: Any = take_text(entry, "sql", where)
+        options["source"] = _anchored(str(take_text(entry, "source", where)), folder)
+    else:
+        listed = [path if "://" in path else str(folder / path) for path in take_texts(entry, source, where)]
+        data = listed[0] if len(listed) == 1 else listed
+    if source == "duckdb" and not options.keys() & {"table", "query"}:
+        options["table"] = ""  # the only one
+    if "files" in options:
+        options["files"] = [str(folder / path) for path in take_texts(entry, "files", where)]
+    key = take_text(entry, "primary_key", where)
+    return as_data_backend(data, key, text=take_texts(entry, "text", where) if "text" in entry else (), **options)
 
 
-def _read_csv(path: Path) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv
+#: Which of `_DATA_FIELDS` a source of data takes.
+_OPTIONS = {"sql": ("source", "snapshot", "check"), "duckdb": ("table", "query", "files", "snapshot"), "openml": ()}
 
-    options = csv.ConvertOptions(strings_can_be_null=True)
-    try:
-        table = csv.read_csv(path, convert_options=options)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' cannot be read as CSV: {str(error).splitlines()[0]}") from error
-    for field in table.schema:
-        if pa.types.is_binary(field.type):
-            raise DataError(f"'{path}' is not UTF-8 text (column '{field.name}'): convert it, e.g. with iconv")
-    return table
+
+def _check_options(options: Mapping[str, Any], source: str, where: str) -> None:
+    allowed = _OPTIONS.get(source, ("snapshot",))
+    for name, value in options.items():
+        if name not in allowed:
+            raise DesignError(f"{where}: {name} does not go with {source}")
+        kind = {"snapshot": bool, "files": list}.get(name, str)
+        if not isinstance(value, kind):
+            raise DesignError(f"{where}: {name} = {value!r} is of the wrong type: it is {_WORDS[kind]}")
+    if source == "sql" and "source" not in options:
+        raise DesignError(f'{where}: write source = "NAME" of a database below [sources] in batchml.toml')
+
+
+_WORDS: dict[type, str] = {bool: "true or false", list: "a list of paths", str: "a text"}
+
+
+def _anchored(source: str, folder: Path) -> str:
+    """Return a source; a SQLite file is looked for beside the design."""
+    prefix = "sqlite:///"
+    return f"{prefix}{folder.absolute() / source.removeprefix(prefix)}" if source.startswith(prefix) else source
 
 
 def _default_id(value: Any, source: str) -> str:
     if isinstance(value, list):
         value = value[0] if value else source
+    if source == "sql":
+        raise DesignError("a task by sql needs an id")
     return f"openml_{value}" if source == "openml" else Path(str(value)).stem
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import pickle
 from pathlib import Path
@@ -33,7 +32,7 @@ def contract_table() -> pa.Table:
             "x": [1.5, None, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
             "n": [10, 20, None, 40, 50, 60, 70, 80],
             'wo"rd é': ["a", "b", "a", None, "b", "a", "ç'x", "b"],
-            "day": [dt.datetime(2020, 1, day) for day in range(1, 8)] + [None],  # noqa: DTZ001 - a table's plain time
+            "day": pa.array([*range(18262, 18269), None], pa.date32()).cast(pa.timestamp("us")),  # from 2020-01-01
             "y": [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0],
         }
     )
