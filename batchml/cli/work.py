@@ -42,6 +42,7 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
     help="What each iteration and allocation needs: cpus, memory, walltime, partition, ...",
 )
 @click.option("--priority", type=click.IntRange(-500, 500), default=0, help="Claimed before lower ones; default 0.")
+@click.option("--snapshot", is_flag=True, help="Run a copy of your own modules as they are now, whatever you edit.")
 @detach_option
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and started; change nothing.")
 @click.option("--check", is_flag=True, help="Have one element of the cluster see whether a worker could work there.")
@@ -57,6 +58,7 @@ def submit(  # noqa: PLR0913 - one for each option
     slots: int | None,
     resources: tuple[str, ...],
     priority: int,
+    snapshot: bool,
     detach: bool,
     dry_run: bool,
     check: bool,
@@ -79,7 +81,7 @@ def submit(  # noqa: PLR0913 - one for each option
             return OK
         if "sum" in asked and not as_json:
             echo(asked["sum"])
-        submission = registry.submit(jobs, executor=where, resources=needs, priority=priority)
+        submission = registry.submit(jobs, executor=where, resources=needs, priority=priority, snapshot=snapshot)
         return watch(session, registry, (submission,), detach=detach, as_json=as_json)
 
 

@@ -133,6 +133,8 @@ class Resources:
         Limit of the allocation in seconds, None for the site's default.
     partition
         Of the scheduler, None for its default.
+    snapshot
+        Digest of the copy of the user's own modules that is run; only its own workers claim such jobs.
     extra
         Whatever else the scheduler's template understands.
     """
@@ -143,6 +145,7 @@ class Resources:
     timeout_s: float | None = None
     walltime_s: float | None = None
     partition: str | None = None
+    snapshot: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -164,6 +167,7 @@ class Resources:
             "walltime_s": parse_duration,
             "timeout_s": parse_duration,
             "partition": str,
+            "snapshot": str,
         }
         parsed: dict[str, Any] = {}
         for name, value in given.items():

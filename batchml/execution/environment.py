@@ -19,6 +19,8 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.data.snapshots import about_snapshot
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -58,7 +60,7 @@ def collect(folders: Iterable[str]) -> dict[str, Any]:
         "cpu": cpu(),
         "blas": _blas(),
         "packages": _packages(),
-        "project": [found for folder in folders if (found := project(folder)) is not None],
+        "project": [found for folder in folders if (found := about_snapshot(folder) or project(folder)) is not None],
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from batchml.worker.home import state_folder
@@ -21,16 +21,18 @@ __all__ = ["Consent", "recall", "remember"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """Modules that may be named, and the folders they are in."""
+    """Modules that may be named, the folders they are in, and the snapshots that were taken of these."""
 
     modules: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
 
     def __or__(self, other: Consent) -> Consent:
         """Return both."""
         return Consent(
             modules=tuple(dict.fromkeys([*self.modules, *other.modules])),
             paths=tuple(dict.fromkeys([*self.paths, *other.paths])),
+            snapshots=tuple(dict.fromkeys([*self.snapshots, *other.snapshots])),
         )
 
 
@@ -38,7 +40,11 @@ def recall(registry: str) -> Consent:
     """Return what was remembered for the registry of that id; nothing if that cannot be read."""
     try:
         data = json.loads(_file(registry).read_text(encoding="utf-8"))
-        return Consent(modules=tuple(map(str, data["modules"])), paths=tuple(map(str, data["paths"])))
+        return Consent(
+            modules=tuple(map(str, data["modules"])),
+            paths=tuple(map(str, data["paths"])),
+            snapshots=tuple(map(str, data.get("snapshots", ()))),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return Consent()
 
@@ -52,7 +58,7 @@ def remember(registry: str, consent: Consent) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     together = known | consent
     aside = file.with_name(f"{file.name}.tmp-{os.getpid()}")
-    aside.write_text(json.dumps({"modules": together.modules, "paths": together.paths}), encoding="utf-8")
+    aside.write_text(json.dumps(asdict(together)), encoding="utf-8")
     aside.replace(file)
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.trust import Trust
+from batchml.data.snapshots import check_snapshots, snapshot_folders, take_snapshot
 from batchml.errors import ConfigError, TrustError, nearest
+from batchml.execution.environment import project
 from batchml.executors.base import Launch
+from batchml.executors.consent import Consent, remember
 from batchml.registry.allocations import set_scheduler_id, withdraw
 from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs
 
@@ -15,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from batchml.executors.base import Executor, Handle
-    from batchml.executors.consent import Consent
     from batchml.registry.store import Store
 
 __all__ = ["Submission", "executor_of", "launch", "launch_of", "require_consent"]
@@ -135,16 +139,42 @@ def launch(
 
 
 def launch_of(store: Store, submission_id: int, resources: Mapping[str, Any], consent: Consent) -> Launch:
-    """Return what the workers of a submission are told."""
+    """Return what the workers of a submission are told.
+
+    Raises
+    ------
+    TrustError
+        Its jobs run a snapshot that this user has not taken: who can write to the registry could name any.
+    ArtifactError
+        The snapshot is missing or was altered.
+    """
+    paths, snapshot = consent.paths, resources.get("snapshot")
+    if snapshot is not None:
+        if snapshot not in consent.snapshots:
+            raise TrustError(
+                f"jobs wait for the code snapshot {str(snapshot)[:12]}, which was not taken by you on this machine: "
+                "resume where they were submitted, or reset them and submit again"
+            )
+        paths = snapshot_folders(store.artifacts, snapshot)
+        check_snapshots(paths)
     return Launch(
         url=store.url,
         registry=store.uuid,
         submission=submission_id,
         artifacts=store.artifact_path,
-        paths=consent.paths,
+        paths=paths,
         trust=consent.modules,
         resources=resources,
     )
+
+
+def keep_snapshot(store: Store, consent: Consent) -> Consent:
+    """Copy the folders of the user's own modules; return the consent with the snapshot as its last."""
+    about = [found for folder in consent.paths if (found := project(str(Path(folder).resolve()))) is not None]
+    digest = take_snapshot(store.artifacts, consent.paths, about)
+    others = tuple(known for known in consent.snapshots if known != digest)
+    remember(store.uuid, Consent(snapshots=(digest,)))
+    return replace(consent, snapshots=(*others, digest))
 
 
 def require_consent(store: Store, consent: Consent, state: str, jobs: Sequence[int] | None = None) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
 from batchml.executors.configured import configured_executor, configured_resources
 from batchml.executors.consent import Consent, remember
-from batchml.executors.submission import Submission, executor_of, launch, launch_of, require_consent
+from batchml.executors.submission import (
+    Submission,
+    executor_of,
+    keep_snapshot,
+    launch,
+    launch_of,
+    require_consent,
+)
 from batchml.study.ids import job_ids, the_design
 from batchml.study.reading import Reading
 from batchml.study.resumption import Resumption
@@ -143,6 +150,7 @@ class Registry(Reading):
         resources: Mapping[str, Any] | None = None,
         *,
         priority: int = 0,
+        snapshot: bool = False,
     ) -> Submission:
         """Queue defined jobs, start workers, and return at once.
 
@@ -158,6 +166,9 @@ class Registry(Reading):
         priority
             From -500 to 500; jobs of a higher one are claimed first. Of equal ones the first iteration of each cell
             goes first, then what is expected to take longest.
+        snapshot
+            Copy the folders of the designs' own modules beside the registry and have the workers run the copy: what is
+            edited from now on changes nothing for these jobs, also when they are resumed.
 
         Raises
         ------
@@ -173,11 +184,16 @@ class Registry(Reading):
         if not hasattr(resources or {}, "items"):
             raise ConfigError(f'resources are a mapping such as {{"cpus": 2}}, not {resources!r:.60}')
         wanted = Resources.parse({**configured_resources(executor), **(resources or {})})
+        if wanted.snapshot is not None:
+            raise ConfigError("a snapshot is no resource: give submit(snapshot=True)")
         executor.check(wanted)
         needs = wanted.as_json()
         ids = None if jobs is None else job_ids(jobs)
         consent = self._consent()
         require_consent(self._store, consent, "defined", ids)
+        if snapshot:
+            consent = keep_snapshot(self._store, consent)
+            needs["snapshot"] = consent.snapshots[-1]
         number, queued = submit(self._store, ids, needs, executor.name, executor.settings, priority)
         return launch(self._store, executor, number, queued, needs, consent)
 
@@ -300,7 +316,11 @@ class Registry(Reading):
         started = []
         for row in orphaned(self._store, served=watch.served):
             how = executor or executor_of(row.executor, _override(row.settings, detach=detach))
-            needs = row.body if resources is None else Resources.parse(resources).as_json()
+            needs = row.body
+            if resources is not None:
+                kept = {name: row.body[name] for name in ("snapshot",) if name in row.body}
+                needs = Resources.parse(resources).as_json() | kept
+            launch_of(self._store, 0, needs, consent)  # refuses a snapshot before anything is changed
             number, _ = submit(self._store, [], needs, how.name, how.settings)
             queued = adopt(self._store, row.resource_id, number)
             started.append(launch(self._store, how, number, queued, needs, consent))

@@ -236,8 +236,10 @@ def _hear(stop: StopSignals) -> Task | None:
 
 def _start_pool(task: Task, artifacts: str, early: Family | None) -> SandboxPool:
     from batchml.core.trust import Trust
+    from batchml.data.snapshots import check_snapshots
     from batchml.worker.slots import SandboxPool
 
+    check_snapshots(task.paths)
     slots, devices = places(task.slots, task.needs)
     trust = Trust.default().with_modules(task.trust)
     return SandboxPool(slots, artifacts, trust, task.paths, family=early, devices=devices)

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from batchml.data.snapshots import about_snapshot, import_path
 from batchml.execution.sandbox import cgroup, keeper, proc
 from batchml.execution.sandbox.protocol import Frame, Link
 
@@ -84,7 +85,11 @@ def _import(names: Sequence[str]) -> None:
 def prepare(setup: Mapping[str, Any]) -> None:
     """Import what slots will need, and make the pages that hold it cheap to share."""
     proc.name_process("batchml-template")
-    sys.path[:] = [*sys.path, *(path for path in setup["paths"] if path not in sys.path)]
+    sys.path[:] = import_path(sys.path, setup["paths"])
+    if any(about_snapshot(path) is not None for path in setup["paths"]):
+        # A snapshot with a file more is another one.
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     _import(setup["imports"])
     if "pyarrow" in sys.modules:
         import pyarrow as pa
