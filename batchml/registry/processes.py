@@ -84,4 +84,18 @@ def is_gone(process: Process) -> bool | None:
         return True
     if process.boot_id != boot_id() or process.pid_ns != _pid_ns() or not process.pid_ns:
         return None
-    return _start_of(process.pid) != process.pid_start
+    start = _start_of(process.pid)
+    if start is None and _is_hidden(process.pid):
+        return None
+    return start != process.pid_start
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is such a process of another user: many login nodes show none of those in /proc (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False

@@ -38,7 +38,7 @@ from batchml.registry.tables import (
 )
 
 QUEUED: ColumnElement[str] = literal_column("'queued'")  # a bound value would keep SQLite from using the partial index
-LONGEST_BACK_OFF_S = 3600.0
+LONGEST_BACK_OFF_S = 120.0  # more than any; a wall clock may be set meanwhile
 
 
 @cache
@@ -118,6 +118,8 @@ def situation() -> Select[Any]:
     few = (
         select(literal(1))
         .where(job.c.resource_id == bindparam("resource"), job.c.state == QUEUED)
+        # The order of the index of queued jobs: PostgreSQL would read the whole table for them, past all that is done.
+        .order_by(job.c.suspect, job.c.priority.desc(), job.c.id)
         .limit((live + bindparam("slots", type_=Integer())) * bindparam("most", type_=Integer()))
     )
     waiting = select(func.count()).select_from(few.subquery()).scalar_subquery()

@@ -12,7 +12,8 @@ class Proxy:
     """Forward connections to a port of this machine.
 
     `mode` is ``open``, ``cut`` (nothing is reachable, connections die), ``stall`` (bytes wait, nobody is told) or
-    ``swallow`` (the next COMMIT reaches the server, its reply does not reach the client, and the connection dies).
+    ``swallow`` (the next COMMIT of something written reaches the server, its reply does not reach the client, and the
+    connection dies).
     """
 
     def __init__(self, target):
@@ -72,7 +73,7 @@ class _Link:
         self.proxy = proxy
         self.ended = False
         self._sockets = (client, server)
-        self._swallowing = False
+        self._writes = self._swallowing = False
 
     def start(self):
         client, server = self._sockets
@@ -84,7 +85,9 @@ class _Link:
             while data := source.recv(65536):
                 while self.proxy.mode == "stall" and not self.ended:
                     time.sleep(0.02)
-                if up and self.proxy.mode == "swallow" and data.startswith(b"Q") and b"COMMIT" in data:
+                self._writes |= up and b"UPDATE" in data
+                commits = self._writes and up and data.startswith(b"Q") and b"COMMIT" in data
+                if commits and self.proxy.mode == "swallow":
                     self.proxy.mode = "open"
                     self._swallowing = True
                 if not up and self._swallowing:
