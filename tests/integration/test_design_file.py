@@ -233,7 +233,10 @@ def test_a_measure_of_an_own_module_is_trusted_with_it(write):
         (TASK + LEARNER + "timeout = { trian = 1 }\n" + RESAMPLING, r"'trian' \(did you mean 'train'\?\)"),
         (TASK + LEARNER + 'preprocess = "atuo"\n' + RESAMPLING, "atuo"),
         (TASK + LEARNER + 'id = " "\n' + RESAMPLING, r"\[\[learner\]\] 1 .*id is empty"),
-        (TASK + LEARNER + "params = { max_depth = 2020-01-01 }\n" + RESAMPLING, r"max_depth is a datetime\.date"),
+        (
+            TASK + LEARNER + "params = { max_depth = 2020-01-01 }\n" + RESAMPLING,
+            r"max_depth: datetime\.date\(2020, 1, 1\) is not an int",
+        ),
         (TASK + '[[learner]]\nid = "a"\nsteps = []\n' + RESAMPLING, "steps must be a list"),
         (
             TASK + '[[learner]]\nid = "a"\nsteps = ["sklearn.svm.SVC", { klass = "x" }]\n' + RESAMPLING,

@@ -58,7 +58,11 @@ CASES = {
         r"'knn' cannot use the weights of task 'weighted'",
     ),
     "a task type": (lambda: task("plain"), lambda: "regr.tree", r"'regr.tree' is for regr tasks, task 'plain'"),
-    "a parameter": (lambda: task("plain"), lambda: bare(SVC(C=-1.0)), r"learner 'bare': .*'C' parameter of SVC"),
+    "a parameter to tune": (
+        lambda: task("plain"),
+        lambda: bm.lrn("classif.svm", id="bare", C=bm.to_tune(1, 9)),
+        r"learner 'bare': C is to be tuned, to_tune\(1, 9\)",
+    ),
     "one class left": (
         lambda: task("halved").filter(range(0, 40, 2)),
         lambda: bm.lrn("classif.tree", id="tree"),
