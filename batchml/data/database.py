@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["absolute_source", "among", "check_query", "connected", "database_file", "engine_for", "shown"]
+__all__ = ["absolute_source", "among", "check_query", "connected", "database_file", "engine_for", "quoted", "shown"]
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _DRIVERS |= {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
@@ -180,6 +180,12 @@ def check_query(query: str) -> str:
         raise DataError("a query of data is one SELECT or WITH statement, which changes nothing")
     query = query.strip()
     return query.rstrip(";").rstrip() if query.endswith(";") else query
+
+
+def quoted(dialect: sa.Dialect, name: str) -> str:
+    """Return an identifier as SQL, for statements without parameters: SQLAlchemy would double a percent sign."""
+    mark = "`" if dialect.name in {"mysql", "mariadb"} else '"'
+    return mark + name.replace(mark, 2 * mark) + mark
 
 
 def among(dialect: sa.Dialect, column: str, ids: NDArray[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,9 +15,10 @@ from batchml.data.files import is_url, still_there
 from batchml.data.lazy import LazyBackend
 from batchml.data.pins import Pins
 from batchml.data.relation import ROW, Relation
+from batchml.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,10 +105,17 @@ class DuckBackend(LazyBackend):
             self._looked = now
         return self._relation.local_paths()
 
-    def _open(self, paths: list[str]) -> Any:
-        if self._relation.database:
-            return fenced(paths[1:], paths[0])
-        return fenced(paths)
+    @contextlib.contextmanager
+    def _open(self, paths: list[str]) -> Iterator[Any]:
+        first, others = (paths[0], paths[1:]) if self._relation.database else (None, paths)
+        try:
+            with fenced(others, first) as connection:
+                yield connection
+        except DataError:
+            self._looked = -1.0
+            self._seen.clear()
+            self._ready()  # a file that went away this moment is the cause
+            raise
 
     def _whole(self, names: list[str]) -> pa.Table:
         paths, key = self._ready(), self.primary_key

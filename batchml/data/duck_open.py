@@ -266,7 +266,7 @@ def _named(connection: Any, table: str | None, path: str) -> tuple[str, bool, bo
     sql = f"{quoted(schema)}.{quoted(name)}"
     if kind != "BASE TABLE":
         return sql, False, True
-    n, last = connection.execute(f"SELECT count(*), coalesce(max(rowid), -1) FROM {sql}").fetchone()
+    n, last = connection.execute(f"SELECT count(*), coalesce(max(rowid), -1) FROM {sql}").fetchall()[0]
     return sql, True, bool(last == n - 1)
 
 

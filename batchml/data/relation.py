@@ -115,7 +115,7 @@ class Relation:
         starts = [sum(self.rows[:i]) for i in chosen]
         if len(starts) == 1:
             return f"file_row_number + {starts[0]}" if starts[0] else "file_row_number"
-        return f"file_row_number + ({starts})[file_index + 1]"
+        return f"file_row_number + ({starts})[(file_index + 1)::BIGINT]"
 
     def _read_csv(self, paths: Sequence[str]) -> str:
         listed = ", ".join(text_literal(path) for path in paths)

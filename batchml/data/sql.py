@@ -126,7 +126,7 @@ class SqlBackend(LazyBackend):
     # -- how it is read ------------------------------------------------------------------------------------------
 
     def _sql(self, name: str) -> str:
-        return "q." + self._engine.dialect.identifier_preparer.quote_identifier(name)
+        return "q." + database.quoted(self._engine.dialect, name)
 
     def _list(self, names: Sequence[str]) -> str:
         return ", ".join(self._sql(name) for name in names)

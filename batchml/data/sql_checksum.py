@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchml.data.database import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,10 +29,9 @@ def checksum(connection: sa.Connection, source: str, columns: Mapping[str, Colum
     source
         What stands after FROM; its alias is ``q``.
     """
-    quote = connection.dialect.identifier_preparer.quote_identifier
     parts = ["count(*)"]
     for name, pin in columns.items():
-        parts += _facts(f"q.{quote(name)}", pin.info.type, connection.dialect.name)
+        parts += _facts(f"q.{quoted(connection.dialect, name)}", pin.info.type, connection.dialect.name)
     row = connection.exec_driver_sql(f"SELECT {', '.join(parts)} FROM {source}").one()  # noqa: S608 - quoted names
     return tuple("" if value is None else str(value) for value in row)
 

@@ -134,8 +134,7 @@ def _of_table(name: str, connection: sa.Connection) -> tuple[str, _Hints]:
     keys = look.get_pk_constraint(bare, schema or None)["constrained_columns"]
     types = {column["name"]: column["type"] for column in columns}
     single = keys[0] if len(keys) == 1 and isinstance(types[keys[0]], sa.Integer) else None
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    path = f"{quote(schema)}.{quote(bare)}" if schema else quote(bare)
+    path = ".".join(database.quoted(connection.dialect, part) for part in (schema, bare) if part)
     return f"SELECT * FROM {path}", _Hints(types=types, key=single)
 
 
@@ -152,7 +151,7 @@ class _Scan:
     text: frozenset[str]
 
     def _sql(self, name: str) -> str:
-        return "q." + self.connection.dialect.identifier_preparer.quote_identifier(name)
+        return "q." + database.quoted(self.connection.dialect, name)
 
     def names(self) -> list[str]:
         """Return the names of the columns."""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LearnerSklearn"]
 
+_MOST_CELLS = 1 << 22
+"""So many values (32 MB) are predicted at once: a test set of most of a large table need not be in memory whole."""
+
 _CHOICES = ("auto", "none")
 _FORMAT = 1
 
@@ -206,6 +209,12 @@ class LearnerSklearn(Learner):
         return model
 
     def _predict(self, model: Any, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # noqa: ARG002
+        size = max(1, _MOST_CELLS // max(1, task.n_features))
+        blocks = [row_ids[start : start + size] for start in range(0, len(row_ids), size)] or [row_ids]
+        parts = [self._predict_block(model, task, block) for block in blocks]
+        return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def _predict_block(self, model: Any, task: Task, row_ids: NDArray[np.int64]) -> dict[str, Any]:
         features = task.features(row_ids, array=not self._template(task).names)
         if self.predict_type == "prob":
             if not hasattr(model, "predict_proba"):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import duckdb
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.feather
@@ -159,7 +156,3 @@ class TestPostgres(BackendContract):
 
     def backend(self, tmp_path):
         return bm.as_data_backend(sa.select(filled(self.url)), "id", source="lab")
-
-
-def test_a_frame_of_the_table_is_what_it_says():
-    assert pd.Timestamp(dt.datetime(2020, 1, 1)) == TABLE.to_pandas()["day"][0]
