@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 
 from batchml.core.digest import digest
 from batchml.errors import DesignError
@@ -29,7 +28,7 @@ from batchml.registry.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -141,75 +140,108 @@ def unscored(store: Store, benchmarks: Sequence[int], measures: Sequence[int]) -
 
     Between pages no transaction is open.
     """
+    asked = _asked(store, benchmarks, measures)
     last = 0
-    page = _lacking(benchmarks)
     while True:
         with store.read() as connection:
-            rows = connection.execute(page, {"last": last, "measures": list(measures)}).all()
-        if not rows:
-            return
+            values = {"last": last, "measures": list(measures), "number": len(measures), "page": _PAGE}
+            page = connection.execute(_lacking(), values).all()
+            if not page:
+                return
+            found = connection.execute(_stored(), {"ids": [row.id for row in page], "measures": list(measures)})
+            stored = {tuple(pair) for pair in found}
+        rows = [
+            (row, lacks)
+            for row in page
+            if (lacks := tuple(key for key in asked(row.experiment_id, row.iteration) if (row.id, key) not in stored))
+        ]
         for part in _parts(rows):
             yield _with_predictions(store, part)
-        last = rows[-1].id
+        last = page[-1].id
 
 
-def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
-    """Split the rows of a page, each job's together, so that the predictions of a part fit into memory."""
-    part: list[Any] = []
+def _asked(store: Store, benchmarks: Sequence[int], measures: Sequence[int]) -> Callable[[int, int], Iterable[int]]:
+    """Return a function that tells which of the measures are asked for of an iteration of an experiment."""
+    member, listed = benchmark_experiment.c, benchmark_measure.c
+    held = select(member.benchmark_id, member.experiment_id, member.n_iterations).where(
+        member.benchmark_id.in_(benchmarks)
+    )
+    lists: defaultdict[int, list[int]] = defaultdict(list)
+    members: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    with store.read() as connection:
+        for row in connection.execute(select(listed.benchmark_id, listed.measure_id).order_by(listed.position)):
+            if row.measure_id in measures:
+                lists[row.benchmark_id].append(row.measure_id)
+        for one in connection.execute(held):
+            members[one.experiment_id].append((one.n_iterations, one.benchmark_id))
+
+    def asked(experiment_id: int, iteration: int) -> Iterable[int]:
+        ours = [key for size, key in members.get(experiment_id, ()) if iteration < size]
+        return dict.fromkeys(measure for key in ours for measure in lists[key])
+
+    return asked
+
+
+def _parts(rows: Sequence[tuple[Any, tuple[int, ...]]]) -> Iterator[list[tuple[Any, tuple[int, ...]]]]:
+    """Split a page so that the predictions of a part fit into memory."""
+    part: list[tuple[Any, tuple[int, ...]]] = []
     total = 0
-    for _, group in groupby(rows, key=attrgetter("id")):
-        of_job = list(group)
-        total += of_job[0].n
+    for one in rows:
+        total += one[0].n
         if part and total > _ROWS:
             yield part
-            part, total = [], of_job[0].n
-        part += of_job
-    yield part
+            part, total = [], one[0].n
+        part.append(one)
+    if part:
+        yield part
 
 
-def _with_predictions(store: Store, rows: Sequence[Any]) -> list[Unscored]:
-    lacks: defaultdict[int, list[int]] = defaultdict(list)
-    for row in rows:
-        lacks[row.id].append(row.measure_id)
+def _with_predictions(store: Store, rows: Sequence[tuple[Any, tuple[int, ...]]]) -> list[Unscored]:
     data: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
     with store.read() as connection:
-        for one in connection.execute(_predictions(), {"ids": list(lacks)}):
+        for one in connection.execute(_predictions(), {"ids": [row.id for row, _ in rows]}):
             data[one.job_id][one.predict_set] = one.data
     return [
-        Unscored(key, row.attempt_id, row.fit_s, row.predict_s, tuple(lacks[key]), data.get(key, {}))
-        for key, row in {row.id: row for row in rows}.items()
+        Unscored(row.id, row.attempt_id, row.fit_s, row.predict_s, lacks, data.get(row.id, {})) for row, lacks in rows
     ]
 
 
-def _lacking(benchmarks: Sequence[int]) -> Any:
-    """Select the next page of pairs (job, measure) without a score."""
-    member, asked = benchmark_experiment.c, benchmark_measure.c
-    stored = select(score.c.job_id).where(score.c.job_id == job.c.id, score.c.measure_id == asked.measure_id)
-    predicted = select(prediction.c.job_id).where(prediction.c.job_id == job.c.id)
-    pairs = (
-        select(job.c.id, result.c.n, result.c.attempt_id, asked.measure_id)
-        .join_from(result, job, job.c.id == result.c.job_id)
-        .join(benchmark_experiment, member.experiment_id == job.c.experiment_id)
-        .join(benchmark_measure, asked.benchmark_id == member.benchmark_id)
-        .where(
-            result.c.job_id > bindparam("last"),
-            job.c.iteration < member.n_iterations,
-            member.benchmark_id.in_(benchmarks),
-            among(asked.measure_id, "measures"),
-            ~stored.exists(),
-            predicted.exists(),
-        )
+@cache
+def _lacking() -> Select[Any]:
+    """Select the next finished jobs with predictions that lack some of the measures."""
+    scored = (
+        select(func.count())
+        .where(score.c.job_id == result.c.job_id, among(score.c.measure_id, "measures"))
+        .scalar_subquery()
     )
-    page = pairs.with_only_columns(job.c.id).distinct().order_by(job.c.id).limit(_PAGE).subquery()
-    some = pairs.where(job.c.id.in_(select(page.c.id))).distinct().subquery()
+    predicted = select(prediction.c.job_id).where(prediction.c.job_id == result.c.job_id)
     return (
-        select(some, attempt.c.fit_s, attempt.c.predict_s)
-        .join_from(some, attempt, attempt.c.id == some.c.attempt_id)
-        .order_by(some.c.id, some.c.measure_id)
+        select(
+            job.c.id,
+            job.c.experiment_id,
+            job.c.iteration,
+            result.c.n,
+            result.c.attempt_id,
+            attempt.c.fit_s,
+            attempt.c.predict_s,
+        )
+        .join_from(result, job, job.c.id == result.c.job_id)
+        .join(attempt, attempt.c.id == result.c.attempt_id)
+        .where(result.c.job_id > bindparam("last"), scored < bindparam("number"), predicted.exists())
+        .order_by(result.c.job_id)
+        .limit(bindparam("page"))
     )
 
 
-def _predictions() -> Any:
+@cache
+def _stored() -> Select[Any]:
+    return select(score.c.job_id, score.c.measure_id).where(
+        among(score.c.job_id), among(score.c.measure_id, "measures")
+    )
+
+
+@cache
+def _predictions() -> Select[Any]:
     return select(prediction).where(among(prediction.c.job_id))
 
 
