@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, insert, select, update
 
+from batchml.core.signing import make_key
 from batchml.data.pickles import SignedPickles
 from batchml.registry import queries
 from batchml.registry.cells import Survey, survey
 from batchml.registry.chunks import chunked
 from batchml.registry.comparing import Comparison, compare
-from batchml.registry.dialects import among, among_words, insert_new, run_many, series, unindexed, utc_now
+from batchml.registry.dialects import (
+    MANY,
+    among,
+    among_words,
+    insert_new,
+    refresh_statistics,
+    run_many,
+    series,
+    unindexed,
+    utc_now,
+)
 from batchml.registry.moves import reset
 from batchml.registry.specs import put_specs, spec_bodies
 from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job, spec
@@ -88,6 +99,9 @@ def add(
         reset(store, before.again)
     with store.write() as connection:
         _make_current(connection, surveyed, rows, experiments)
+    if len(new) >= MANY:
+        with store.write() as connection:
+            refresh_statistics(connection)
     _withdraw(store, before)
     return new
 
@@ -111,6 +125,8 @@ def _move_data(connection: Connection, surveyed: Survey, rows: Mapping[str, int]
 
 
 def _store_pickles(store: Store, surveyed: Survey) -> None:
+    if any(body.get("store_models") for body in surveyed.bodies["policy"].values()):
+        make_key()  # workers sign with it what they store
     if surveyed.pickles:
         signed = SignedPickles(folder=str(store.artifact_path), registry=store.uuid)
         for name, pickled in surveyed.pickles.items():
@@ -172,7 +188,8 @@ def _pieces(experiment_id: int, first: int, size: int) -> Iterator[Piece]:
 
 def _put_pieces(connection: Connection, pieces: Sequence[Piece]) -> list[int]:
     keys = sorted({piece[0] for piece in pieces})
-    held = select(experiment.c.id, experiment.c.n_jobs).where(among(experiment.c.id)).with_for_update()
+    held = select(experiment.c.id, experiment.c.n_jobs).where(among(experiment.c.id))
+    held = held.order_by(experiment.c.id).with_for_update()  # in one order, or two that add wait for each other
     counts = {row.id: row.n_jobs for row in connection.execute(held, {"ids": keys})}
     last = connection.execute(select(func.coalesce(func.max(job.c.id), 0))).scalar_one()
     missing = [(key, max(start, counts[key]), end) for key, start, end in pieces if counts[key] < end]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 __all__ = [
+    "MANY",
     "Id",
     "Json",
     "Time",
@@ -52,6 +53,7 @@ __all__ = [
     "lease_seconds",
     "lock_rows",
     "one_at_a_time",
+    "refresh_statistics",
     "run_many",
     "series",
     "unindexed",
@@ -204,6 +206,16 @@ def _unindexed_sqlite(element: unindexed, compiler: SQLCompiler, **options: Any)
 @compiles(unindexed, "postgresql")
 def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(next(iter(element.clauses)), **options)
+
+
+MANY = 10_000
+"""Rows whose change makes a server's statistics of them worthless."""
+
+
+def refresh_statistics(connection: Connection) -> None:
+    """Tell a server's planner how many jobs of which state there are now; by itself it looks once in a minute."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE job, experiment, benchmark_experiment"))
 
 
 def one_at_a_time(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from batchml.core.digest import digest
 from batchml.errors import UnknownKeyError
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, insert_new, unindexed
+from batchml.registry.dialects import MANY, among, insert_new, refresh_statistics, unindexed
 from batchml.registry.ranking import by_rank, check_priority, ranks, urgency
 from batchml.registry.tables import benchmark_experiment, job, resource, submission
 
@@ -92,6 +92,9 @@ def submit(
             return connection.execute(queue, {"ids": list(part), **values}).rowcount
 
         queued += sum(chunked(store, ids, act))
+    if queued >= MANY:
+        with store.write() as connection:
+            refresh_statistics(connection)
     return submission_id, queued
 
 
