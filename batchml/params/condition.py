@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["CondAnyOf", "CondEqual", "Condition", "read_depends"]
 
@@ -41,7 +42,7 @@ def CondAnyOf(on: str, rhs: Iterable[Any]) -> Condition:  # noqa: N802  # as abo
     return Condition(on=on, rhs=tuple(rhs))
 
 
-def read_depends(depends: str | Condition | Sequence[Condition] | None) -> tuple[Condition, ...]:
+def read_depends(depends: str | Condition | Sequence[str | Condition] | None) -> tuple[Condition, ...]:
     """Return the conditions of ``kernel == 'polynomial' and degree in [2, 3]``, or of condition objects.
 
     Raises
@@ -54,13 +55,23 @@ def read_depends(depends: str | Condition | Sequence[Condition] | None) -> tuple
     if isinstance(depends, Condition):
         return (depends,)
     if not isinstance(depends, str):
-        return tuple(depends)
+        if not isinstance(depends, Iterable):
+            raise ConfigError(f"a condition is text such as \"kernel == 'poly'\" or a Condition, not {depends!r}")
+        return tuple(condition for one in depends for condition in read_depends(one))
     try:
         tree = ast.parse(depends.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise _unreadable(depends) from None
-    parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
-    return tuple(_read_part(part, depends) for part in parts)
+    return tuple(_read_part(part, depends) for part in _joined(tree))
+
+
+def _joined(tree: ast.expr) -> Iterator[ast.expr]:
+    """Yield what is joined by `and`, however it is bracketed."""
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
+        for part in tree.values:
+            yield from _joined(part)
+    else:
+        yield tree
 
 
 def _read_part(tree: ast.expr, text: str) -> Condition:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from batchml.params.kinds import PROBLEMS, number, same, whole
+from batchml.params.kinds import PROBLEMS, number, plain, same, whole
 from batchml.params.trafo import Exp, Lookup, WholeExp
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ class Domain:
                 wrong = f"{value!r} does not pass its check"
             elif said is not None and not same(said, True):
                 wrong = str(said)
-        return (whole(value) if self.kind == "int" and wrong is None else value), wrong
+        if wrong is None and self.kind in _PLAIN:
+            value = whole(plain(value)) if self.kind == "int" else plain(value)
+        return value, wrong
 
     def _read_by_rule(self, value: Any) -> tuple[Any, str | None]:
         assert self.rule is not None
@@ -171,6 +173,7 @@ class Domain:
         return shown
 
 
+_PLAIN: Final = frozenset({"int", "dbl", "lgl"})
 _NOT_SHOWN: Final = frozenset({"kind", "lower", "upper", "levels", "trafo", "logscale", "suits", "rule"})
 
 

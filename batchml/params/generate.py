@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ __all__ = ["generate_design_grid", "generate_design_lhs", "generate_design_rando
 _HYPERCUBES = 10
 # The distances of more points take too long.
 _MAX_MAXIMIN = 500
+_MAX_GRID = 20_000_000
 
 
 def generate_design_grid(
@@ -66,6 +68,12 @@ def generate_design_grid(
     check_bounded(param_set)
     order = list(param_set.ids) if resolution is not None else list(dict.fromkeys([*own, *param_set.ids]))
     axes = [_axis(name, param_set.domains[name], own.get(name, resolution)) for name in order]
+    size = math.prod(len(axis) for axis in axes)
+    if size > _MAX_GRID:
+        raise ConfigError(
+            f"the grid has {size:,} points, more than {_MAX_GRID:,}: lower the resolution, or draw points with "
+            "generate_design_random"
+        )
     grid = np.meshgrid(*(np.arange(len(axis)) for axis in axes), indexing="ij") if axes else []
     chosen = {name: axis[index.ravel()] for name, axis, index in zip(order, axes, grid, strict=True)}
     return without_duplicates(design_of(param_set, chosen))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from batchml.params.domain import Domain
 
-__all__ = ["PROBLEMS", "is_count", "is_plain_number", "number", "read_bounds", "same", "whole"]
+__all__ = ["PROBLEMS", "is_count", "is_plain_number", "number", "plain", "read_bounds", "same", "whole"]
 
 # Numbers this near to a bound or to a whole number count as it.
 _TOLERANCE: Final = 1.5e-8
@@ -61,6 +61,11 @@ def same(value: Any, other: Any) -> bool:
         return type(value) is type(other) and bool(value == other)
     except (TypeError, ValueError):
         return False
+
+
+def plain(value: Any) -> Any:
+    """Return Python's own number or truth value for one of numpy's."""
+    return value.item() if type(value).__module__ == "numpy" and not getattr(value, "shape", (0,)) else value
 
 
 def whole(value: Any) -> Any:

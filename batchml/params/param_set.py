@@ -110,7 +110,7 @@ class ParamSet:
             name for name, domain in self._domains.items() if wanted <= domain.tags and (not some or some & domain.tags)
         )
 
-    def add_dep(self, name: str, depends: str | Condition | Sequence[Condition]) -> None:
+    def add_dep(self, name: str, depends: str | Condition | Sequence[str | Condition]) -> None:
         """Let a parameter depend on others, besides what it depends on already.
 
         Raises

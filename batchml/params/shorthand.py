@@ -15,7 +15,7 @@ from batchml.params.trafo import Exp, Lookup, WholeExp, read_function
 
 __all__ = ["p_dbl", "p_fct", "p_int", "p_lgl", "p_uty"]
 
-Depends = str | Condition | Sequence[Condition] | None
+Depends = str | Condition | Sequence[str | Condition] | None
 Function = Callable[[Any], Any] | str | None
 
 

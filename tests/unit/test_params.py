@@ -167,9 +167,13 @@ def test_conditions_that_cannot_be_are_refused():
         ps(b=p_int(0, 1, depends="zz == 1"))
     with pytest.raises(ConfigError, match="never holds"):
         ps(a=p_fct(["x", "y"]), b=p_int(0, 1, depends="a == 'nope'"))
+    with pytest.raises(ConfigError, match="'a == 1 and a == 2', which never hold together"):
+        ps(a=p_int(0, 3), b=p_int(0, 1, depends="a == 1 and a == 2"))
+    with pytest.raises(ConfigError, match="names no value"):
+        ps(a=p_int(0, 3), b=p_int(0, 1, depends="a in []"))
     with pytest.raises(ConfigError, match="circle: b -> b"):
         ps(b=p_int(0, 1, depends="b == 1"))
-    with pytest.raises(ConfigError, match="circle: a -> b -> a"):
+    with pytest.raises(ConfigError, match=r"circle: (a -> b -> a|b -> a -> b)"):
         ps(a=p_int(0, 1, depends="b == 1"), b=p_int(0, 1, depends=CondEqual("a", 1)))
 
 
@@ -328,3 +332,45 @@ def test_a_domain_that_holds_nothing_is_refused():
 def test_an_empty_space_has_one_or_no_point():
     assert generate_design_random(ParamSet({}), 3).columns == {}
     assert points(ParamSet({}), 2) == []
+
+
+def test_conditions_of_any_depth_and_form():
+    deep = ParamSet({"p0": p_lgl()} | {f"p{i}": p_lgl(depends=f"p{i - 1} == True") for i in range(1, 2000)})
+    assert deep.check({f"p{i}": True for i in range(2000)}) is None
+    one = p_int(0, 1, depends="a == 1 and (b in [1, 2] and c == 'x')").depends
+    assert one == p_int(0, 1, depends=["a == 1", CondAnyOf("b", [1, 2]), CondEqual("c", "x")]).depends
+    with pytest.raises(ConfigError, match="a condition is text"):
+        p_int(0, 1, depends=3)
+
+
+def test_values_of_numpy_become_pythons_own():
+    space = small()
+    space.values = {"A": np.bool_(True), "B": np.int64(3), "C": np.float64(0.5)}
+    assert [type(value) for value in space.values.values()] == [bool, int, float]
+
+
+def test_a_grid_beyond_all_memory_is_refused():
+    with pytest.raises(ConfigError, match="the grid has 10,000,000,000 points"):
+        generate_design_grid(ParamSet({f"p{i}": p_dbl(0, 1) for i in range(10)}), 10)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: p_int("a"),
+        lambda: p_int(True, 3),
+        lambda: p_int(0.5, 3),
+        lambda: p_dbl(None, 3),
+        lambda: p_fct("abc"),
+        lambda: p_fct([1, "1"]),
+        lambda: p_int(0, 3, default=7),
+        lambda: p_fct(["a"], init="b"),
+        lambda: p_fct([1, 2], special_vals=[None]),
+        lambda: p_dbl(1, 2, logscale=True, special_vals=[None]),
+        lambda: ps(a=3),
+        lambda: ps(a=p_lgl()).assert_([1]),  # noqa: PT009  # no unittest
+    ],
+)
+def test_nonsense_is_refused_when_it_is_written(wrong):
+    with pytest.raises(ConfigError):
+        wrong()
