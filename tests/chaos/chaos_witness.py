@@ -10,6 +10,7 @@ FILES = {
 """A learner that says when it starts and when it ends."""
 import hashlib
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -54,6 +55,16 @@ class Witness(ClassifierMixin, BaseEstimator):
         found = self.classes_[scores.argmax(axis=1)]
         say("end", self.cell_, os.getpid(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
         return found
+
+
+class Killer(Witness):
+    def fit(self, X, y):
+        pid = os.getpid()
+        while pid > 1:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            if b"-m\\0batchml\\0worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(60)
 ''',
     "design.toml": """
 [benchmark]
