@@ -21,8 +21,14 @@ def pytest_addoption(parser):
     parser.addoption("--run-benchmarks", action="store_true", help="run tests/benchmark, which print figures")
 
 
+HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
 def pytest_configure(config):
     config.stash[MISSING] = {}
+    # Tests make signing keys and read settings: not those of whoever runs them.
+    config.stash[HOME] = tempfile.TemporaryDirectory(prefix="batchml-config-")
+    os.environ["XDG_CONFIG_HOME"] = config.stash[HOME].name
 
 
 def pytest_collection_modifyitems(config, items):
@@ -35,6 +41,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_unconfigure(config):
+    config.stash[HOME].cleanup()
     # Not `pytest_terminal_summary`: the line with the numbers comes after that one, and a green one hides the gap.
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     missing = config.stash.get(MISSING, {})

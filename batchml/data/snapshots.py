@@ -196,7 +196,7 @@ def about_snapshot(folder: str) -> dict[str, Any] | None:
         original = told["folders"][int(Path(folder).name)]
     except (OSError, ValueError, KeyError, IndexError):
         return {"folder": folder, "snapshot": place.name}
-    known = next((one for one in told["about"] if one.get("folder") == original), {})
+    known: dict[str, Any] = next((one for one in told["about"] if one.get("folder") == original), {})
     return {**known, "folder": original, "snapshot": place.name}
 
 

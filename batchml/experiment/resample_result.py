@@ -57,7 +57,7 @@ class ResampleResult(Result):
         if any(model is None for model in models):
             raise ConfigError(
                 f"the models of learner '{self.learner.id}' on task '{self.task.id}' are not at hand: resample and "
-                "benchmark keep them with store_models=True; those in a registry are not opened when reducing"
+                "benchmark keep them with store_models=True; of a registry, reduce(allow_pickle=True) opens them"
             )
         return models
 

@@ -35,6 +35,7 @@ def reduce(
     strict: bool = False,  # noqa: FBT001, FBT002  (positional in API.md)
     *,
     trust: Trust | None = None,
+    open_models: bool = False,
 ) -> BenchmarkResult:
     """Return the results of a benchmark's current members, of all benchmarks by default.
 
@@ -46,6 +47,8 @@ def reduce(
         Ids, or a frame with ``job_id``: only these.
     strict
         Raise if any of the jobs has no result.
+    open_models
+        Whether stored models, which are pickles, may be opened.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def reduce(
         _require_complete(frame)
     cells = _cell_frame(members)
     _refuse_mixed_types(store, members)
-    source = RegistrySource(store, members, frame, benchmarks, trust)
+    source = RegistrySource(store, members, frame, benchmarks, trust, open_models=open_models)
     measures = _measures(store, benchmarks, trust)
     scores, unscored = _scores(store, benchmarks, frame, measures)
     table = ResultTable(

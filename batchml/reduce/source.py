@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.seed import derive
 from batchml.errors import ConfigError
 from batchml.experiment.design import Cell
 from batchml.experiment.environments import mixture
@@ -35,6 +36,8 @@ class RegistrySource:
         As `reduction.read_members` returns them.
     jobs
         With ``job_id``, ``cell``, ``iteration``.
+    open_models
+        Whether stored models may be opened: pickles, of which only this user's own are.
     """
 
     def __init__(
@@ -44,7 +47,10 @@ class RegistrySource:
         jobs: pd.DataFrame,
         benchmarks: Sequence[int],
         trust: Trust | None,
+        *,
+        open_models: bool = False,
     ) -> None:
+        self._open_models = open_models
         self._store = store
         self._members = members
         self._benchmarks = benchmarks
@@ -126,9 +132,23 @@ class RegistrySource:
         placed = found.merge(self._jobs, on="job_id", how="inner")
         return placed[list(CONDITION_COLUMNS)]
 
-    def model(self, cell: int, iteration: int) -> Any:  # noqa: ARG002
-        """Return None: stored models are pickles, which are only opened on request."""
-        return None
+    def model(self, cell: int, iteration: int) -> Any:
+        """Return the trained learner of an iteration; None if its model was not stored, or is not to be opened."""
+        from batchml.core.learner_state import Trained, with_state
+        from batchml.data.models import open_model
+
+        if not self._open_models:
+            return None
+        job_id = self._job_ids()[cell, iteration]
+        row = reduction.read_model(self._store, job_id)
+        if row is None or row.model is None:
+            return None
+        model = open_model(self._store.artifacts, self._store.uuid, job_id, row.model, row.model_mark)
+        objects = self.cell(cell)
+        timings = {"train": row.fit_s or 0.0, "predict": row.predict_s or 0.0}
+        seed = derive(row.seed, "job", row.cell_digest, iteration)
+        trained = Trained(ok=True, model=model, elapsed=timings["train"])
+        return with_state(objects.learner, objects.task, trained, seed=seed, timings=timings)
 
     def environments(self) -> Sequence[dict[str, Any]]:
         """Return the environments of the workers that brought the results."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-__all__ = ["FAILURES", "Fate", "close_outcomes", "fate", "release", "score_columns"]
+__all__ = ["FAILURES", "Fate", "StoredModel", "close_outcomes", "fate", "release", "score_columns"]
 
 FAILURES = frozenset(
     {
@@ -40,6 +40,10 @@ _LOSSES_ALONE = 2
 _MESSAGE = 2000
 _TRACEBACK = 20_000
 _log = logging.getLogger("batchml.registry")
+
+
+StoredModel = tuple[str, str | None]
+"""The name of a stored model and its mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +96,13 @@ def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect:
 
 
 def close_outcomes(
-    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, str] | None = None
+    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, StoredModel] | None = None
 ) -> tuple[int, ...]:
     """Close attempts, store what they bring, move their jobs; return the attempts that were refused.
 
-    `models` names the stored models by attempt. An outcome that is there already (its reply was lost) is accepted
-    again. A result of an attempt taken for lost is accepted if nobody has reset or cancelled its job and no other
-    result is there; a successor's open attempt is then superseded.
+    `models` has names and marks of the stored models by attempt. An outcome that is there already (its reply was
+    lost) is accepted again. A result of an attempt taken for lost is accepted if nobody has reset or cancelled its job
+    and no other result is there; a successor's open attempt is then superseded.
     """
     if not outcomes:
         return ()
@@ -163,7 +167,7 @@ def _supersede(connection: Connection, jobs: Sequence[int]) -> None:
 
 
 def _write(
-    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, str]
+    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, StoredModel]
 ) -> None:
     if not outcomes:
         return
@@ -256,7 +260,7 @@ def _conditions(outcome: Outcome) -> Iterable[tuple[Any, ...]]:
 
 
 def _store_results(
-    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, str]
+    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, StoredModel]
 ) -> None:
     results: list[tuple[Any, ...]] = []
     scores: list[tuple[Any, ...]] = []
@@ -274,7 +278,7 @@ def _store_results(
                 found.n,
                 found.n_missing,
                 found.n_imputed,
-                models.get(outcome.attempt_id),
+                *models.get(outcome.attempt_id, (None, None)),
             )
         )
         scores.extend((job_id, measure, *score_columns(value)) for measure, value in found.scores if value is not None)

@@ -155,7 +155,7 @@ def successors() -> Select[int, int]:
     return select(attempt.c.id, attempt.c.job_id).where(among(attempt.c.job_id), attempt.c.ended_at.is_(None))
 
 
-RESULT_NAMES = ("job_id", "attempt_id", "completeness", "n", "n_missing", "n_imputed", "model")
+RESULT_NAMES = ("job_id", "attempt_id", "completeness", "n", "n_missing", "n_imputed", "model", "model_mark")
 SCORE_NAMES = ("job_id", "measure_id", "kind", "value")
 PREDICTION_NAMES = ("job_id", "predict_set", "data")
 CONDITION_NAMES = ("attempt_id", "number", "stage", "level", "kind", "message", "traceback", "fingerprint")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
 from batchml.core.attempt import Assignment, Exchange, Order, Outcome
+from batchml.data.models import mark_model, put_model
 from batchml.errors import ArtifactError, PoisonedError, WorkerStoppedError
 from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
-from batchml.registry.close import close_outcomes, release
+from batchml.registry.close import StoredModel, close_outcomes, release
 from batchml.registry.dialects import lease_seconds
 from batchml.registry.ranking import rerank, watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -89,7 +88,7 @@ def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
 
 
 def _close(
-    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, str]
+    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, StoredModel]
 ) -> tuple[int, ...]:
     """Close attempts; what the database refuses is told from a database that fails."""
     try:
@@ -117,21 +116,15 @@ def _post(store: Store, connection: Connection, worker_id: int, now_s: float, le
     return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s, left_s=left_s)
 
 
-def _store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, str]:
-    """Put models beside the registry, before the transaction that names them; return their digests by attempt."""
-    found = {outcome.attempt_id: outcome.result.model for outcome in outcomes if outcome.result is not None}
-    models = {attempt_id: data for attempt_id, data in found.items() if data is not None}
-    return {attempt_id: _store_model(store, attempt_id, data) for attempt_id, data in models.items()}
-
-
-def _store_model(store: Store, attempt_id: int, data: bytes) -> str:
-    name = hashlib.sha256(data).hexdigest()
-
-    def write(path: Path) -> None:
-        path.write_bytes(data)
-
-    try:
-        store.artifacts.put("model", name, write)
-    except ArtifactError as error:
-        raise PoisonedError(f"the model of attempt {attempt_id} cannot be stored: {error}") from None
-    return name
+def _store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, StoredModel]:
+    """Put models beside the registry, before the transaction that names them; return names and marks by attempt."""
+    stored: dict[int, StoredModel] = {}
+    for outcome in outcomes:
+        data = None if outcome.result is None else outcome.result.model
+        if data is not None:
+            try:
+                name = put_model(store.artifacts, data)
+            except ArtifactError as error:
+                raise PoisonedError(f"the model of attempt {outcome.attempt_id} cannot be stored: {error}") from None
+            stored[outcome.attempt_id] = name, mark_model(store.uuid, outcome.job_id, data)
+    return stored

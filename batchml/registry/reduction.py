@@ -27,6 +27,7 @@ __all__ = [
     "read_jobs",
     "read_measures",
     "read_members",
+    "read_model",
     "read_predictions",
     "read_scores",
     "read_specs",
@@ -279,3 +280,23 @@ def _unrecorded_endings(last: Subquery) -> Select[Any]:
         .where(last.c.state == "error", ~recorded)
         .order_by(last.c.job_id)
     )
+
+
+def read_model(store: Store, job_id: int) -> Any:
+    """Return name and mark of the stored model of a job, its timings and what seeded it; None if it has no result."""
+    found = (
+        select(
+            *(t.result.c[name] for name in ("model", "model_mark")),
+            *(t.attempt.c[name] for name in ("fit_s", "predict_s")),
+            t.experiment.c.cell_digest,
+            t.experiment.c.seed,
+        )
+        .select_from(
+            t.result.join(t.attempt, t.attempt.c.id == t.result.c.attempt_id)
+            .join(t.job, t.job.c.id == t.result.c.job_id)
+            .join(t.experiment, t.experiment.c.id == t.job.c.experiment_id)
+        )
+        .where(t.result.c.job_id == job_id)
+    )
+    with store.read() as connection:
+        return connection.execute(found).one_or_none()

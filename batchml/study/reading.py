@@ -191,12 +191,22 @@ class Reading:
         jobs: Jobs | None = None,
         benchmark: str | None = None,
         strict: bool = False,  # noqa: FBT001, FBT002 - as in API.md
+        *,
+        allow_pickle: bool = False,
     ) -> BenchmarkResult:
-        """Return the results of current benchmarks; with `strict`, refuse while any is missing."""
+        """Return the results of current benchmarks; with `strict`, refuse while any is missing.
+
+        Parameters
+        ----------
+        allow_pickle
+            Open stored models when they are asked for (``rr.learners``): pickles, and only those that this user's own
+            workers signed.
+        """
         from batchml.reduce.collect import reduce
 
         ids = None if jobs is None else job_ids(jobs)
-        return reduce(self._store, ids, benchmark, strict, trust=self._reading_trust())
+        trust = self._reading_trust()
+        return reduce(self._store, ids, benchmark, strict, trust=trust, open_models=allow_pickle)
 
     def predictions(self, jobs: Jobs | None = None) -> pa.RecordBatchReader:
         """Return the predictions of jobs as a stream of record batches, a row per predicted row."""

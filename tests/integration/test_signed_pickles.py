@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 import batchml as bm
 from batchml.core.signing import SigningKey, key_file, make_key, read_key
 from batchml.data.pickles import SignedPickles
-from batchml.errors import ArtifactError, SpecError, TrustError
+from batchml.errors import ArtifactError, ConfigError, SpecError, TrustError
 from batchml.measures.foreign import MeasureFunction
 
 
@@ -224,3 +224,81 @@ def test_without_the_key_jobs_say_which_file_is_missing(registry):
     assert errors["message"].str.contains("signing.key is missing on").all()
     with pytest.raises(TrustError, match="is missing on"):
         _ = registry.reduce().learners
+
+
+# -- stored models -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def modelled(registry):
+    design = bm.benchmark_grid("iris", "classif.tree", bm.rsmp("cv", folds=2), store_models=True, seed=1)
+    registry.add(design)
+    run(registry)
+    assert registry.tally()["done"] == 2, registry.errors()
+    return registry
+
+
+def trained(registry):
+    return registry.reduce(allow_pickle=True).resample_result(0).learners
+
+
+def test_stored_models_are_opened_when_the_user_says_so(modelled):
+    with pytest.raises(ConfigError, match=r"reduce\(allow_pickle=True\)"):
+        _ = modelled.reduce().resample_result(0).learners
+    learners = trained(modelled)
+    assert [type(learner.model).__name__ for learner in learners] == ["DecisionTreeClassifier"] * 2
+    design = bm.benchmark_grid("iris", "classif.tree", bm.rsmp("cv", folds=2), store_models=True, seed=1)
+    wanted = bm.benchmark(design).resample_result(0).learners
+    task = bm.tsk("iris")
+    for one, other in zip(learners, wanted, strict=True):
+        assert one.predict(task).to_frame().equals(other.predict(task).to_frame())
+
+
+def changed(registry, statement):
+    from batchml.registry.store import Store
+
+    with Store.open(registry.url) as store, store.write() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def test_a_model_of_another_job_is_refused(modelled):
+    changed(
+        modelled,
+        "UPDATE result SET (model, model_mark) = (SELECT r.model, r.model_mark FROM result r WHERE r.job_id = 2) "
+        "WHERE job_id = 1",
+    )
+    with pytest.raises(TrustError, match=r"model of job 1 was not opened: .* belongs to another job"):
+        trained(modelled)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE result SET model_mark = NULL", "not signed"),
+        ("UPDATE result SET model_mark = 'x:' || substr(model_mark, 18)", "another key"),
+        ("UPDATE result SET model_mark = substr(model_mark, 1, 17) || '00'", "altered"),
+    ],
+)
+def test_a_model_without_a_good_mark_is_refused(modelled, statement, reason):
+    changed(modelled, statement)
+    with pytest.raises(TrustError, match=rf"model of job 1 was not opened: .*{reason}"):
+        trained(modelled)
+
+
+def test_an_altered_or_missing_model_is_named(modelled, tmp_path):
+    for file in (tmp_path / "study.db.artifacts" / "model").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(TrustError, match=r"job 1 was not opened: .* was altered"):
+        trained(modelled)
+    shutil.rmtree(tmp_path / "study.db.artifacts" / "model")
+    with pytest.raises(ArtifactError, match="model of job 1 is missing"):
+        trained(modelled)
+
+
+def test_models_that_could_not_be_signed_are_not_trained_at_all(registry):
+    registry.add(bm.benchmark_grid("iris", "classif.tree", bm.rsmp("holdout"), store_models=True, seed=1))
+    key_file().chmod(0o644)
+    found = registry.test_job(1, external=True)
+    assert found["ending"] == "config_error"
+    assert "chmod 600" in found["error"]

@@ -100,12 +100,15 @@ class JobRunner:
 
         from batchml.core.learner import Learner
         from batchml.core.measure import Measure
+        from batchml.core.signing import read_key
         from batchml.core.trust import Trust
         from batchml.data.pickles import SignedPickles
 
         experiment = Experiment.from_json(json.loads(self._experiments[key]))
         pickles = SignedPickles(folder=self._artifacts, registry=experiment.registry)
         trust = Trust(prefixes=self._trust, pickles=pickles)
+        if experiment.policy.get("store_models"):
+            read_key()  # without it the model could not be signed: said before hours are spent on it
         task = self._task(experiment)
         built = _Built(
             experiment,
