@@ -178,7 +178,7 @@ def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = N
     """Return one row for each resource class with waiting jobs and no live worker: the newest submission of such jobs.
 
     Rows have `id`, `executor`, `settings` of that submission, and `resource_id` and `body`, the resources: more than
-    were submitted for jobs that have failed for want of memory.
+    were submitted (`grown`) for jobs that have failed for want of memory.
 
     Parameters
     ----------
@@ -208,6 +208,7 @@ def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = N
                 submission.c.settings,
                 resource.c.id.label("resource_id"),
                 resource.c.body,
+                (submission.c.resource_id != resource.c.id).label("grown"),
             )
             .join_from(newest, submission, submission.c.id == newest.c.submission_id)
             .join(resource, resource.c.id == newest.c.resource_id)

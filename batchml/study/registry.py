@@ -59,6 +59,7 @@ class Registry(Reading):
         super().__init__(store, trust)
         self._rescue_due = 0.0
         self._slurm: SlurmWatch | None = None
+        self._grown: tuple[Submission, ...] = ()  # started for jobs with more memory; they leave with this session
 
     @classmethod
     def create(
@@ -259,7 +260,12 @@ class Registry(Reading):
             time.sleep(_POLL_S)
 
     def backlog(self) -> Backlog:
-        """Return what waits, what runs, and why it may never end; jobs of dead workers are queued again meanwhile."""
+        """Return what waits, what runs, and why it may never end.
+
+        Meanwhile jobs of dead workers are queued again, and workers are started for jobs that the retry policy gives
+        more memory than those alive have.
+        """
+        from batchml.executors.growth import serve_grown
         from batchml.registry.backlog import read_backlog
         from batchml.registry.rescue import reconcile
         from batchml.worker.legacy import take_over
@@ -269,7 +275,11 @@ class Registry(Reading):
             self._rescue_due = now + _RESCUE_S
             take_over(self._store)
             reconcile(self._store, evidence=self._watch().evidence)
-        return read_backlog(self._store, self._watch().served)
+        found = read_backlog(self._store, self._watch().served)
+        if found.stalled and not self._store.readonly:
+            self._grown += serve_grown(self._store, self._consent(), self._watch().served())
+            found = read_backlog(self._store, self._watch().served)
+        return found
 
     def resume(
         self,
