@@ -111,3 +111,33 @@ def registry_url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'study.db'}"
     return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture(scope="session")
+def slurm_server(services):
+    """A SLURM cluster of three nodes, which ends with the tests."""
+    from slurm_cluster import SlurmCluster, SlurmUnavailableError
+
+    folder = Path(tempfile.mkdtemp(prefix=f"batchml-slurm-{os.getpid()}-"))
+    cluster = None
+    try:
+        cluster = SlurmCluster(folder)
+        yield cluster.ready()
+    except SlurmUnavailableError as error:
+        services.missing("SLURM", str(error))
+    finally:
+        if cluster is not None:
+            cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def slurm(slurm_server, tmp_path, monkeypatch):
+    """The cluster, with nothing on it; batchml asks it often, and lets its elements use a database."""
+    for name in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(name, slurm_server.environment[name])
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    (tmp_path / "batchml.toml").write_text('[slurm]\nchannel = "database"\npoll = "300ms"\nmissing = "1s"\n')
+    monkeypatch.chdir(tmp_path)
+    yield slurm_server
+    slurm_server.clear()

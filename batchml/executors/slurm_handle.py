@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from batchml.errors import SchedulerError
 from batchml.executors.slurm_commands import order
-from batchml.executors.slurm_listing import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["SlurmHandle", "cancel_waiting", "signal_running"]
 
 _POLL_S = 2.0
-_AT_ONCE = 500
+_AT_ONCE = 100
 
 
 class SlurmHandle:
@@ -112,19 +112,47 @@ class SlurmHandle:
 
 def cancel_waiting(names: Iterable[str]) -> None:
     """Take elements, or whole arrays, out of the queue; those that run are left alone."""
-    for part in _parts(names):
-        order("scancel", "--quiet", "--state=PENDING", *part)
+    _scancel(names, "--state=PENDING")
 
 
 def signal_running(names: Iterable[str], *, now: bool = False) -> None:
     """Ask elements that run to drain; `now`: to end at once."""
-    for part in _parts(names):
-        order("scancel", "--quiet", "--batch", "--signal=USR1", *part)
-        if now:
-            # Another number: two of the same might reach the worker as one.
-            order("scancel", "--quiet", "--batch", "--signal=TERM", *part)
+    some = list(names)
+    _scancel(some, "--batch", "--signal=USR1", "--state=RUNNING")
+    if now:
+        # Another number: two of the same might reach the worker as one.
+        _scancel(some, "--batch", "--signal=TERM", "--state=RUNNING")
 
 
-def _parts(names: Iterable[str]) -> list[list[str]]:
-    every = sorted(set(names), key=lambda name: (int(array_of(name)), name))
-    return [every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE)]
+def _scancel(names: Iterable[str], *options: str) -> None:
+    for part in _words(names):
+        try:
+            order("scancel", "--quiet", *options, *part)
+        except SchedulerError as error:
+            if not str(error).endswith("status 1"):  # what it says, quietly, of elements that have just ended
+                raise
+
+
+def _words(names: Iterable[str]) -> list[list[str]]:
+    """Return words for `scancel`: the elements of an array together, as ``12_[0-3,7]``."""
+    indices: dict[str, list[int]] = {}
+    words = []
+    for name in sorted(set(names)):
+        array, found, index = name.partition("_")
+        if found and index.isdecimal():
+            indices.setdefault(array, []).append(int(index))
+        else:
+            words.append(name)
+    words += [f"{array}_[{_ranges(sorted(some))}]" for array, some in indices.items()]
+    return [words[start : start + _AT_ONCE] for start in range(0, len(words), _AT_ONCE)]
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return ``0-3,7`` for 0, 1, 2, 3, 7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

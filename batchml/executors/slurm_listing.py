@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchml.executors.slurm_commands import ask
@@ -30,6 +31,7 @@ ENDED = frozenset(
 )
 """All other states are taken for those of an element that still lives: a new word of SLURM is no death."""
 
+_ONE = re.compile(r"\d+_\d+")
 _FORMAT = "JobArrayID:60,State:40,RestartCnt:12,exit_code:12,TimeLeft:24,Reason:80"
 
 
@@ -151,10 +153,10 @@ class Listing:
         found = self.known.get(name)
         if found is not None:
             return found
-        # Elements that wait may be listed together: "12_[3-9%2]".
+        # Elements that never started may be listed together, as "12_[3-9%2]" or just "12".
         array = array_of(name)
-        waiting = [each for key, each in self.known.items() if array_of(key) == array and "[" in key]
-        return replace(waiting[0], state="PENDING") if waiting else None
+        together = [each for key, each in self.known.items() if array_of(key) == array and not _ONE.fullmatch(key)]
+        return together[0] if together else None
 
 
 def _squeue(text: str) -> list[tuple[str, Element]]:

@@ -10,6 +10,10 @@ wanted() {
   cat <<'LIST'
 /usr/lib/postgresql/*/bin/initdb  postgresql
 ip                                iproute2
+munged                            munge
+slurmctld                         slurmctld
+slurmd                            slurmd
+sbatch                            slurm-client
 LIST
 }
 

@@ -30,8 +30,8 @@ SlurmdUser=root
 SlurmctldPort={controller_port}
 AuthType=auth/munge
 CredType=cred/munge
-# How long a job that was requeued waits before it starts again is the life of a credential: by default two minutes.
-AuthInfo=socket={folder}/munge.socket,cred_expire=3
+# A job that was requeued waits for as long as a credential lives: at least 5 s, by default 120 s.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/controller
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -105,10 +105,14 @@ class SlurmCluster:
         self.environment = {**os.environ, "SLURM_CONF": str(self.conf), "PATH": PATH, "LC_ALL": "C"}
         self._processes = {}
         self._write(cpus, memory_mb, array, patience_s)
-        self._start_munge()
-        self._start("slurmctld", "slurmctld", "-D", "-i")
-        for node in self.nodes:
-            self.start_node(node)
+        try:
+            self._start_munge()
+            self._start("slurmctld", "slurmctld", "-D", "-i")
+            for node in self.nodes:
+                self.start_node(node)
+        except BaseException:
+            self.stop()
+            raise
 
     def _write(self, cpus, memory_mb, array, patience_s):
         host = socket.gethostname().partition(".")[0]
@@ -178,6 +182,11 @@ class SlurmCluster:
         """Return the state of every element, ended ones too: ``{"12_0": "RUNNING"}``."""
         lines = self.run("squeue", "-h", "-r", "-t", "all", "-o", "%i %T").splitlines()
         return dict(line.split() for line in lines)
+
+    def state(self, name):
+        """Return the state of one element; those that never started may be listed together."""
+        states = self.states()
+        return states.get(name) or next((s for n, s in states.items() if n.partition("_")[0] == name.partition("_")[0]))
 
     def clear(self):
         """Cancel everything and mend all nodes, for the next test."""

@@ -1,0 +1,177 @@
+"""The same design and seed give the same predictions, byte for byte, wherever they run and whatever is killed.
+
+To add a place to run: a function that takes a `Stage` and works its design off, named in one of the lists below them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import batchml as bm
+
+DESIGN = """
+[benchmark]
+name = "agree"
+seed = 11
+measures = ["classif.acc"]
+[[task]]
+key = "penguins"
+[[task]]
+key = "iris"
+[[learner]]
+key = "classif.random_forest"
+params = { n_estimators = 5 }
+predict_type = "prob"
+[[learner]]
+key = "classif.debug"
+params = { sleep_train = 0.4 }
+[[learner]]
+key = "classif.tree"
+encapsulate = "process"
+[[resampling]]
+key = "cv"
+folds = 5
+"""
+
+
+class Stage:
+    """A folder with the design and an empty registry."""
+
+    def __init__(self, folder, url):
+        self.folder = folder
+        self.url = url
+        (folder / "design.toml").write_text(DESIGN)
+        self.command("add", "design.toml")
+
+    def command(self, *words, status=(0,)):
+        process = self.start(*words)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode in status, f"{words}: {out}{err}"
+        return out
+
+    def start(self, *words):
+        return subprocess.Popen(
+            [sys.executable, "-m", "batchml", "--registry", self.url, *words],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @contextlib.contextmanager
+    def open(self):
+        with bm.Registry.open(self.url) as registry:
+            yield registry
+
+    def until_done(self, number):
+        """Wait until some jobs are done, so that a disturbance meets others that run."""
+        end = time.monotonic() + 60
+        with self.open() as registry:
+            while registry.tally()["done"] < number:
+                assert time.monotonic() < end, registry.tally()
+                time.sleep(0.1)
+
+    def complete(self):
+        """Resume until everything is done."""
+        for _ in range(3):
+            self.command("resume", status=(0, 1))
+            with self.open() as registry:
+                tally = registry.tally()
+                if tally["done"] == sum(tally.values()):
+                    return
+        raise AssertionError(tally)
+
+
+def local_one_slot(stage):
+    stage.command("submit", "--slots", "1")
+
+
+def local_killed_with_its_command(stage):
+    """The command that submitted is killed; its workers drain; `resume` goes on."""
+    process = stage.start("submit", "--slots", "3")
+    stage.until_done(4)
+    process.kill()
+    process.communicate()
+    stage.complete()
+
+
+def local_detached(stage):
+    """The shell that submitted is gone; one of the workers is killed."""
+    stage.command("submit", "--slots", "1", "--workers", "2", "--detach")
+    stage.until_done(4)
+    with stage.open() as registry:
+        os.kill(int(registry.workers()["pid"].iloc[0]), signal.SIGKILL)
+    stage.complete()
+
+
+def slurm_database(stage):
+    """An element is cancelled, the node of the other is cut off, and the command that submitted is killed."""
+    process = stage.start("submit", "--executor", "slurm", "--workers", "2", "--slots", "2", "-r", "walltime=10m")
+    stage.until_done(4)
+    process.kill()
+    process.communicate()
+    cluster = stage.cluster
+    running = [name for name, state in cluster.states().items() if state == "RUNNING"]
+    if running:
+        cluster.run("scancel", running[0])
+        node = cluster.run("squeue", "-h", "-t", "RUNNING", "-o", "%N").split()[0]
+        cluster.cut_node(node)
+        cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    stage.complete()
+
+
+LOCAL = [local_one_slot, local_killed_with_its_command, local_detached]
+ON_SLURM = [slurm_database]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """What the session itself predicts: cell and iteration to the bytes of the prediction."""
+    folder = tmp_path_factory.mktemp("session")
+    (folder / "design.toml").write_text(DESIGN)
+    from batchml.experiment.design_file import load_design
+
+    return found_in(bm.benchmark(load_design(folder / "design.toml")))
+
+
+def found_in(result):
+    """Return each iteration's prediction as bytes."""
+    found = {}
+    for place in range(result.n_resample_results):
+        rr = result.resample_result(place)
+        for iteration, prediction in enumerate(rr.predictions()):
+            found[rr.task.id, rr.learner.id, iteration] = prediction.to_arrow()
+    return found
+
+
+def compare(stage, expected):
+    with stage.open() as registry:
+        found = found_in(registry.reduce(strict=True))
+    assert found.keys() == expected.keys()
+    assert [cell for cell in expected if found[cell] != expected[cell]] == []
+
+
+@pytest.mark.parametrize("place", LOCAL, ids=lambda place: place.__name__)
+def test_local_workers_predict_what_the_session_does(place, tmp_path, monkeypatch, expected):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    stage = Stage(tmp_path, f"sqlite:///{tmp_path / 'study.db'}")
+    place(stage)
+    compare(stage, expected)
+
+
+@pytest.mark.parametrize("place", ON_SLURM, ids=lambda place: place.__name__)
+def test_elements_on_slurm_predict_what_the_session_does(place, slurm, postgres_url, tmp_path, monkeypatch, expected):
+    monkeypatch.setenv("BATCHML_ARTIFACTS", str(tmp_path / "artifacts"))
+    stage = Stage(tmp_path, postgres_url)
+    stage.cluster = slurm
+    place(stage)
+    compare(stage, expected)

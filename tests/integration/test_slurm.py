@@ -1,0 +1,346 @@
+"""Workers as elements of a job array, on a real SLURM cluster on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sqlite3
+import stat
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+import batchml as bm
+from batchml.errors import ConfigError, SchedulerError
+from batchml.executors.base import Launch
+from batchml.executors.slurm_watch import SlurmWatch
+from batchml.registry.rescue import Verdict, reconcile
+from batchml.registry.store import Store
+from batchml.registry.tables import worker
+
+
+class Study:
+    """A registry in a file, whose elements use it directly, since all nodes are this machine."""
+
+    def __init__(self, folder):
+        self.file = folder / "study.db"
+        self.url = f"sqlite:///{self.file}"
+        self.registry = bm.Registry.create(self.url, seed=1)
+
+    def fill(self, jobs, seconds=0.0, **params):
+        learner = bm.lrn("classif.debug", sleep_train=seconds, **params)
+        return self.registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("subsampling", repeats=jobs)), "b")
+
+    def ask(self, query):
+        with contextlib.closing(sqlite3.connect(self.file, timeout=20)) as connection:
+            rows = connection.execute(query).fetchall()
+            connection.commit()
+            return rows
+
+    def states(self):
+        return Counter(dict(self.ask("select state, count(*) from job group by state")))
+
+    def outcomes(self):
+        return Counter(outcome for (outcome,) in self.ask("select outcome from attempt"))
+
+    def until_running(self, n=1):
+        until(lambda: self.states()["running"] >= n, "jobs run")
+        until(lambda: self.ask("select count(*) from attempt where ended_at is null")[0][0] >= n, "attempts")
+
+    def until_state(self, cluster, name, *states):
+        until(lambda: cluster.states().get(name) in states, f"{name} is {states}, but {cluster.states()}")
+
+
+def until(condition, what, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def study(slurm, tmp_path):
+    study = Study(tmp_path)
+    yield study
+    study.registry.close()
+
+
+def the_worker(store):
+    with store.read() as connection:
+        return connection.execute(select(worker)).one()
+
+
+def wrap(folder, monkeypatch, name, text):
+    """Put a program before SLURM's own, which it may call as $REAL."""
+    real = next(path for part in os.environ["PATH"].split(":") if (path := Path(part) / name).exists())
+    (folder / "bin").mkdir(exist_ok=True)
+    program = folder / "bin" / name
+    program.write_text(f"#!/bin/bash\nREAL={real}\n{text}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def test_an_array_of_workers_works_off_the_queue_and_is_seen_doing_so(slurm, study):
+    study.fill(24, seconds=0.2)
+    submission = study.registry.submit(
+        executor=bm.Slurm(workers=2, slots=2, walltime="10m"), resources={"memory": "1G"}
+    )
+    assert len(submission.workers) == 2
+    assert all(name.endswith(("_0", "_1")) for name in submission.workers)
+    until(lambda: len(study.registry.workers()) == 2, "both elements say hello")
+    workers = study.registry.workers()
+    assert set(workers["scheduler_id"]) == {f"{name}@batchml" for name in submission.workers}
+    assert set(workers["scheduler_state"]) == {"RUNNING"}
+    assert study.registry.allocations()["states"].tolist() == ["2 RUNNING"]
+    assert submission.wait(60)
+    assert study.states() == {"done": 24}
+    assert submission.handles[0].wait(30)
+    assert "left (idle)" in submission.handles[0].last_words()
+    assert {slurm.states()[name] for name in submission.workers} == {"COMPLETED"}
+
+
+def test_the_script_sums_up_what_the_slots_need_and_holds_no_password(slurm, tmp_path):
+    executor = bm.Slurm(
+        workers=4,
+        slots=8,
+        walltime="2h",
+        account="physics",
+        qos="high",
+        constraint="avx2",
+        lines=["--exclusive"],
+        setup=["module load python"],
+        env={"MODE": "a b"},
+        tmpdir="/tmp/$SLURM_JOB_ID",
+        python="python3",
+    )
+    resources = {"cpus": 2, "memory_mb": 4096, "gpus": 1, "partition": "main", "extra": {"nice": "5"}}
+    url = "postgresql+psycopg://ann:s3cret@db.example/study"
+    launch = Launch(url=url, registry="ab" * 16, submission=7, trust=("mine",), resources=resources)
+    script = executor.script(launch)
+    assert "s3cret" not in script
+    lines = {line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH")}
+    wanted = "--cpus-per-task=16 --mem=33280M --gres=gpu:8 --time=2:00:00 --partition=main --account=physics --qos=high"
+    assert {
+        *wanted.split(),
+        "--constraint=avx2",
+        "--nice=5",
+        "--exclusive",
+        "--signal=B:USR1@120",
+        "--requeue",
+    } <= lines
+    assert "module load python || fail" in script
+    assert "export MODE='a b'" in script
+    assert 'export TMPDIR="/tmp/$SLURM_JOB_ID"' in script
+    assert "exec python3 -m batchml worker --submission 7 --slots 8 --trust mine" in script
+    words = executor.summary(bm.core.resources.Resources.parse({"cpus": 2, "memory": "4G", "gpus": 1}))
+    assert words.startswith("4 elements x 8 slots x 4 GB = 32 GB each, 2:00:00")
+
+
+def test_the_address_of_the_registry_is_in_a_file_for_its_owner_only(slurm, study):
+    study.fill(1)
+    submission = study.registry.submit(executor=bm.Slurm())
+    assert submission.wait(60)
+    (file,) = Path(os.environ["BATCHML_STATE"]).glob("slurm/*/registry-*")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() == study.url
+
+
+def test_a_template_of_ones_own_is_used_and_must_start_the_worker(slurm, tmp_path):
+    launch = Launch(url="postgresql://db/x", registry="ab" * 16, submission=7)
+    template = tmp_path / "mine.sh"
+    template.write_text(
+        "#!/bin/bash\n{% for line in directives %}\n#SBATCH {{ line }}\n{% endfor %}\nulimit -c 0\n{{ command }}\n"
+    )
+    assert "ulimit -c 0" in bm.Slurm(template=template).script(launch)
+    template.write_text("{{ commando }}")
+    with pytest.raises(ConfigError, match=r"mine.sh is wrong: 'commando' is undefined"):
+        bm.Slurm(template=template).script(launch)
+    template.write_text("echo")
+    with pytest.raises(ConfigError, match="starts the worker"):
+        bm.Slurm(template=template).script(launch)
+
+
+def test_what_slurm_refuses_is_said_in_its_words_and_leaves_the_jobs_as_they_were(slurm, study):
+    study.fill(2)
+    with pytest.raises(SchedulerError, match=r"[Ii]nvalid partition"):
+        study.registry.submit(executor=bm.Slurm(partition="nowhere"))
+    assert study.states() == {"defined": 2}
+
+
+def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm, study):
+    study.fill(8, seconds=3.0)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2))
+    study.until_running(2)
+    slurm.run("scancel", submission.workers[0])
+    study.until_state(slurm, submission.workers[0], "CANCELLED")
+    found = study.registry.resume()
+    assert [each.queued for each in found.submissions] == [study.states().total() - study.states()["done"]]
+    assert study.registry.wait(60)
+    assert study.states() == {"done": 8}
+    assert set(study.outcomes()) <= {"done", "preempted", "released"}
+
+
+def test_a_preempted_element_starts_again_and_closes_what_it_held(slurm, study):
+    study.fill(6, seconds=2.0)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2, cpus=8))
+    study.until_running(2)
+    # A partition of higher priority takes all processors of all nodes for a moment.
+    slurm.run("sbatch", "-p", "urgent", "-N3", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
+    until(lambda: len(study.ask("select id from worker")) == 2, "the second incarnation")
+    assert study.ask("select incarnation, scheduler_id from worker order by id") == [
+        (0, f"{submission.workers[0]}@batchml"),
+        (1, f"{submission.workers[0]}@batchml"),
+    ]
+    assert study.registry.wait(60)
+    assert study.states() == {"done": 6}
+    assert set(study.outcomes()) <= {"done", "preempted", "released"}
+    assert study.outcomes()["preempted"] >= 1
+
+
+def test_a_job_that_outlives_its_node_counts_once(slurm, study):
+    """The daemon of the node dies, SLURM starts the element elsewhere, and the first one works on: fencing decides."""
+    study.fill(1, seconds=20.0)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=1))
+    study.until_running()
+    node = slurm.run("squeue", "-h", "-j", submission.workers[0].partition("_")[0], "-o", "%N").strip()
+    slurm.cut_node(node)
+    slurm.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    until(lambda: len(study.ask("select id from attempt")) == 2, "SLURM gives the node up and starts the element again")
+    assert study.registry.wait(60)
+    assert study.states() == {"done": 1}
+    assert study.outcomes() == {"done": 1, "superseded": 1}
+    assert study.ask("select min(id) = (select attempt_id from result) from attempt") == [(1,)]
+
+
+def test_the_kill_of_an_element_for_memory_is_charged_to_the_job_that_ran_alone(slurm, study):
+    study.fill(1, seconds=30.0)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=1, requeue=False))
+    study.until_running()
+    os.kill(study.ask("select pid from worker")[0][0], signal.SIGKILL)  # as SLURM does where there are no cgroups
+    study.until_state(slurm, submission.workers[0], "FAILED")
+    store = Store.open(study.url)
+    found = reconcile(store, evidence=SlurmWatch(store).evidence)
+    store.close()
+    assert "SLURM reports FAILED" in next(iter(found.dead.values()))
+    assert study.outcomes() == {"out_of_memory": 1}
+    assert study.states() == {"error": 1}
+
+
+def test_an_element_leaves_alone_what_would_outlast_it(slurm, study):
+    quick, slow = (bm.lrn("classif.debug", id=f"d{s}", sleep_train=s) for s in (0.01, 0.02))
+    study.registry.add(bm.benchmark_grid("iris", [slow, quick], bm.rsmp("subsampling", repeats=6)), "b")
+    ids = study.registry.jobs(iteration=0)["job_id"]
+    assert study.registry.submit(ids, executor=bm.Local(slots=2)).wait(60)
+    study.ask("update attempt set wall_s = 500 where id = (select min(id) from attempt)")
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2, walltime="4m"))
+    assert submission.handles[0].wait(60)
+    assert study.states() == {"done": 7, "queued": 5}
+    assert set(study.outcomes()) == {"done"}
+
+
+def test_an_element_on_an_unfit_node_says_so_and_claims_nothing(slurm, study, tmp_path):
+    study.fill(2)
+    (tmp_path / "broken_module.py").write_text("import there_is_no_such_module\n")
+    registry = study.registry
+    fit, words = registry.check_node(bm.Slurm())
+    assert fit, words
+    for executor, cause in (
+        (bm.Slurm(setup=["false"]), "infrastructure: .*the setup line failed: false"),
+        (bm.Slurm(python="/no/python"), "infrastructure: .*there is no /no/python"),
+    ):
+        fit, words = registry.check_node(executor)
+        assert not fit
+        assert re.search(cause, words)
+    launch = Launch(
+        url=study.url,
+        registry="ab" * 16,
+        submission=registry.submit(executor=bm.Slurm(lines=["--hold"])).id,
+        paths=(str(tmp_path),),
+        trust=("broken_module",),
+    )
+    (handle,) = bm.Slurm().start(launch)
+    assert handle.wait(60)
+    cause = "cannot import broken_module: ModuleNotFoundError"
+    assert cause in handle.last_words()
+    ((state, reason),) = study.ask("select state, reason from worker")
+    assert state == "stopped"
+    assert reason.startswith("infrastructure: ")
+    assert cause in reason
+    assert study.ask("select count(*) from attempt") == [(0,)]
+
+
+def test_stop_and_cancel_reach_elements_that_wait_and_that_run(slurm, study):
+    study.fill(40, seconds=1.0)
+    submission = study.registry.submit(executor=bm.Slurm(workers=4, slots=1, cpus=8, throttle=1))
+    study.until_running()
+    assert sorted(slurm.states()[name] for name in submission.workers) == ["PENDING"] * 3 + ["RUNNING"]
+    study.registry.stop()
+    until(lambda: not slurm.run("squeue", "-h").strip(), "nothing is left in SLURM")
+    assert study.states()["running"] == 0
+    assert study.states()["queued"] > 0
+    held = study.registry.resume(executor=bm.Slurm(workers=2, lines=["--hold"])).submissions[0]
+    assert study.registry.allocations()["states"].tolist()[0] == "2 PENDING"
+    assert study.registry.backlog().stalled is None  # somebody will come
+    study.registry.cancel(study.registry.jobs(state="queued"))
+    until(lambda: {slurm.state(name) for name in held.workers} == {"CANCELLED"}, "what nobody needs is cancelled")
+
+
+def test_more_elements_than_an_array_may_have_become_two_arrays(slurm, study):
+    study.fill(1)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1100, lines=["--hold"]))
+    assert Counter(name.partition("_")[0] for name in submission.workers).most_common() == [
+        (submission.handles[0].array, 1001),  # MaxArraySize is one more than the largest index
+        (submission.handles[-1].array, 99),
+    ]
+    submission.stop(timeout=60)
+    assert not submission.alive
+
+
+def test_a_submission_that_was_heard_in_spite_of_its_error_is_not_made_twice(slurm, study, tmp_path, monkeypatch):
+    study.fill(1)
+    once = '[ -e once ] && exec $REAL "$@"; touch once; $REAL "$@" >/dev/null; echo "Socket timed out" >&2; exit 1'
+    wrap(tmp_path, monkeypatch, "sbatch", once)
+    submission = study.registry.submit(executor=bm.Slurm(workers=2, lines=["--hold"]))
+    assert set(slurm.states()) >= set(submission.workers)
+    assert len({name.partition("_")[0] for name, state in slurm.states().items() if state == "PENDING"}) == 1
+
+
+def test_where_the_site_allows_fewer_jobs_there_are_fewer_and_no_id_is_no_success(slurm, study, tmp_path, monkeypatch):
+    study.fill(2)
+    limit = (
+        'case "$*" in *--array=0-[01]*) exec $REAL "$@";; '
+        '*) echo "sbatch: error: AssocMaxSubmitJobLimit" >&2; exit 1;; esac'
+    )
+    wrap(tmp_path, monkeypatch, "sbatch", limit)
+    submission = study.registry.submit(study.registry.jobs().head(1), executor=bm.Slurm(workers=8, lines=["--hold"]))
+    assert len(submission.workers) == 8
+    assert len({handle.array for handle in submission.handles}) == 4
+    wrap(tmp_path, monkeypatch, "sbatch", "echo; exit 0")
+    with pytest.raises(SchedulerError, match="no job id"):
+        study.registry.submit(executor=bm.Slurm())
+    assert study.states() == {"queued": 1, "defined": 1}
+
+
+def test_a_query_that_fails_proves_nothing_and_a_job_that_is_twice_unknown_is_dead(slurm, study, tmp_path, monkeypatch):
+    study.fill(1, seconds=60.0)
+    study.registry.submit(executor=bm.Slurm())
+    study.until_running()
+    study.ask("update worker set scheduler_id = '999_0@batchml', boot_id = 'another', host = 'far'")
+    store = Store.open(study.url)
+    row = the_worker(store)
+    watch = SlurmWatch(store)
+    with monkeypatch.context() as broken:
+        wrap(tmp_path, broken, "squeue", "echo 'Socket timed out' >&2; exit 1")
+        assert watch.evidence(row) is None
+    watch = SlurmWatch(store)
+    assert watch.evidence(row).verdict is Verdict.ALIVE  # seen missing for the first time
+    time.sleep(1.1)
+    assert SlurmWatch(store).evidence(row).verdict is Verdict.MISSING
+    study.ask("update worker set scheduler_id = '999_0@elsewhere'")
+    assert watch.evidence(the_worker(store)) is None
+    store.close()
