@@ -152,7 +152,12 @@ def test_a_group_that_is_left_over_is_swept_by_its_name():
     groups = [cgroup.Group.make(home, f"{name}-{os.getpid()}-1") for name in ("left", "kept")]
     cgroup.sweep(home, f"left-{os.getpid()}")
     assert [group.path.exists() for group in groups] == [False, True]
+    cgroup.tidy(home)  # whose keeper lives
+    assert groups[1].path.exists() is Path("/proc/1").exists()
     groups[1].remove()
+    orphan = cgroup.Group.make(home, "orphan-99999999")
+    cgroup.tidy(home)
+    assert not orphan.path.exists()
 
 
 def test_a_folder_that_is_no_group_limits_nothing(tmp_path):

@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["Group", "enable_memory", "home", "oom_kills", "sweep"]
+__all__ = ["Group", "enable_memory", "home", "oom_kills", "sweep", "tidy"]
 
 _NAME = "batchml-"
 _PATIENCE = 1.0
@@ -129,6 +129,15 @@ def sweep(path: Path, name: str) -> None:
         else:
             group.kill()
         group.remove()
+
+
+def tidy(path: Path) -> None:
+    """Remove empty groups whose keeper was killed along with all who would have done so."""
+    for folder in path.glob(f"{_NAME}*-*"):
+        number = folder.name.rpartition("-")[2]
+        if number.isdecimal() and not Path("/proc", number).exists():
+            with contextlib.suppress(OSError):  # it has members after all
+                folder.rmdir()
 
 
 def oom_kills() -> int:

@@ -112,6 +112,8 @@ class Family:
             raise ConfigError("slots and encapsulated processes need Linux 5.3 or newer; use encapsulate='capture'")
         self.tag = secrets.token_hex(8)
         self._groups = cgroup.home()
+        if self._groups is not None:
+            cgroup.tidy(self._groups)
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
         self.link, self.pidfd = self._start()
