@@ -22,7 +22,7 @@ def expired_jobs(connection: Connection) -> list[int]:
     """Return running jobs whose worker is dead, or silent for longer than its lease; `resume` queues them again."""
     live = connection.execute(select(worker).where(worker.c.stopped_at.is_(None))).all()
     now, up = lease_seconds(connection), up_since(connection)
-    fine = [row.id for row in live if judge(row, now, up_s=up)[0] is Verdict.ALIVE]
+    fine = [row.id for row in live if judge(row, now, up_s=up).verdict is Verdict.ALIVE]
     held = (
         select(job.c.id)
         .join_from(attempt, job, job.c.id == attempt.c.job_id)

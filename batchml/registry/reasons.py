@@ -95,13 +95,15 @@ def _verdict_on(connection: Connection, worker_id: int) -> str:
     row = connection.execute(select(worker).where(worker.c.id == worker_id)).one()
     if row.stopped_at is not None:
         return ", but it has stopped; resume queues the job again"
-    verdict, words = judge(row, lease_seconds(connection), up_s=up_since(connection))
-    if verdict is Verdict.ALIVE:
+    said = judge(row, lease_seconds(connection), up_s=up_since(connection))
+    if said.verdict is Verdict.ALIVE:
         return ""
     remedy = (
-        "resume queues the job again" if verdict is Verdict.DEAD else f"if it is dead: resume --assume-dead {row.id}"
+        "resume queues the job again"
+        if said.verdict is Verdict.DEAD
+        else f"if it is dead: resume --assume-dead {row.id}"
     )
-    return f", but {words}; {remedy}"
+    return f", but {said.reason}; {remedy}"
 
 
 def _waiting(connection: Connection, row: Any, last: Any) -> str:
@@ -130,7 +132,7 @@ def _served(connection: Connection) -> dict[int, int]:
     )
     now, up = lease_seconds(connection), up_since(connection)
     rows = connection.execute(live).all()
-    return Counter(row.resource_id for row in rows if judge(row, now, up_s=up)[0] is not Verdict.DEAD)
+    return Counter(row.resource_id for row in rows if judge(row, now, up_s=up).verdict is not Verdict.DEAD)
 
 
 def _needs(connection: Connection, resource_id: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
@@ -14,13 +16,17 @@ from batchml.registry.specs import spec_bodies
 from batchml.registry.tables import attempt, experiment, job, result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, Select
 
     from batchml.registry.store import Store
 
-__all__ = ["expected_seconds"]
+__all__ = ["at_rows", "expected_seconds", "growth"]
+
+_POWERS = (0.0, 3.0)  # between which seconds grow with rows
+_APART = 0.3  # sizes nearer to one another than by a third tell no slope
+_POINTS = 3  # measured tasks from which a learner's power is taken
 
 _SAMPLE = 25  # iterations of a cell whose times are read: a median needs no more
 
@@ -29,11 +35,12 @@ def expected_seconds(store: Store, connection: Connection, experiments: Iterable
     """Return the seconds that one iteration of each experiment is expected to take; without those nobody can tell.
 
     The median of its own finished iterations; without one, that of the same learner on the same task (under another
-    resampling); without one, the median of the learner's seconds per row on other tasks times the rows of this one
-    (just the median where rows are unknown); without one, what all learners took on the task, or in the registry.
+    resampling); without one, what the learner took on other tasks, scaled by rows (just the median where rows are
+    unknown); without one, what all learners took on the task, or in the registry.
 
-    A regression on learner, rows and columns was no better than these medians on the runtimes of
-    ``tests/benchmark/test_estimate_quality.py``, so there is none.
+    Scaling goes by a power of the rows, which is the learner's own once three tasks have told it. A random forest on
+    learner, rows and columns was better only where most pairs had been measured, and far worse where few had (see
+    ``tests/benchmark/test_estimate_quality.py``), so there is none.
     """
     wanted = sorted(set(experiments))
     rows = connection.execute(_cells(), {"ids": wanted}).all()
@@ -58,7 +65,7 @@ class _Guess:
         self._tasks = _medians((row.task_id, row.seconds) for row in measured)
         self._overall = statistics.median(self._cells.values())
         self._rows: Mapping[int, int] = {}
-        self._paces: Mapping[int, float] = {}
+        self._paces: Mapping[int, tuple[float, float]] = {}
 
     def knows(self, row: Any) -> bool:
         """Tell whether the learner was measured on this task."""
@@ -67,9 +74,11 @@ class _Guess:
     def scale(self, rows: Mapping[int, int], measured: list[Any]) -> None:
         """Take the rows of tasks into account."""
         self._rows = rows
-        self._paces = _medians(
-            (row.model_id, row.seconds / rows[row.task_id]) for row in measured if rows.get(row.task_id)
-        )
+        points: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+        for row in measured:
+            if rows.get(row.task_id):
+                points[row.model_id].append((float(rows[row.task_id]), row.seconds))
+        self._paces = {model: growth(listed) for model, listed in points.items()}
 
     def seconds(self, row: Any) -> float:
         """Return the best guess for an experiment."""
@@ -80,9 +89,36 @@ class _Guess:
             return pair
         rows = self._rows.get(row.task_id)
         if rows and row.model_id in self._paces:
-            return self._paces[row.model_id] * rows
+            return at_rows(self._paces[row.model_id], rows)
         by_task = self._tasks.get(row.task_id, self._overall)
         return self._models.get(row.model_id, by_task)
+
+
+def growth(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return factor and power by which seconds grow with rows: ``seconds = factor * rows ** power``.
+
+    The power is the median slope between measured tasks on logarithmic axes (Theil and Sen's, which outliers do not
+    move), 1 if fewer than three different sizes have been measured.
+
+    Examples
+    --------
+    >>> growth([(100, 1.0)])
+    (0.01, 1.0)
+    >>> factor, power = growth([(10, 1.0), (100, 100.0), (1000, 10000.0)])
+    >>> round(power, 6)
+    2.0
+    """
+    logs = [(math.log(rows), math.log(max(seconds, 1e-9))) for rows, seconds in points]
+    slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(logs, 2) if abs(x2 - x1) > _APART]
+    enough = len({rows for rows, _ in points}) >= _POINTS and slopes
+    power = min(max(statistics.median(slopes), _POWERS[0]), _POWERS[1]) if enough else 1.0
+    return statistics.median(seconds / rows**power for rows, seconds in points), power
+
+
+def at_rows(pace: tuple[float, float], rows: float) -> float:
+    """Return the seconds at a number of rows."""
+    factor, power = pace
+    return float(factor * rows**power)
 
 
 def _medians(pairs: Iterable[tuple[Any, float]]) -> dict[Any, float]:

@@ -213,3 +213,37 @@ def test_what_is_no_design_executor_or_filter_is_named(registry):
         with pytest.raises(ConfigError, match=words):
             wrong()
     assert registry.tally()["defined"] == 6
+
+
+def test_a_trial_leaves_database_and_folder_as_they_were(registry, tmp_path):
+    registry.add(grid(), name="a")
+    places = [tmp_path, registry._store.artifact_path]
+
+    def content():
+        with registry._store.read() as connection:
+            rows = {
+                name: connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1").all()
+                for name in (
+                    "job",
+                    "attempt",
+                    "result",
+                    "prediction",
+                    "score",
+                    "condition",
+                    "log",
+                    "worker",
+                    "registry",
+                )
+            }
+        files = {
+            path: (path.stat().st_size, path.stat().st_mtime_ns)
+            for place in places
+            for path in place.rglob("*")
+            if path.is_file() and not path.name.endswith(("-wal", "-shm"))
+        }
+        return rows, files
+
+    before = content()
+    registry.test_job(1)
+    registry.test_job(4, external=True)
+    assert content() == before
