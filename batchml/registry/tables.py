@@ -364,7 +364,8 @@ attempt = Table(
 )
 _open = text("ended_at IS NULL")
 _recalled = text("recalled = 1")
-Index("ix_attempt_job_id", attempt.c.job_id)
+# With the id: PostgreSQL looks for a job's last attempt from the end of the table where that seems to be near.
+Index("ix_attempt_job_id", attempt.c.job_id, attempt.c.id)
 Index("uq_attempt_open", attempt.c.job_id, unique=True, sqlite_where=_open, postgresql_where=_open)
 Index("ix_attempt_open", attempt.c.worker_id, sqlite_where=_open, postgresql_where=_open)
 Index("ix_attempt_recalled", attempt.c.worker_id, sqlite_where=_recalled, postgresql_where=_recalled)

@@ -10,8 +10,9 @@ To add a column or a table while this revision is not released, in one commit:
 3. `batchml/registry/views.py` if users are to see it: nothing to do here, since all views are made anew.
 
 A constraint or a default that changes also needs ``batch_alter_table``; that copies the table on SQLite, which takes
-seconds for a million rows. Columns are compared by name and type, not by place: `tables.py` may put them where they are
-best read. `tests/migration` compares both ways on both databases, with the rows of revision 0001 inside.
+seconds for a million rows, and forgets that ids are never used twice unless ``table_kwargs=_NUMBERED`` says so. Columns
+are compared by name and type, not by place: `tables.py` may put them where they are best read. `tests/migration`
+compares both ways on both databases, with the rows of revision 0001 inside.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from batchml.registry.dialects import Id, Time, utc_now
 revision = "0002"
 down_revision = "0001"
 
+_NUMBERED = {"sqlite_autoincrement": True}  # a copy of a table forgets it
 _ENVIRONMENT = ("python", "platform", "cpu", "cpu_level", "cpu_features", "blas", "packages", "code")
 
 
@@ -41,22 +43,26 @@ def upgrade() -> None:
         UniqueConstraint("digest", name="uq_environment_digest"),
     )
     key = ForeignKey("environment.id", name="fk_worker_environment_id")
-    with op.batch_alter_table("worker") as batch:  # small enough to be copied for a foreign key
+    with op.batch_alter_table("worker", table_kwargs=_NUMBERED) as batch:  # small enough to be copied for a foreign key
         batch.add_column(Column("environment_id", Id, key, nullable=True))
         batch.add_column(Column("allocation", Text))
     op.add_column("result", Column("model_mark", Text))
+    op.drop_index("ix_attempt_job_id", "attempt")
+    op.create_index("ix_attempt_job_id", "attempt", ["job_id", "id"])
 
 
 def downgrade() -> None:
     """Take them away again."""
+    op.drop_index("ix_attempt_job_id", "attempt")
+    op.create_index("ix_attempt_job_id", "attempt", ["job_id"])
     with op.batch_alter_table("result") as batch:
         batch.drop_column("model_mark")
-    with op.batch_alter_table("worker") as batch:
+    with op.batch_alter_table("worker", table_kwargs=_NUMBERED) as batch:
         batch.drop_constraint("fk_worker_environment_id", type_="foreignkey")
         batch.drop_column("environment_id")
         batch.drop_column("allocation")
     op.drop_table("environment")
-    with op.batch_alter_table("worker") as batch:
+    with op.batch_alter_table("worker", table_kwargs=_NUMBERED) as batch:
         batch.drop_column("lease_s")
-    with op.batch_alter_table("submission") as batch:
+    with op.batch_alter_table("submission", table_kwargs=_NUMBERED) as batch:
         batch.drop_column("scheduler_id")

@@ -66,9 +66,20 @@ def structure(url):
                 "foreign": sorted(map(str, about.get_foreign_keys(name))),
                 "unique": sorted(map(str, about.get_unique_constraints(name))),
                 "checks": sorted(map(str, about.get_check_constraints(name))),
+                "kind": kind_of(connection, name),
                 "indexes": sorted(map(described, about.get_indexes(name))),
             }
         return found, {name: about.get_view_definition(name) for name in sorted(about.get_view_names())}
+
+
+def kind_of(connection, table):
+    """What no inspector tells: ids that are never used twice, tables without row ids, room for updates."""
+    if connection.dialect.name == "sqlite":
+        body = connection.execute(
+            text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table}
+        ).scalar_one()
+        return [word for word in ("AUTOINCREMENT", "WITHOUT ROWID") if word in body]
+    return connection.execute(text("SELECT reloptions FROM pg_class WHERE relname = :name"), {"name": table}).scalar()
 
 
 def described(index):
