@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
@@ -316,6 +317,8 @@ class Registry(Reading):
         found = reconcile(self._store, dry_run=dry_run, assume_dead=list(assume_dead), evidence=watch.evidence)
         if dry_run:
             unserved = orphaned(self._store, found.dead, watch.served)
+            # Those were not taken over before they were counted.
+            found = replace(found, requeued=max(0, found.requeued - legacy.delivered - legacy.unstarted))
             return Resumption(found=found, legacy=legacy, unserved=len(unserved))
         if found.silent and (wait := watch.recheck_s) is not None:
             # SLURM does not know them: the second list that says so is the proof.

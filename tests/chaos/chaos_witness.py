@@ -80,12 +80,12 @@ key = "wine"
 [[learner]]
 id = "short"
 class = "witness_learner.Witness"
-params = {{ seconds = 0.005 }}
+params = {{ seconds = 0.02 }}
 grid = {{ name = ["a", "b", "c", "d", "e"] }}
 [[learner]]
 id = "long"
 class = "witness_learner.Witness"
-params = {{ name = "long", seconds = 1.0 }}
+params = {{ name = "long", seconds = 2.0 }}
 [[resampling]]
 key = "subsampling"
 repeats = {repeats}

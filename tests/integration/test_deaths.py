@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from types import MappingProxyType
 
 import pytest
 from sqlalchemy import text
 
 import batchml as bm
 from batchml.core.attempt import Ending, JobResult, Outcome
-from batchml.errors import RegistryError
+from batchml.errors import RegistryError, UnknownKeyError
 from batchml.registry import processes
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
@@ -28,6 +29,7 @@ from batchml.registry.submissions import submit
 from batchml.registry.workers import register_worker
 from batchml.worker.home import undelivered_folder
 from batchml.worker.ledger import LocalLedger, give_back_unstarted
+from batchml.worker.undelivered import LocalKeep
 
 
 @pytest.fixture(autouse=True)
@@ -122,9 +124,9 @@ def test_a_ledger_of_somebody_else_is_not_believed(store, change, monkeypatch):
     worker = register_worker(store, fill(store, 20), slots=5)
     hold(store, worker, 3)
     other = replace(here(), **change)
-    monkeypatch.setattr("batchml.worker.ledger.here", lambda: other)
-    LocalLedger(store.uuid, worker).close(clean=False)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("batchml.worker.ledger.here", lambda: other)
+        LocalLedger(store.uuid, worker).close(clean=False)
     assert give_back_unstarted(store) == 0
     assert reconcile(store, assume_dead=[worker]).requeued == 3
 
@@ -300,3 +302,76 @@ def test_sessions_that_define_and_submit_at_once_lose_nothing(store, registry_ur
     assert sum(queued) == 3 * 300
     assert ask(store, "select state, count(*) from job group by state") == [("queued", 900)]
     assert sorted(ask(store, "select count(*) from benchmark_experiment group by benchmark_id")) == [(2,)] * 2
+
+
+# Resuming ----------------------------------------------------------------------------------------------------------
+
+
+class Nobody:
+    """An executor that starts no worker."""
+
+    name = "local"
+    settings = MappingProxyType({})
+
+    def check(self, resources):
+        """Whatever is asked for."""
+
+    def start(self, launch):
+        return []
+
+
+@pytest.fixture
+def dead():
+    """A process of this machine that has ended."""
+    process = subprocess.Popen(["/bin/sleep", "60"])
+    named = here(process.pid)
+    process.kill()
+    process.wait()
+    return named
+
+
+def test_resume_says_what_it_finds_and_doing_it_again_does_no_more(store, registry_url, dead, monkeypatch):
+    worker = register_worker(store, fill(store, 20), slots=5, process=dead)
+    held = hold(store, worker, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr("batchml.worker.ledger.here", lambda: dead)
+        ledger = LocalLedger(store.uuid, worker)
+    keep = LocalKeep(store.uuid, worker)
+    for assignment in held[:2]:
+        ledger.start(assignment.attempt_id)
+    keep.write([done(held[0])])
+    keep.leave()
+    ledger.close(clean=False)
+    with bm.Registry.open(registry_url) as registry:
+        before = ask(store, "select state, count(*) from job group by state order by state")
+        planned = registry.resume(dry_run=True)
+        assert ask(store, "select state, count(*) from job group by state order by state") == before
+        assert "1 results that were left on this machine's disk would be taken in" in str(planned)
+        assert "3 claims that dead workers had not started would be given back" in str(planned)
+        assert "1 of their jobs would be queued again" in str(planned)
+        assert "workers would be started" in str(planned)
+        first = registry.resume(executor=Nobody())
+        assert (first.legacy.delivered, first.legacy.unstarted, first.found.requeued) == (1, 3, 1)
+        assert f"worker {worker} is dead: process {dead.pid}" in str(first)
+        assert "1 of their jobs queued again" in str(first)
+        after = ask(store, "select id, state, suspect, attempts, generation from job order by id")
+        again = registry.resume(executor=Nobody())
+        assert (again.legacy.delivered, again.legacy.unstarted, again.found.requeued) == (0, 0, 0)
+        assert again.found.dead == {}
+        assert ask(store, "select id, state, suspect, attempts, generation from job order by id") == after
+    assert [row[1:4] for row in after if row[0] == held[1].job_id] == [("queued", 1, 1)]
+
+
+def test_a_worker_that_nobody_proves_dead_is_named_with_the_way_to_say_so(store, registry_url):
+    from batchml.registry.processes import Process
+
+    away = Process(host="elsewhere", boot_id="x", pid=1, pid_start=1, pid_ns="x")
+    worker = register_worker(store, fill(store, 20), slots=5, process=away, lease_s=0.3)
+    hold(store, worker, 2)
+    time.sleep(0.6)
+    with bm.Registry.open(registry_url) as registry:
+        said = str(registry.resume(executor=Nobody()))
+        assert f"--assume-dead {worker}" in said
+        assert registry.resume(executor=Nobody(), assume_dead=[worker]).found.requeued == 2
+        with pytest.raises(UnknownKeyError, match="no worker 99"):
+            registry.resume(assume_dead=[99])
