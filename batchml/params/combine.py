@@ -40,6 +40,9 @@ class ParamSetCollection(ParamSet):
     __slots__ = ("members",)
 
     def __init__(self, members: Mapping[str, ParamSet], *, owner: str = "parameter set") -> None:
+        given: Any = members
+        if not isinstance(given, Mapping) or not all(isinstance(one, ParamSet) for one in given.values()):
+            raise ConfigError(f"a collection is made of a mapping of prefixes to parameter sets, not of {members!r}")
         self.members = dict(members)
         domains: dict[str, Domain] = {}
         parts = []
@@ -87,6 +90,8 @@ def ps_union(sets: Sequence[ParamSet] | Mapping[str, ParamSet], *, owner: str = 
     domains: dict[str, Domain] = {}
     values: dict[str, Any] = {}
     for one in sets:
+        if not isinstance(one, ParamSet):
+            raise ConfigError(f"a union is made of parameter sets, not of {one!r}")
         twice = [name for name in one.ids if name in domains]
         if twice:
             raise ConfigError(f"two sets have a parameter {twice[0]!r}: give them prefixes, ps_union({{name: set}})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from batchml.params.dependencies import parents_first
 from batchml.params.show import html_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     import pandas as pd
@@ -55,7 +56,7 @@ class Design:
             A value that the space does not have, or none where there must be one; it names the point.
         """
         rows: Any = points.to_dict(orient="records") if hasattr(points, "to_dict") else points
-        read = [_read_point(param_set, dict(row), at) for at, row in enumerate(rows)]
+        read = [_read_point(param_set, row, at) for at, row in enumerate(rows)]
         return cls(param_set=param_set, columns={name: [row.get(name) for row in read] for name in param_set.ids})
 
     @property
@@ -93,6 +94,10 @@ class Design:
     def _transformed(self, name: str) -> list[Any]:
         column, trafo = self.columns[name], self.param_set.domains[name].trafo
         return column if trafo is None else [None if value is None else trafo(value) for value in column]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the points as `transpose` gives them."""
+        return iter(self.transpose())
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -157,7 +162,9 @@ def _missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value)  # noqa: PLR0124  # nan
 
 
-def _read_point(param_set: ParamSet, row: dict[str, Any], at: int) -> dict[str, Any]:
+def _read_point(param_set: ParamSet, row: Mapping[str, Any], at: int) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise ConfigError(f"point {at} is a mapping of names to values, not {row!r}")
     given = {name: value for name, value in row.items() if not _missing(value)}
     kept: dict[str, Any] = {}
     for name in parents_first(param_set.domains):

@@ -125,7 +125,7 @@ class Domain:
             return value, None
         wrong = PROBLEMS[self.kind](self, value)
         if wrong is None and self.custom_check is not None:
-            said = self.custom_check(value)
+            said = self._said(value)
             if said is False:
                 wrong = f"{value!r} does not pass its check"
             elif said is not None and not same(said, True):
@@ -133,6 +133,13 @@ class Domain:
         if wrong is None and self.kind in _PLAIN:
             value = whole(plain(value)) if self.kind == "int" else plain(value)
         return value, wrong
+
+    def _said(self, value: Any) -> Any:
+        assert self.custom_check is not None
+        try:
+            return self.custom_check(value)
+        except Exception as error:  # noqa: BLE001  # of the user's function, which says no more than this
+            return f"its check cannot tell of {value!r}: {error!r}"
 
     def _read_by_rule(self, value: Any) -> tuple[Any, str | None]:
         assert self.rule is not None

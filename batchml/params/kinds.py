@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +42,8 @@ def read_bounds(lower: Any, upper: Any) -> tuple[float, float]:
         if not is_plain_number(bound):
             raise ConfigError(f"bounds are numbers, not {bound!r}")
     low, high = (int(bound) if isinstance(bound, Integral) else float(bound) for bound in (lower, upper))
+    if any(abs(bound) > sys.float_info.max for bound in (low, high) if isinstance(bound, int)):
+        raise ConfigError(f"bounds are at most {sys.float_info.max:.2g}; leave one out for none")
     if math.isnan(low) or math.isnan(high) or low > high:
         raise ConfigError(f"lower={low} and upper={high} enclose nothing")
     return low, high

@@ -8,6 +8,7 @@ from batchml.errors import ConfigError
 from batchml.params.combine import ps_union
 from batchml.params.design import Design, design_of
 from batchml.params.kinds import is_count
+from batchml.params.param_set import ParamSet
 from batchml.params.quantile import quantile
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batchml.params.domain import Domain
-    from batchml.params.param_set import ParamSet
 
 __all__ = [
     "Sampler",
@@ -78,8 +78,9 @@ class _Sampler1D(Sampler):
     """Draws one parameter: the only one of a set."""
 
     def __init__(self, param_set: ParamSet) -> None:
-        if len(param_set) != 1:
-            raise ConfigError(f"{type(self).__name__} takes a set of one parameter, this one has {len(param_set)}")
+        given: Any = param_set
+        if not isinstance(given, ParamSet) or len(given) != 1:
+            raise ConfigError(f"{type(self).__name__} takes a set of one parameter, ps(x=...), not {param_set!r}")
         super().__init__(param_set)
         self.id = param_set.ids[0]
 
@@ -260,6 +261,8 @@ def check_bounded(param_set: ParamSet) -> None:
     ------
     ConfigError
     """
+    if not isinstance(param_set, ParamSet):
+        raise ConfigError(f"a space is a parameter set, ps(name=p_dbl(0, 1)), not {param_set!r}")
     for name, domain in param_set.domains.items():
         if not domain.is_bounded:
             raise ConfigError(f"{name} ({domain!r}) can be neither enumerated nor drawn: give it bounds or levels")

@@ -57,6 +57,8 @@ def check_token(name: str, domain: Domain, token: TuneToken, owner: str) -> None
     ConfigError
     """
     try:
+        if isinstance(token.content, ParamSet) and not token.content.ids:
+            raise ConfigError("the space has no parameter")  # noqa: TRY301  # said as all else here
         inner = {key: replace(one, depends=()) for key, one in _domains_of(name, domain, token).items()}
         made = None
         if isinstance(token.content, ParamSet):

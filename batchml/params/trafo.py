@@ -31,7 +31,10 @@ class Exp:
 
     def __call__(self, value: float) -> float:
         """Return the number whose logarithm is given."""
-        return float(max(min(math.exp(value), self.upper), self.lower))
+        # The bounds themselves, for exp(log(0.1)) is a little more than 0.1.
+        if value <= math.log(self.lower):
+            return float(self.lower)
+        return float(self.upper) if value >= math.log(self.upper) else math.exp(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

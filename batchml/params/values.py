@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from batchml.errors import ConfigError
+
 if TYPE_CHECKING:
     from batchml.params.combine import ParamSetCollection
-    from batchml.params.param_set import ParamSet
+    from batchml.params.param_base import ParamSetBase
 
 __all__ = ["SharedValues", "Values"]
 
@@ -17,7 +19,7 @@ class Values(MutableMapping[str, Any]):
 
     __slots__ = ("_own", "_owner")
 
-    def __init__(self, owner: ParamSet) -> None:
+    def __init__(self, owner: ParamSetBase) -> None:
         self._owner = owner
         self._own: dict[str, Any] = {}
 
@@ -30,6 +32,8 @@ class Values(MutableMapping[str, Any]):
 
     def replace(self, new: Mapping[str, Any]) -> None:
         """Set these and no other values, unless one is refused."""
+        if not isinstance(new, Mapping):
+            raise ConfigError(f"{self._owner.owner}: values are a mapping of names to values, not {new!r}")
         self.fill(self._owner.accept(dict(new), changed=list(new)))
 
     def __getitem__(self, name: str) -> Any:

@@ -17,6 +17,7 @@ from batchml.params import (
     CondAnyOf,
     CondEqual,
     ParamSet,
+    ParamSetCollection,
     generate_design_grid,
     generate_design_lhs,
     generate_design_random,
@@ -27,6 +28,7 @@ from batchml.params import (
     p_lgl,
     p_uty,
     ps,
+    ps_union,
 )
 from batchml.params.quantile import quantile
 
@@ -368,9 +370,27 @@ def test_a_grid_beyond_all_memory_is_refused():
         lambda: p_fct([1, 2], special_vals=[None]),
         lambda: p_dbl(1, 2, logscale=True, special_vals=[None]),
         lambda: ps(a=3),
+        lambda: ParamSet({3: p_lgl()}),
+        lambda: p_int(0, 10**400),
+        lambda: setattr(ps(), "values", None),
+        lambda: generate_design_grid(p_lgl(), 3),
+        lambda: ps_union([3]),
+        lambda: ParamSetCollection([ps()]),
         lambda: ps(a=p_lgl()).assert_([1]),  # noqa: PT009  # no unittest
     ],
 )
 def test_nonsense_is_refused_when_it_is_written(wrong):
     with pytest.raises(ConfigError):
         wrong()
+
+
+def test_a_check_that_fails_itself_says_so():
+    message = ps(a=p_int(0, 3, custom_check=lambda x: 1 / (x - 1))).check({"a": 1})
+    assert "a: its check cannot tell of 1: ZeroDivisionError" in message
+
+
+def test_the_ends_of_a_logarithmic_scale_are_the_bounds_themselves():
+    space = ps(x=p_dbl(0.1, 0.7, logscale=True))
+    values = [point["x"] for point in generate_design_grid(space, 3)]
+    assert (values[0], values[-1]) == (0.1, 0.7)
+    assert all(0.1 <= point["x"] <= 0.7 for point in generate_design_random(space, 500, seed=1))

@@ -8,6 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier
 
 import batchml as bm
 from batchml.core.spec import decode, encode
@@ -272,3 +275,15 @@ def test_spaces_are_values_of_specs():
     assert back["whole"].content.ids == ("y",)
     with pytest.raises(SpecError, match=r"test: .*parameter x: trafo is a lambda"):
         encode({"space": ps(x=p_dbl(trafo=lambda x: x))}, where="test")
+
+
+def test_a_design_refuses_a_space_with_plain_callables_by_parameter_name():
+    def learner(space):
+        return bm.as_learner(make_pipeline(FunctionTransformer(kw_args={"space": space}), DecisionTreeClassifier()))
+
+    stored = learner(ps(cost=p_dbl(-1, 1, trafo="10 ** x")))
+    again = bm.Learner.from_specs(stored.model_spec())
+    assert again.hash == stored.hash
+    assert again.estimator[0].kw_args["space"].trafo({"cost": 1}) == {"cost": 10}
+    with pytest.raises(SpecError, match=r"kw_args\['space'\]: parameter cost: trafo is a lambda"):
+        learner(ps(cost=p_dbl(trafo=lambda x: x))).model_spec()

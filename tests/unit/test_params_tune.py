@@ -102,6 +102,7 @@ def test_a_space_in_place_of_a_value_makes_one_value():
         ("cost", to_tune(p_dbl(0)), "give it bounds or levels"),
         ("cost", to_tune(0, 1, logscale=True), "logscale needs a lower bound above 0"),
         ("cost", to_tune(3, 1), "enclose nothing"),
+        ("cost", to_tune(ps()), "the space has no parameter"),
         ("degree", to_tune(0.5, 3), "are whole numbers"),
         ("kernel", to_tune(1, 3), "has no range"),
         ("kernel", to_tune(["poly", "sigmoid"]), "'sigmoid' is not one of"),
