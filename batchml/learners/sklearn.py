@@ -139,7 +139,8 @@ class LearnerSklearn(Learner):
     def _plain(self) -> Any:
         estimator = clone(self._estimator)
         values = self.param_set.get_values(tokens=False)
-        gone = {name: self.param_set.defaults[name] for name in self._initial if name not in values}
+        defaults = self.param_set.defaults
+        gone = {name: defaults[name] for name in self._initial if name not in values and name in defaults}
         changed = {
             name: value for name, value in values.items() if not same(value, self._initial.get(name, NO_DEFAULT))
         }
