@@ -72,11 +72,13 @@ def adopt_orphans(*, on: bool = True) -> None:
 def die_with_parent(parent: int, signum: int = signal.SIGKILL, *, patience: float = 5.0) -> None:
     """Ask for `signum` when `parent` dies; exit at once if it is dead already.
 
-    After a double fork the new parent is known only when the intermediate process is gone, so wait for that.
+    After a double fork the new parent is known only when the intermediate process is gone, so wait for that, but not
+    for a parent that died meanwhile.
     """
     deadline = time.monotonic() + patience
     while os.getppid() != parent:
-        if time.monotonic() > deadline:
+        entry = _stat(parent)
+        if entry is None or entry[0] == "Z" or time.monotonic() > deadline:
             os._exit(0)
         time.sleep(0.0002)
     _prctl(_PR_SET_PDEATHSIG, int(signum))
