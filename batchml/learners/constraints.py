@@ -36,7 +36,7 @@ def domains_of(estimator: Any) -> dict[str, Domain]:
     for name in deep:
         head, _, last = name.rpartition("__")
         cls: Any = type(deep.get(head) if head else estimator)
-        domain = domains_of_class(cls).get(last, _ANY)
+        domain = domains_of_class(cls).get(last, _THREADS if last == "n_jobs" else _ANY)
         if head and domain.suits:
             domain = replace(domain, suits=tuple(replace(one, on=f"{head}__{one.on}") for one in domain.suits))
         found[name] = domain
@@ -50,12 +50,13 @@ def domains_of_class(cls: type) -> Mapping[str, Domain]:
     found = {}
     for name, default in _constructor(cls).items():
         domain = _domain(cls, name, constraints.get(name), default)
-        tags = {"threads"} if name == "n_jobs" else set()
-        found[name] = replace(domain, default=default, tags=frozenset(tags), suits=suits.get(name, ()))
+        tags = _THREADS.tags if name == "n_jobs" else frozenset()
+        found[name] = replace(domain, default=default, tags=tags, suits=suits.get(name, ()))
     return found
 
 
 _ANY: Final = Domain()
+_THREADS: Final = Domain(tags=frozenset({"threads"}))
 
 
 def check_parameters(parts: Iterable[Any], where: str) -> None:

@@ -33,3 +33,17 @@ def through_a_registry(design: bm.BenchmarkDesign) -> None:
         assert_type(reg.wait(timeout=60.0), bool)
         assert_type(reg.reduce(), bm.BenchmarkResult)
         assert_type(reg.sql("SELECT * FROM aggregates"), pd.DataFrame)
+
+
+def over_a_space() -> None:
+    """Spaces, tokens and points."""
+    space = bm.ps(cost=bm.p_dbl(-3, 3, trafo="10 ** x"), depth=bm.p_int(1, 9, depends="cost == 1"))
+    assert_type(space, bm.ParamSet)
+    space.values["cost"] = bm.to_tune(0, 1)
+    assert_type(space.check({"cost": 1}), str | None)
+    assert_type(space.search_space(), bm.ParamSet)
+    design = bm.generate_design_grid(space, resolution=3)
+    assert_type(design, bm.Design)
+    bm.benchmark_grid("iris", "classif.tree", bm.rsmp("cv"), param_values=[design.transpose()])
+    assert_type(bm.SamplerJointIndep([bm.Sampler1DUnif(space)]).sample(3, seed=1), bm.Design)
+    assert_type(bm.ParamSet.from_json(space.to_json()), bm.ParamSet)
