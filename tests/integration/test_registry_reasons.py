@@ -105,6 +105,7 @@ def test_more_repeats_are_no_changed_resampling(store):
 def test_a_policy_that_changes_nothing_that_ran_is_named(store, ids):
     finish(store, fit_s=1.0, predict_s=0.1)
     limited = bm.lrn("classif.tree", max_depth=3)
+    limited.encapsulate = "process"
     limited.timeout = {"train": 60}
     said = plan(store, grid(limited), "b")
     assert (said.new, said.reused, dict(said.again)) == (0, 2, {})
