@@ -109,7 +109,7 @@ def measured(store, url):
 
 
 def print_and_check(done, mean):
-    said = done.stdout.read()
+    said, _ = done.communicate()
     assert done.returncode == 0
     figures = json.loads(said)
     print(

@@ -16,14 +16,14 @@ class TestMemoryChannel(ChannelContract):
 
 
 class DirectHarness:
-    """A SQLite registry with the iterations of one experiment."""
+    """A registry with the iterations of one experiment."""
 
-    def __init__(self, folder, jobs):
+    def __init__(self, url, jobs):
         import batchml as bm
         from batchml.registry.benchmarks import add
         from batchml.registry.submissions import submit
 
-        self.url = f"sqlite:///{folder}/study.db"
+        self.url = url
         self.store = Store.create(self.url, seed=1)
         design = bm.benchmark_grid("iris", "classif.featureless", bm.rsmp("subsampling", repeats=jobs))
         add(self.store, design, "b")
@@ -71,15 +71,15 @@ class DirectHarness:
             store.close()
 
 
-class TestDirectChannelOnSQLite(ChannelContract):
+class TestDirectChannel(ChannelContract):
     @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path):
-        self.folder = tmp_path
+    def _registry(self, registry_url):
+        self.url = registry_url
         self.harness = None
         yield
         if self.harness is not None:
             self.harness.close()
 
     def make(self, jobs):
-        self.harness = DirectHarness(self.folder, jobs)
+        self.harness = DirectHarness(self.url, jobs)
         return self.harness

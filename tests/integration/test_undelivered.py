@@ -74,13 +74,13 @@ def test_a_torn_or_damaged_file_gives_its_sound_beginning(payloads, position, va
 
 
 @pytest.fixture
-def bench(tmp_path):
+def bench(registry_url):
     import batchml as bm
     from batchml.registry.benchmarks import add
     from batchml.registry.submissions import submit
     from batchml.registry.workers import register_worker
 
-    with Store.create(f"sqlite:///{tmp_path}/study.db", seed=1) as store:
+    with Store.create(registry_url, seed=1) as store:
         add(store, bm.benchmark_grid("iris", "classif.featureless", bm.rsmp("subsampling", repeats=4)), "b")
         submission, _ = submit(store)
         worker = register_worker(store, submission, slots=2)
