@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -124,6 +125,15 @@ def why(session: Session, job: int, *, as_json: bool) -> None:
         echo(reason)
 
 
+def _warn_of_crash(registry: Registry, job: int) -> None:
+    """Say what a job may do to this process, and have it show where, if it does."""
+    faulthandler.enable()
+    ends = registry.attempts(job)["outcome"].dropna().tolist()
+    if ends and ends[-1] in {"crashed", "out_of_memory", "lost"}:
+        words = f"job {job} ended as {ends[-1]} before: if it takes this process along, use --external"
+        click.echo(f"batchml: {words}", err=True)
+
+
 @click.command("test-job")
 @job_argument
 @click.option("--external", is_flag=True, help="In a sandboxed process, as a worker would.")
@@ -134,6 +144,8 @@ def test_job(session: Session, job: int, *, external: bool, debug: bool, as_json
     if external and debug:
         raise click.UsageError("--external and --pdb exclude each other", click.get_current_context())
     with session.open(readonly=True) as registry:
+        if not external:
+            _warn_of_crash(registry, job)
         try:
             outcome = registry.test_job(job, external=external, debug=debug)
         except UnknownKeyError:

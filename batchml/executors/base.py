@@ -34,6 +34,8 @@ class Launch:
         Module prefixes that the submitting user trusts besides the default ones.
     resources
         What one iteration needs, as plain data.
+    threads
+        The most that a learner of its jobs uses.
     """
 
     url: str = field(repr=False)
@@ -43,6 +45,7 @@ class Launch:
     paths: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
 
 
 class Handle(Protocol):

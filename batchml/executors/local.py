@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ class Local:
     Parameters
     ----------
     slots
-        Iterations at once in each worker; None for the CPUs that this process may use, shared among the workers.
+        Iterations at once in each worker; None for the CPUs that this process may use, shared among the workers and
+        divided by what one iteration uses (its `cpus`, or its learner's threads).
     workers
         Supervising processes. One is nearly always right: each has its own slots.
     detach
@@ -73,8 +75,16 @@ class Local:
             raise ConfigError(f"this machine has no resource '{name}'{hint}; it takes {', '.join(_RESOURCES)}")
 
     def start(self, launch: Launch) -> list[LocalHandle]:
-        """Start the workers; returns at once."""
-        slots = self.slots or max(1, available_cores() // self.workers)
+        """Start the workers; returns at once. Slots that were asked for and leave too few CPUs warn."""
+        each, cores = max(launch.threads, int(launch.resources.get("cpus") or 1)), available_cores()
+        slots = self.slots or max(1, cores // (self.workers * each))
+        if each > 1 and self.workers * slots * each > cores:
+            warnings.warn(
+                f"{self.workers * slots} iterations at once with {each} threads each want more than the {cores} CPUs "
+                "here and slow each other down: ask for fewer slots or threads",
+                UserWarning,
+                stacklevel=4,
+            )
         return [self._start(launch, slots) for _ in range(self.workers)]
 
     def _start(self, launch: Launch, slots: int) -> LocalHandle:

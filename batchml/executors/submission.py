@@ -14,7 +14,7 @@ from batchml.execution.environment import project
 from batchml.executors.base import Launch
 from batchml.executors.consent import Consent, remember
 from batchml.registry.allocations import set_scheduler_id, withdraw
-from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs
+from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs, threads_of_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,6 +165,7 @@ def launch_of(store: Store, submission_id: int, resources: Mapping[str, Any], co
         paths=paths,
         trust=consent.modules,
         resources=resources,
+        threads=threads_of_waiting(store),
     )
 
 

@@ -12,7 +12,17 @@ from sqlalchemy import Connection, Select, bindparam, func, literal_column, or_,
 from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, utc_now
 from batchml.registry.processes import Process, is_gone
-from batchml.registry.tables import attempt, benchmark, benchmark_experiment, job, resource, submission, worker
+from batchml.registry.tables import (
+    attempt,
+    benchmark,
+    benchmark_experiment,
+    experiment,
+    job,
+    resource,
+    spec,
+    submission,
+    worker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,6 +182,14 @@ def modules_of_waiting(store: Store, state: str, jobs: Sequence[int] | None = No
     with store.read() as connection:
         rows = connection.execute(found, {} if jobs is None else {"ids": list(jobs)})
         return {row.name: row.modules for row in rows if row.modules}
+
+
+def threads_of_waiting(store: Store) -> int:
+    """Return the most threads that a learner of queued jobs uses."""
+    used = select(experiment.c.policy_id).join(job, job.c.experiment_id == experiment.c.id)
+    found = select(spec.c.body).where(spec.c.id.in_(used.where(job.c.state == "queued")))
+    with store.read() as connection:
+        return max((int(body.get("threads", 1)) for body in connection.execute(found).scalars()), default=1)
 
 
 def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = None) -> list[Any]:

@@ -323,13 +323,50 @@ def test_a_job_records_what_it_took(study):
     with bm.Registry.create(f"sqlite:///{study / 'study.db'}", seed=3) as registry:
         learner = bm.set_threads(bm.lrn("classif.random_forest", n_estimators=5), 2)
         registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("holdout")))
-        run_to_the_end(registry)
+        registry.submit(executor=bm.Local(slots=1)).wait(60)
         row = registry.attempts(1).iloc[0]
         assert row["threads"] == 2
         assert row["wall_s"] > row["fit_s"] > 0
         assert row["predict_s"] > 0
         assert row["cpu_s"] > 0
         assert 50 < row["peak_mb"] < 2000
+
+
+def test_a_job_that_crashes_can_be_tried_where_it_takes_nothing_along(study):
+    learner = bm.lrn("classif.debug", segfault_train=1)
+    with bm.Registry.create(f"sqlite:///{study / 'batchml.db'}", seed=3) as registry:
+        registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("holdout")))
+        run_to_the_end(registry)
+        assert registry.jobs()["outcome"].tolist() == ["crashed"]
+        assert registry.attempts(1).iloc[0]["threads"] == 1
+        assert registry.attempts(1).iloc[0]["cpu_s"] > 0
+    outside = subprocess.run(
+        [sys.executable, "-m", "batchml", "test-job", "1", "--external", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outside.returncode == 1
+    assert (json.loads(outside.stdout)["ending"], json.loads(outside.stdout)["signal"]) == ("crashed", 11)
+    here = subprocess.run(
+        [sys.executable, "-m", "batchml", "test-job", "1"], capture_output=True, text=True, check=False
+    )
+    assert here.returncode == -11
+    assert "ended as crashed before: if it takes this process along, use --external" in here.stderr
+    assert "Segmentation fault" in here.stderr
+    assert "debug.py" in here.stderr
+
+
+def test_slots_are_counted_by_the_threads_of_the_learners(study, monkeypatch):
+    monkeypatch.setenv("BATCHML_CPUS", "4")
+    learner = bm.set_threads(bm.lrn("classif.random_forest", n_estimators=2), 2)
+    with bm.Registry.create(f"sqlite:///{study / 'study.db'}", seed=3) as registry:
+        registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("cv", folds=2)))
+        assert registry.submit().wait(60)
+        assert registry.sql("SELECT slots FROM workers")["slots"].tolist() == [2]
+        registry.reset([1])
+        with pytest.warns(UserWarning, match="3 iterations at once with 2 threads each want more than the 4 CPUs"):
+            registry.submit(executor=bm.Local(slots=3)).wait(60)
 
 
 def test_a_job_is_debugged_in_this_process_with_its_own_seed_and_rows(study):
