@@ -123,7 +123,7 @@ def up_since(connection: Connection) -> float:
     """Return when the database began to answer, by the clock of `lease_seconds`; 0 where it is a file."""
     if connection.dialect.name != "postgresql":
         return 0.0
-    started = select(literal_column("extract(epoch FROM pg_postmaster_start_time())::double precision"))
+    started: Select[Any] = select(literal_column("extract(epoch FROM pg_postmaster_start_time())::double precision"))
     return float(connection.execute(started).scalar_one())
 
 
