@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from batchml.core.resources import Resources
 
-__all__ = ["Executor", "Handle", "Launch"]
+__all__ = ["NEEDS", "Executor", "Handle", "Launch", "needs_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,15 @@ class Launch:
     trust: tuple[str, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
+
+
+NEEDS = ("cpus", "memory_mb", "gpus")
+"""What a worker is told about one iteration, to count its slots and deal out devices."""
+
+
+def needs_of(launch: Launch) -> list[str]:
+    """Return words for ``batchml worker --need``."""
+    return [f"{name}={launch.resources[name]}" for name in NEEDS if launch.resources.get(name)]
 
 
 class Handle(Protocol):

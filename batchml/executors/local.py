@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.resources import available_cores
 from batchml.errors import ConfigError, nearest
+from batchml.executors.base import needs_of
 from batchml.executors.process import LocalHandle, spawn
 from batchml.executors.warm import take_waiting
 from batchml.worker.home import worker_log
@@ -93,5 +94,6 @@ class Local:
         words = ["--submission", str(launch.submission), "--slots", str(slots)]
         words += [word for path in launch.paths for word in ("--path", str(path))]
         words += [word for name in launch.trust for word in ("--trust", name)]
+        words += [word for need in needs_of(launch) for word in ("--need", need)]
         told = {REGISTRY: launch.url, ARTIFACTS: str(launch.artifacts)}
         return spawn(words, told, worker_log(launch.registry, launch.submission), lifeline=not self.detach)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.configuration import CONFIG, load_configuration
 from batchml.core.resources import parse_duration, parse_memory
 from batchml.errors import ConfigError, nearest
+from batchml.executors.base import needs_of
 from batchml.executors.process import import_path
 from batchml.executors.slurm_cluster import Cluster, read_cluster
 from batchml.executors.slurm_request import Request, directives, summary
@@ -198,7 +199,7 @@ class Slurm:
         command += ["--slots", str(request.slots)] if request.slots else []
         command += [word for path in launch.paths for word in ("--path", str(Path(path).resolve()))]
         command += [word for name in launch.trust for word in ("--trust", name)]
-        command += [word for need in self._needs(launch) for word in ("--need", need)]
+        command += [word for need in needs_of(launch) for word in ("--need", need)]
         script = Script(
             submission=launch.submission,
             directives=directives(request, place.name, place.log),
@@ -210,11 +211,6 @@ class Slurm:
             tmpdir=request.tmpdir,
         )
         return render(script, request.template)
-
-    @staticmethod
-    def _needs(launch: Launch) -> list[str]:
-        names = ("cpus", "memory_mb", "gpus")
-        return [f"{name}={launch.resources[name]}" for name in names if launch.resources.get(name)]
 
     def _environment(self, launch: Launch, cluster: Cluster, place: Place) -> Iterator[tuple[str, str]]:
         """Yield what a worker must know; the registry's URL may hold a password, so a file does."""

@@ -95,7 +95,8 @@ class SlurmHandle:
         while self.alive():
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-            time.sleep(_POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - time.monotonic())))
+            pause = min(_POLL_S, self._listing.poll_s)
+            time.sleep(pause if deadline is None else min(pause, max(0.0, deadline - time.monotonic())))
         return True
 
     def last_words(self, lines: int = 20) -> str:

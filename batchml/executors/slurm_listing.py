@@ -75,6 +75,8 @@ class Listing:
 
     Attributes
     ----------
+    poll_s
+        As given.
     known
         Elements by name, as of the last list.
     listed_at
@@ -83,7 +85,7 @@ class Listing:
     """
 
     def __init__(self, poll_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._poll_s = poll_s
+        self.poll_s = poll_s
         self._clock = clock
         self._tried_at: float | None = None
         self._arrays: set[str] = set()
@@ -102,7 +104,7 @@ class Listing:
         now
             Ask in any case.
         """
-        due = self._tried_at is None or self._clock() - self._tried_at >= self._poll_s
+        due = self._tried_at is None or self._clock() - self._tried_at >= self.poll_s
         if arrays and (now or due or not self._arrays.issuperset(arrays)):
             self._arrays |= set(arrays)
             self._tried_at = self._clock()

@@ -44,6 +44,8 @@ class Request:
         Options of `sbatch` with their values.
     lines
         Further lines, as they stand.
+    poll_s
+        Between two calls of `squeue`.
     """
 
     workers: int
@@ -66,6 +68,7 @@ class Request:
     workdir: str | None = None
     tmpdir: str = ""
     channel: str | None = None
+    poll_s: float = 10.0
 
     @classmethod
     def of(
@@ -110,6 +113,7 @@ class Request:
             workdir=given.get("workdir"),
             tmpdir=given.get("tmpdir", ""),
             channel=given.get("channel"),
+            poll_s=parse_duration(given.get("poll", 10.0)),
         )
 
 

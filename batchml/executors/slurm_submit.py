@@ -107,7 +107,7 @@ def submit_array(text: str, request: Request, cluster: Cluster, place: Place) ->
         SLURM takes none.
     """
     place.script.write_text(text, encoding="utf-8")
-    listing = Listing()
+    listing = Listing(request.poll_s)
     handles: list[SlurmHandle] = []
     left, size = request.workers, cluster.most_elements
     while left:

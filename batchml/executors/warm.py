@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from batchml.executors.base import NEEDS
 from batchml.executors.process import LocalHandle, spawn
 from batchml.worker.home import worker_log
 
@@ -39,6 +40,7 @@ def take_waiting(launch: Launch, slots: int) -> LocalHandle | None:
         "slots": slots,
         "paths": [str(path) for path in launch.paths],
         "trust": list(launch.trust),
+        "needs": {name: launch.resources[name] for name in NEEDS if launch.resources.get(name)},
     }
     while _waiting:
         handle = _waiting.pop()

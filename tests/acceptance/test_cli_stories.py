@@ -255,6 +255,37 @@ def test_detached_workers_outlive_the_command(tmp_path):
     assert states(tmp_path) == {"done": 6}
 
 
+def test_after_the_death_of_its_shell_a_detached_worker_is_found_by_status_and_ended_by_stop(tmp_path):
+    (tmp_path / "design.toml").write_text(SLOW)
+    batchml("add", "design.toml", cwd=tmp_path)
+    submit = f"{sys.executable} -m batchml submit --slots 1 --detach; sleep 60"
+    shell = subprocess.Popen(
+        ["sh", "-c", submit], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+
+    def workers():
+        return json.loads(batchml("status", "--json", cwd=tmp_path).stdout)["workers"]
+
+    wait_until(lambda: states(tmp_path).get("running"))
+    os.killpg(shell.pid, signal.SIGHUP)
+    os.killpg(shell.pid, signal.SIGKILL)
+    shell.wait()
+    before = states(tmp_path).get("done", 0)
+    wait_until(lambda: states(tmp_path).get("done", 0) > before + 1)
+    (found,) = workers()
+    os.kill(found["pid"], 0)
+    assert "told 1 worker" in batchml("stop", cwd=tmp_path).stdout
+    wait_until(lambda: not workers())
+    assert set(states(tmp_path)) == {"done", "queued"}
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_waiting_for_jobs_that_nobody_runs_ends_with_the_reason(tmp_path):
     (tmp_path / "design.toml").write_text(DESIGN)
     batchml("add", "design.toml", cwd=tmp_path)

@@ -386,3 +386,29 @@ def test_a_detached_worker_is_never_one_that_was_warmed_up(study):
     assert handle.wait(60)
     assert study.states() == {"done": 2}
     assert study.nothing_left()
+
+
+def test_each_slot_sees_the_devices_that_are_its_own(tmp_path, monkeypatch):
+    """A learner beside the design says which devices it sees, in its slot and in the partner of that."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7,9,11")
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    (tmp_path / "device_learner.py").write_text(
+        "import os, time\nfrom sklearn.dummy import DummyClassifier\n\n\n"
+        "class Seeing(DummyClassifier):\n    def fit(self, X, y):\n        time.sleep(0.5)\n"
+        "        print('devices', os.environ['CUDA_VISIBLE_DEVICES'])\n        return super().fit(X, y)\n"
+    )
+    (tmp_path / "design.toml").write_text(
+        '[benchmark]\nname = "g"\nseed = 1\nmodules = ["device_learner"]\n[[task]]\nkey = "iris"\n'
+        '[[learner]]\nclass = "device_learner.Seeing"\nencapsulate = "process"\n'
+        '[[resampling]]\nkey = "subsampling"\nrepeats = 8\n'
+    )
+    from batchml.experiment.design_file import load_design
+
+    with bm.Registry.create(f"sqlite:///{tmp_path / 'study.db'}") as registry:
+        registry.add(load_design(tmp_path / "design.toml"))
+        submission = registry.submit(executor=Local(slots=4), resources={"gpus": 2})
+        assert submission.wait(60)
+        assert registry.tally()["done"] == 8
+        assert list(registry.workers(live=False)["slots"]) == [2]  # five devices serve two slots of two
+        seen = {word for job in registry.jobs()["job_id"] for word in registry.log(job).split() if "," in word}
+    assert seen == {"3,5", "7,9"}

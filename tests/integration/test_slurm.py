@@ -173,7 +173,7 @@ def test_what_slurm_refuses_is_said_in_its_words_and_leaves_the_jobs_as_they_wer
 
 
 def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm, study):
-    study.fill(8, seconds=3.0)
+    study.fill(5, seconds=2.0)
     submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2))
     study.until_running(2)
     slurm.run("scancel", submission.workers[0])
@@ -181,12 +181,12 @@ def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm
     found = study.registry.resume()
     assert [each.queued for each in found.submissions] == [study.states().total() - study.states()["done"]]
     assert study.registry.wait(60)
-    assert study.states() == {"done": 8}
+    assert study.states() == {"done": 5}
     assert set(study.outcomes()) <= {"done", "preempted", "released"}
 
 
 def test_a_preempted_element_starts_again_and_closes_what_it_held(slurm, study):
-    study.fill(6, seconds=2.0)
+    study.fill(4, seconds=2.0)
     submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2, cpus=8))
     study.until_running(2)
     # A partition of higher priority takes all processors of all nodes for a moment.
@@ -197,7 +197,7 @@ def test_a_preempted_element_starts_again_and_closes_what_it_held(slurm, study):
         (1, f"{submission.workers[0]}@batchml"),
     ]
     assert study.registry.wait(60)
-    assert study.states() == {"done": 6}
+    assert study.states() == {"done": 4}
     assert set(study.outcomes()) <= {"done", "preempted", "released"}
     assert study.outcomes()["preempted"] >= 1
 
@@ -213,8 +213,9 @@ def test_a_job_that_outlives_its_node_counts_once(slurm, study):
     until(lambda: len(study.ask("select id from attempt")) == 2, "SLURM gives the node up and starts the element again")
     assert study.registry.wait(60)
     assert study.states() == {"done": 1}
-    assert study.outcomes() == {"done": 1, "superseded": 1}
-    assert study.ask("select min(id) = (select attempt_id from result) from attempt") == [(1,)]
+    # Whoever came first: the one that was cut off learns at its next beat that it has been replaced.
+    assert study.outcomes() in ({"done": 1, "superseded": 1}, {"done": 1, "preempted": 1})
+    assert study.ask("select count(*) from result") == [(1,)]
 
 
 def test_the_kill_of_an_element_for_memory_is_charged_to_the_job_that_ran_alone(slurm, study):
