@@ -96,10 +96,18 @@ def test_twenty_values_are_set_in_half_a_millisecond():
 
 def test_a_hundred_thousand_points_in_a_second_and_not_slower_than_configspace():
     space, other = ten(), of_config_space()
-    drawn = best(lambda: bm.generate_design_random(space, POINTS, seed=1))
+
+    def sampled_there():
+        return other.sample_configuration(POINTS)
+
+    # In turns, so that a busy moment of the machine hits both.
+    turns = [
+        (best(lambda: bm.generate_design_random(space, POINTS, seed=1), repeat=1), best(sampled_there, repeat=1))
+        for _ in range(7)
+    ]
+    drawn, theirs = map(min, zip(*turns, strict=True))
     points = best(lambda: bm.generate_design_random(space, POINTS, seed=1).transpose(trafo=False), repeat=3)
     used = best(lambda: bm.generate_design_random(space, POINTS, seed=1).transpose(), repeat=3)
-    theirs = best(lambda: other.sample_configuration(POINTS))
     as_dicts = best(lambda: [dict(one) for one in other.sample_configuration(POINTS // 50)], repeat=1) * 50
     print(
         f"{POINTS} points of 10 parameters with dependencies: {drawn:.2f} s, as dicts {points:.2f} s, transformed "
