@@ -17,7 +17,7 @@ _STRENGTH = {"none": 0, "capture": 1, "process": 2}
 """From the weakest: what a method keeps in, the ones after it keep in too."""
 
 _KEPT_IN = {
-    "capture": {"learner_error", "timeout"},
+    "capture": {"learner_error", "timeout", "out_of_memory"},  # want of memory may be a MemoryError
     "process": {"learner_error", "timeout", "crashed", "out_of_memory"},
 }
 """Endings that a stronger encapsulation turns into a recorded error."""

@@ -73,6 +73,7 @@ def test_a_removed_fallback_re_runs_what_it_filled():
     [
         (PLAIN, CAPTURE, failed(), OTHERWISE),
         (PLAIN, CAPTURE, failed("crashed"), None),
+        (PLAIN, CAPTURE, failed("out_of_memory"), OTHERWISE),
         (PLAIN, PROCESS, failed("crashed"), OTHERWISE),
         (CAPTURE, PROCESS, failed("out_of_memory"), OTHERWISE),
         (PLAIN, PROCESS, done(), None),
