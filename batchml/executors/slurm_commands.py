@@ -104,4 +104,4 @@ def is_temporary(answer: Answer) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _SECRETS} | {"LC_ALL": "C"}
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}

@@ -103,7 +103,7 @@ class Request:
             gpus=resources.gpus * (slots or 1),
             walltime_s=walltime_s,
             notice_s=_notice(given.get("notice"), walltime_s),
-            throttle=None if given.get("throttle") is None else int(given["throttle"]),
+            throttle=_throttle(given.get("throttle")),
             requeue=given.get("requeue", True),
             options={**options, **{_option(name): str(value) for name, value in extra.items()}},
             lines=lines,
@@ -142,6 +142,14 @@ def _notice(value: Any, walltime_s: float | None) -> float:
     if walltime_s is None:
         return _NOTICE_S
     return min(_NOTICE_S, max(_LEAST_NOTICE_S, walltime_s / 10))
+
+
+def _throttle(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not str(value).isdecimal() or int(value) < 1:
+        raise ConfigError(f"throttle must be a whole number of at least 1, not {value!r}")
+    return int(value)
 
 
 def _option(name: str) -> str:

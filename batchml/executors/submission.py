@@ -13,7 +13,7 @@ from batchml.errors import ConfigError, TrustError, nearest
 from batchml.execution.environment import project
 from batchml.executors.base import Launch
 from batchml.executors.consent import Consent, remember
-from batchml.registry.allocations import set_scheduler_id, withdraw
+from batchml.registry.allocations import set_scheduler_id
 from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs, threads_of_waiting
 
 if TYPE_CHECKING:
@@ -123,15 +123,8 @@ class Submission:
 def launch(
     store: Store, executor: Executor, submission_id: int, queued: int, resources: Mapping[str, Any], consent: Consent
 ) -> Submission:
-    """Start an executor's workers for a submission that has been entered.
-
-    If that fails, its jobs are defined again, as if nothing had been said.
-    """
-    try:
-        handles = executor.start(launch_of(store, submission_id, resources, consent))
-    except BaseException:
-        withdraw(store, submission_id)
-        raise
+    """Start an executor's workers for a submission that has been entered."""
+    handles = executor.start(launch_of(store, submission_id, resources, consent))
     allocations = list(dict.fromkeys(handle.allocation for handle in handles if handle.allocation))
     if allocations:
         set_scheduler_id(store, submission_id, " ".join(allocations))

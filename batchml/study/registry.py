@@ -178,6 +178,7 @@ class Registry(Reading):
             The jobs use a module that this user has not trusted; nothing was queued.
         """
         from batchml.core.resources import Resources
+        from batchml.registry.allocations import withdraw
         from batchml.registry.submissions import submit
 
         executor = executor or configured_executor()
@@ -197,10 +198,14 @@ class Registry(Reading):
             consent = keep_snapshot(self._store, consent)
             needs["snapshot"] = consent.snapshots[-1]
         number, queued = submit(self._store, ids, needs, executor.name, executor.settings, priority)
-        return launch(self._store, executor, number, queued, needs, consent)
+        try:
+            return launch(self._store, executor, number, queued, needs, consent)
+        except BaseException:
+            withdraw(self._store, number)  # as if nothing had been said
+            raise
 
     def preview(self, executor: Executor, resources: Mapping[str, Any] | None = None) -> dict[str, str]:
-        """Return what `submit` would ask SLURM for: the ``sum`` of all elements and the job ``script``; else nothing."""
+        """Return what `submit` would ask SLURM for: the ``sum`` of all elements, the job ``script``; else nothing."""
         from batchml.core.resources import Resources
 
         wanted = Resources.parse({**configured_resources(executor), **(resources or {})})

@@ -111,6 +111,12 @@ def test_too_few_processors_for_the_slots_are_refused():
         request({"cpus": 2}, cpus=6, slots=4)
 
 
+def test_a_throttle_that_is_no_number_is_refused():
+    assert request({}, throttle="3").throttle == 3
+    with pytest.raises(ConfigError, match="throttle must be a whole number"):
+        request({}, throttle="many")
+
+
 @pytest.mark.parametrize("line", ["exclusive", "--a\n#SBATCH --b"])
 def test_a_line_that_is_no_option_is_refused(line):
     with pytest.raises(ConfigError, match="no line for #SBATCH"):
