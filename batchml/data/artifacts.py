@@ -82,6 +82,14 @@ class ArtifactFolder:
         """Return where the artifact can be read on this machine; it may be missing."""
         return self.path(kind, digest)
 
+    def make(self) -> None:
+        """Make the folder: one that is there and empty is not one that this machine cannot see."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise ArtifactError(f"cannot write to the artifact folder {str(self.root)!r}: {reason}") from problem
+
     def check(self) -> None:
         """Make sure that artifacts can be read here.
 

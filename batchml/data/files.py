@@ -17,7 +17,7 @@ from batchml.errors import DataError, DataUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["PinnedFile", "content_digest", "found_files", "is_url", "pinned", "still_there"]
+__all__ = ["PinnedFile", "content_digest", "found_files", "is_url", "located", "pinned", "still_there"]
 
 _BLOCK = 1 << 20
 _RACY_NS = 2_000_000_000
@@ -137,22 +137,38 @@ def still_there(file: PinnedFile, seen: dict[str, tuple[int, ...]]) -> None:
     DataUnavailableError
         It is not there, or cannot be read, for now.
     """
+    path = located(file.path)
     try:
-        status = Path(file.path).stat()
+        status = Path(path).stat()
         stamp = _stamp(status)
         if seen.get(file.path) == stamp:
             return
-        changed = status.st_size != file.size or content_digest(file.path) != file.sha256
+        changed = status.st_size != file.size or content_digest(path) != file.sha256
     except OSError as problem:
         raise DataUnavailableError(
             f"the data file {file.path!r} cannot be read on this machine: {problem.strerror or problem}"
         ) from problem
     if changed:
         raise DataError(
-            f"the data file {file.path!r} has changed since the design was added: its content is another one "
+            f"the data file {path!r} has changed since the design was added: its content is another one "
             f"({file.size} bytes then, {status.st_size} now); put the old file back, or add the design again"
         )
     seen[file.path] = stamp
+
+
+def located(path: str) -> str:
+    """Return where a file is: its own path, else that below the configured ``paths.data`` that agrees longest with it.
+
+    Whether it is the same file, its content says.
+    """
+    if Path(path).exists():
+        return path
+    from batchml.core.configuration import load_configuration
+
+    folder = load_configuration().get("paths.data")
+    parts = Path(path).parts[1:]
+    candidates = [Path(folder, *parts[i:]) for i in range(len(parts))] if folder else []
+    return next((str(candidate) for candidate in candidates if candidate.exists()), path)
 
 
 def content_digest(path: str) -> str:

@@ -9,7 +9,7 @@ import pyarrow.ipc
 
 from batchml.core.rows import RowIndex
 from batchml.data.duck_open import look_through, pinned_files
-from batchml.data.files import PinnedFile, found_files, is_url, still_there
+from batchml.data.files import PinnedFile, found_files, is_url, located, still_there
 from batchml.data.lazy import LazyBackend
 from batchml.data.pins import Pins
 from batchml.data.remote import cached_copy
@@ -64,7 +64,7 @@ class IpcBackend(LazyBackend):
                 paths.append(str(cached_copy(file)))
             else:
                 still_there(file, self._seen)
-                paths.append(file.path)
+                paths.append(located(file.path))
         try:
             return _mapped(paths, names)
         except OSError as problem:

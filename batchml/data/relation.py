@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from batchml.data.fence import quoted, text_literal
-from batchml.data.files import PinnedFile, is_url
+from batchml.data.files import PinnedFile, is_url, located
 from batchml.data.remote import cached_copy, placed
 
 if TYPE_CHECKING:
@@ -71,11 +70,11 @@ class Relation:
         """Return where the files are on this machine; those of other machines are copied if they are not yet."""
         paths = []
         for i, file in enumerate(self.files):
-            path = Path(file.path)
             if is_url(file.path):
-                path = cached_copy(file)
-                path = placed(path, self.below[i]) if self.below else path
-            paths.append(str(path))
+                copy = cached_copy(file)
+                paths.append(str(placed(copy, self.below[i]) if self.below else copy))
+            else:
+                paths.append(located(file.path))
         return paths
 
     def sql(self, paths: Sequence[str], key: str | None, chosen: Sequence[int] | None = None) -> str:

@@ -109,6 +109,7 @@ def add(
 def _store_data(store: Store, surveyed: Survey) -> None:
     from batchml.data.artifacts import write_table
 
+    store.artifacts.make()
     for name, task in surveyed.tasks.items():
         if surveyed.bodies["task"][name].get("data", {}).get("kind") == "artifact":
             write_table(store.artifacts, task.backend)

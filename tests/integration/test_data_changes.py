@@ -629,3 +629,20 @@ def test_artifacts_live_behind_a_url_with_a_copy_on_each_machine(tmp_path, monke
         open_table(artifact_folder(url), "0" * 64)
     with pytest.raises(DataError, match="cannot be opened"):
         bm.Registry.create(f"sqlite:///{tmp_path}/r.db", artifacts="s3x://bucket")
+
+
+def test_files_that_were_moved_are_found_below_the_configured_folder(tmp_path, monkeypatch):
+    old, new = tmp_path / "old" / "tables", tmp_path / "scratch" / "tables"
+    old.mkdir(parents=True)
+    pq.write_table(numbers(20), old / "t.parquet")
+    with pa.ipc.new_file(old / "t.arrow", numbers(20).schema) as writer:
+        writer.write_table(numbers(20))
+    backends = [bm.as_data_backend(old / name) for name in ("t.parquet", "t.arrow")]
+    new.parent.mkdir()
+    old.rename(new)
+    with pytest.raises(DataUnavailableError):
+        reopened(backends[0]).data([1])
+    (tmp_path / "c.toml").write_text(f'[paths]\ndata = "{tmp_path}/scratch"\n', encoding="utf-8")
+    monkeypatch.setenv("BATCHML_CONFIG", str(tmp_path / "c.toml"))
+    for backend in backends:
+        assert reopened(backend).data([1]).num_rows == 1

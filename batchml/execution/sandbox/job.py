@@ -11,6 +11,7 @@ from batchml.core.attempt import Ending, Experiment
 from batchml.core.text import clean, error_text, safe_str
 from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, ProcessDiedError, StageTimeoutError
 from batchml.execution.sandbox.pickles import dumps
+from batchml.execution.sandbox.proc import trim_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["JobRunner", "build_task", "ending_of", "failure"]
 
 _TASKS = 8
+_LARGE_BYTES = 1 << 24
+"""After an iteration on a task of this size or more, what it has freed goes back to the system."""
 _MESSAGE = 10_000
 _TRACEBACK = 40_000
 
@@ -91,7 +94,11 @@ class JobRunner:
                 ready()
         except BaseException as error:  # noqa: BLE001 - the user's own modules are imported here
             return failure(error, "setup"), []
-        return self._iterate(built, iteration)
+        try:
+            return self._iterate(built, iteration)
+        finally:
+            if 8 * built.task.n_rows * built.task.n_cols > _LARGE_BYTES:
+                _give_back_memory()
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -183,6 +190,13 @@ class JobRunner:
         report["threads"] = built.learner.threads
         report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
         return report, blobs
+
+
+def _give_back_memory() -> None:
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim_memory()
 
 
 def _report(built: _Built, result: IterationResult) -> tuple[dict[str, Any], list[bytes]]:

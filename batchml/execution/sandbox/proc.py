@@ -37,6 +37,7 @@ __all__ = [
     "send",
     "tagged",
     "thread_count",
+    "trim_memory",
 ]
 
 TAG = "BATCHML_FAMILY"
@@ -89,6 +90,13 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL, *, patience: floa
 def name_process(name: str) -> None:
     """Show `name` (15 bytes) in process lists."""
     _prctl(_PR_SET_NAME, name.encode()[:15])
+
+
+def trim_memory() -> None:
+    """Give freed memory back to the system where the C library knows how; else it stays with the process."""
+    trim = getattr(_libc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def flush_c_output() -> None:
