@@ -387,6 +387,9 @@ def test_large_results_go_through_memory(start, experiment):
 def test_models_are_stored_as_pickles_and_one_that_cannot_be_costs_only_itself(pool, experiment, nasty):
     import pickle
 
+    from batchml.core.signing import make_key
+
+    make_key()  # as the submitting user's side does
     for encapsulate in ("none", "process"):
         learner = lrn("classif.tree", encapsulate=encapsulate)
         outcome = run(pool, experiment(learner, store_models=True))
