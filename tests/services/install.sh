@@ -14,6 +14,8 @@ munged                            munge
 slurmctld                         slurmctld
 slurmd                            slurmd
 sbatch                            slurm-client
+mariadbd                          mariadb-server-core
+my_print_defaults                 mariadb-client-core
 LIST
 }
 
