@@ -32,6 +32,7 @@ __all__ = [
     "benchmark",
     "benchmark_experiment",
     "benchmark_measure",
+    "bundle",
     "condition",
     "environment",
     "experiment",
@@ -204,6 +205,19 @@ submission = Table(
     Column("settings", Json, nullable=False),
     # What a scheduler calls the workers that were started for it: "12@cluster 13@cluster", the numbers of job arrays.
     Column("scheduler_id", Text),
+    # The folder through which workers that reach no database are served, until all that was in it has been taken.
+    Column("spool", Text),
+    Column("created_at", Time, nullable=False, server_default=utc_now()),
+    sqlite_autoincrement=True,
+)
+
+# Jobs that were written down together for a worker that reaches no database: a file of the spool, named by the id.
+bundle = Table(
+    "bundle",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _id("submission_id", "submission.id"),
+    Column("n_jobs", Integer, nullable=False),
     Column("created_at", Time, nullable=False, server_default=utc_now()),
     sqlite_autoincrement=True,
 )
@@ -235,6 +249,9 @@ worker = Table(
     Column("pid_ns", Text, nullable=False),
     Column("scheduler_id", Text),
     Column("incarnation", Integer, nullable=False, server_default="0"),
+    # The file of a worker that reaches no database, and how many of its bytes have been taken into the registry.
+    Column("segment", Text, unique=True),
+    Column("synced", Id, nullable=False, server_default="0"),
     Column("slots", Integer, CheckConstraint("slots > 0", name="some_slots"), nullable=False),
     Column(
         "state",
@@ -316,14 +333,15 @@ attempt = Table(
     metadata,
     Column("id", Id, primary_key=True),  # the fencing token: never used twice
     _id("job_id", "job.id", ondelete="CASCADE"),
-    _id("worker_id", "worker.id"),
+    _id("worker_id", "worker.id", nullable=True),  # NULL while it is planned: in a bundle that nobody has begun
     _id("policy_id", "spec.id"),
     _id("source_id", "spec.id", nullable=True),
+    Column("bundle_id", Id),
     Column("generation", Integer, nullable=False),
     _flag("alone"),
     # Closed by somebody else while its worker may still run it: told to the worker until it answers.
     _flag("recalled"),
-    Column("started_at", Time, nullable=False, server_default=utc_now()),
+    Column("started_at", Time, server_default=utc_now()),  # NULL while it is planned
     Column("ended_at", Time),
     Column(
         "outcome",
@@ -368,6 +386,8 @@ _recalled = text("recalled = 1")
 Index("ix_attempt_job_id", attempt.c.job_id, attempt.c.id)
 Index("uq_attempt_open", attempt.c.job_id, unique=True, sqlite_where=_open, postgresql_where=_open)
 Index("ix_attempt_open", attempt.c.worker_id, sqlite_where=_open, postgresql_where=_open)
+_planned = text("ended_at IS NULL AND worker_id IS NULL")
+Index("ix_attempt_planned", attempt.c.bundle_id, sqlite_where=_planned, postgresql_where=_planned)
 Index("ix_attempt_recalled", attempt.c.worker_id, sqlite_where=_recalled, postgresql_where=_recalled)
 
 result = Table(

@@ -1,4 +1,6 @@
-"""Outcomes as frames of an append-only file: a length, a checksum, a JSON header, and the bytes it speaks of."""
+"""Outcomes as frames of an append-only file: length, checksum and attempt, then a JSON header and the bytes it
+speaks of.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import dataclasses
 import json
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from batchml.core.attempt import Ending, JobResult, Outcome
@@ -14,28 +17,57 @@ from batchml.core.conditions import Condition
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["decode_outcome", "encode_outcome", "read_frames", "write_frame"]
+__all__ = ["HEAD_SIZE", "Frame", "decode_outcome", "encode_outcome", "frame", "read_frames", "write_frame"]
 
-_HEAD = struct.Struct("<II")  # length and CRC-32 of the frame
+_HEAD = struct.Struct("<IIq")  # length of the payload, CRC-32 of key and payload, key
+_KEY = struct.Struct("<q")
 _SIZE = struct.Struct("<I")
 _LARGEST = 2**31
 
+HEAD_SIZE = _HEAD.size
+"""Bytes of a frame besides its payload."""
 
-def write_frame(file: BinaryIO, payload: bytes) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame of a file.
+
+    Attributes
+    ----------
+    key
+        The attempt that an outcome is about; 0 for what is about none.
+    payload
+        What it holds.
+    size
+        Its bytes in the file.
+    """
+
+    key: int
+    payload: bytes
+    size: int
+
+
+def frame(payload: bytes, key: int = 0) -> bytes:
+    """Return a frame: a file full of zeros, which a network file system may show for a moment, holds none."""
+    head = _HEAD.pack(len(payload), zlib.crc32(payload, zlib.crc32(_KEY.pack(key))), key)
+    return head + payload
+
+
+def write_frame(file: BinaryIO, payload: bytes, key: int = 0) -> None:
     """Append a frame in one write, so that only the last frame of a file can be torn."""
-    file.write(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+    file.write(frame(payload, key))
 
 
-def read_frames(file: BinaryIO) -> Iterator[bytes]:
-    """Return the frames of a file, up to its end or to the first that is damaged."""
+def read_frames(file: BinaryIO) -> Iterator[Frame]:
+    """Return the frames of a file from where it stands, up to its end or to the first that is damaged."""
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
-        length, checksum = _HEAD.unpack(head)
+        length, checksum, key = _HEAD.unpack(head)
         if length > _LARGEST:
             return
         payload = file.read(length)
-        if len(payload) < length or zlib.crc32(payload) != checksum:
+        if len(payload) < length or zlib.crc32(payload, zlib.crc32(_KEY.pack(key))) != checksum:
             return
-        yield payload
+        yield Frame(key=key, payload=payload, size=_HEAD.size + length)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:

@@ -71,7 +71,7 @@ class LocalKeep:
         try:
             file = self._open()
             for outcome in outcomes:
-                write_frame(file, encode_outcome(outcome))
+                write_frame(file, encode_outcome(outcome), outcome.attempt_id)
             os.fsync(file.fileno())
         except OSError as error:
             _log.error("cannot keep %d undelivered outcomes in %s: %s", len(outcomes), self._path, error)
@@ -127,7 +127,7 @@ def ingest(store: Store, *, dry_run: bool = False) -> int:
 
 def _deliver_file(store: Store, path: Path, file: BinaryIO) -> int:
     channel = _DeadWorker(store, int(path.name.partition("-")[0]))
-    outcomes = [decode_outcome(payload) for payload in read_frames(file)]
+    outcomes = [decode_outcome(each.payload) for each in read_frames(file)]
     lost: set[int] = set()
     for start in range(0, len(outcomes), _BATCH):
         lost.update(deliver(channel, outcomes[start : start + _BATCH], (), 0).lost)

@@ -18,7 +18,7 @@ compares both ways on both databases, with the rows of revision 0001 inside.
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import Column, Double, ForeignKey, PrimaryKeyConstraint, Text, UniqueConstraint
+from sqlalchemy import Column, Double, ForeignKey, Integer, PrimaryKeyConstraint, Text, UniqueConstraint, text
 
 from batchml.registry.dialects import Id, Time, utc_now
 
@@ -26,6 +26,7 @@ revision = "0002"
 down_revision = "0001"
 
 _NUMBERED = {"sqlite_autoincrement": True}  # a copy of a table forgets it
+_PLANNED = text("ended_at IS NULL AND worker_id IS NULL")
 _ENVIRONMENT = ("python", "platform", "cpu", "cpu_level", "cpu_features", "blas", "packages", "code")
 
 
@@ -49,10 +50,52 @@ def upgrade() -> None:
     op.add_column("result", Column("model_mark", Text))
     op.drop_index("ix_attempt_job_id", "attempt")
     op.create_index("ix_attempt_job_id", "attempt", ["job_id", "id"])
+    _add_spool()
+
+
+def _add_spool() -> None:
+    """Planned attempts: in bundles that go by a shared disk, not yet begun by any worker."""
+    op.add_column("submission", Column("spool", Text))
+    op.create_table(
+        "bundle",
+        Column("id", Id, autoincrement=True, nullable=False),
+        Column("submission_id", Id, ForeignKey("submission.id", name="fk_bundle_submission_id"), nullable=False),
+        Column("n_jobs", Integer, nullable=False),
+        Column("created_at", Time, nullable=False, server_default=utc_now()),
+        PrimaryKeyConstraint("id", name="pk_bundle"),
+        **_NUMBERED,
+    )
+    with op.batch_alter_table("worker", table_kwargs=_NUMBERED) as batch:
+        batch.add_column(Column("segment", Text))
+        batch.add_column(Column("synced", Id, nullable=False, server_default="0"))
+        batch.create_unique_constraint("uq_worker_segment", ["segment"])
+    with op.batch_alter_table("attempt", table_kwargs=_NUMBERED) as batch:
+        batch.add_column(Column("bundle_id", Id))
+        batch.alter_column("worker_id", existing_type=Id, nullable=True)
+        batch.alter_column("started_at", existing_type=Time, existing_server_default=utc_now(), nullable=True)
+    op.create_index("ix_attempt_planned", "attempt", ["bundle_id"], sqlite_where=_PLANNED, postgresql_where=_PLANNED)
+
+
+def _drop_spool() -> None:
+    op.drop_index("ix_attempt_planned", "attempt")
+    op.execute(text("DELETE FROM attempt WHERE worker_id IS NULL"))  # older versions know no such attempts
+    op.execute(text("UPDATE attempt SET started_at = ended_at WHERE started_at IS NULL"))
+    with op.batch_alter_table("attempt", table_kwargs=_NUMBERED) as batch:
+        batch.alter_column("started_at", existing_type=Time, existing_server_default=utc_now(), nullable=False)
+        batch.alter_column("worker_id", existing_type=Id, nullable=False)
+        batch.drop_column("bundle_id")
+    with op.batch_alter_table("worker", table_kwargs=_NUMBERED) as batch:
+        batch.drop_constraint("uq_worker_segment", type_="unique")
+        batch.drop_column("synced")
+        batch.drop_column("segment")
+    op.drop_table("bundle")
+    with op.batch_alter_table("submission", table_kwargs=_NUMBERED) as batch:
+        batch.drop_column("spool")
 
 
 def downgrade() -> None:
     """Take them away again."""
+    _drop_spool()
     op.drop_index("ix_attempt_job_id", "attempt")
     op.create_index("ix_attempt_job_id", "attempt", ["job_id"])
     with op.batch_alter_table("result") as batch:
