@@ -21,8 +21,10 @@
     |   |-- UnreachableError (ConnectionError)   the database's server is away, for now
     |   |-- WorkerStoppedError              the registry has written this worker off
     |   |-- PoisonedError (ValueError)      the database refuses what an outcome holds
+    |   |-- SpoolError                      a spool folder, or a file in it, that cannot be used
     |   `-- ArtifactError                   task data or a model is missing or damaged
     |-- DataUnavailableError (ConnectionError)   a source that could not be reached, for now
+    |-- PoolError (RuntimeError)            iterations cannot be run on this machine at all
     |-- SchedulerError (RuntimeError)       SLURM, or another scheduler, refuses or does not answer
     `-- IncompleteError (RuntimeError)      `reduce(strict=True)` with jobs missing
 
@@ -50,12 +52,14 @@ __all__ = [
     "NotARegistryError",
     "NotTrainedError",
     "PoisonedError",
+    "PoolError",
     "ProcessDiedError",
     "ReadOnlyError",
     "RegistryError",
     "SchedulerError",
     "SchemaError",
     "SpecError",
+    "SpoolError",
     "StageTimeoutError",
     "TrustError",
     "UnknownKeyError",
@@ -141,12 +145,20 @@ class PoisonedError(RegistryError, ValueError):
     """The database refuses what an outcome holds; nothing of its batch was stored."""
 
 
+class SpoolError(RegistryError):
+    """The folder through which workers without a database are served cannot be used, or a file in it is damaged."""
+
+
 class ArtifactError(RegistryError):
     """Task data or a model is missing or damaged."""
 
 
 class DataUnavailableError(BatchmlError, ConnectionError):
     """A source of data that could not be reached, for now."""
+
+
+class PoolError(BatchmlError, RuntimeError):
+    """Iterations cannot be run on this machine at all: no process for them comes up."""
 
 
 class SchedulerError(BatchmlError, RuntimeError):

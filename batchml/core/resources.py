@@ -135,6 +135,8 @@ class Resources:
         Of the scheduler, None for its default.
     snapshot
         Digest of the copy of the user's own modules that is run; only its own workers claim such jobs.
+    spool
+        Folder on a shared disk through which workers without a database get such jobs; no others claim them.
     extra
         Whatever else the scheduler's template understands.
     """
@@ -146,6 +148,7 @@ class Resources:
     walltime_s: float | None = None
     partition: str | None = None
     snapshot: str | None = None
+    spool: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -168,6 +171,7 @@ class Resources:
             "timeout_s": parse_duration,
             "partition": str,
             "snapshot": str,
+            "spool": str,
         }
         parsed: dict[str, Any] = {}
         for name, value in given.items():

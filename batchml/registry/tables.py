@@ -194,6 +194,8 @@ resource = Table(
     Column("id", Id, primary_key=True),
     Column("digest", Text, nullable=False, unique=True),
     Column("body", Json, nullable=False),
+    # The folder through which workers that reach no database are served, until all that was in it has been taken.
+    Column("spool", Text),
 )
 
 submission = Table(
@@ -205,8 +207,6 @@ submission = Table(
     Column("settings", Json, nullable=False),
     # What a scheduler calls the workers that were started for it: "12@cluster 13@cluster", the numbers of job arrays.
     Column("scheduler_id", Text),
-    # The folder through which workers that reach no database are served, until all that was in it has been taken.
-    Column("spool", Text),
     Column("created_at", Time, nullable=False, server_default=utc_now()),
     sqlite_autoincrement=True,
 )
@@ -216,7 +216,7 @@ bundle = Table(
     "bundle",
     metadata,
     Column("id", Id, primary_key=True),
-    _id("submission_id", "submission.id"),
+    _id("resource_id", "resource.id"),
     Column("n_jobs", Integer, nullable=False),
     Column("created_at", Time, nullable=False, server_default=utc_now()),
     sqlite_autoincrement=True,

@@ -9,11 +9,15 @@ if TYPE_CHECKING:
 
     from batchml.core.attempt import Assignment, Exchange, Outcome
 
-__all__ = ["Channel", "ChannelError"]
+__all__ = ["BrokenChannelError", "Channel", "ChannelError"]
 
 
 class ChannelError(ConnectionError):
     """The exchange did not come to an answer: nothing is known about what became of it."""
+
+
+class BrokenChannelError(ChannelError):
+    """Outcomes cannot be delivered, and waiting may not help: the worker finishes what runs and leaves."""
 
 
 class Channel(Protocol):

@@ -55,11 +55,11 @@ def upgrade() -> None:
 
 def _add_spool() -> None:
     """Planned attempts: in bundles that go by a shared disk, not yet begun by any worker."""
-    op.add_column("submission", Column("spool", Text))
+    op.add_column("resource", Column("spool", Text))
     op.create_table(
         "bundle",
         Column("id", Id, autoincrement=True, nullable=False),
-        Column("submission_id", Id, ForeignKey("submission.id", name="fk_bundle_submission_id"), nullable=False),
+        Column("resource_id", Id, ForeignKey("resource.id", name="fk_bundle_resource_id"), nullable=False),
         Column("n_jobs", Integer, nullable=False),
         Column("created_at", Time, nullable=False, server_default=utc_now()),
         PrimaryKeyConstraint("id", name="pk_bundle"),
@@ -89,7 +89,7 @@ def _drop_spool() -> None:
         batch.drop_column("synced")
         batch.drop_column("segment")
     op.drop_table("bundle")
-    with op.batch_alter_table("submission", table_kwargs=_NUMBERED) as batch:
+    with op.batch_alter_table("resource") as batch:
         batch.drop_column("spool")
 
 
