@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchml.core.attempt import Ending, Exchange, Order
-from batchml.worker.channel import ChannelError
+from batchml.errors import PoolError
+from batchml.worker.channel import BrokenChannelError, ChannelError
 from batchml.worker.ledger import Ledger, NoLedger
 from batchml.worker.rhythm import Rhythm
 from batchml.worker.settings import Settings
@@ -41,7 +42,7 @@ class Report:
     undelivered
         Those that are left on the local disk.
     reason
-        Why it left: ``idle``, ``drained``, ``stopped`` or ``no answer``.
+        Why it left: ``idle``, ``drained``, ``stopped``, ``no answer`` or that its pool is broken.
     """
 
     finished: int
@@ -98,6 +99,7 @@ class Loop:
         self._kept: set[int] = set()
         self._refused = 0
         self._failed: BaseException | None = None
+        self._broken: PoolError | None = None
 
     def run(self) -> Report:
         """Work until nothing waits, or until told to stop; deliver everything; close pool and channel."""
@@ -109,8 +111,8 @@ class Loop:
                 self._step()
         finally:
             reason = self._leave()
-        if self._failed is not None:
-            raise self._failed
+        if (error := self._failed or self._broken) is not None:
+            raise error
         return Report(
             finished=self._work.finished,
             refused=self._refused,
@@ -124,7 +126,11 @@ class Loop:
         """Take in all news, then give the pool what it can run."""
         self._heed(self._stop.order)
         now = self._clock()
-        self._work.collect(self._pool.wait(0), now)
+        try:
+            self._work.collect(self._pool.wait(0), now)
+        except PoolError as error:
+            self._broken = error
+            self._heed(Order.STOP)
         reply = self._courier.take()
         if reply is not None:
             self._read(reply, now)
@@ -214,6 +220,8 @@ class Loop:
         self._rhythm.ask_open = True
         if isinstance(reply.error, ChannelError):
             self._rhythm.failed(reply.error, now)
+            if isinstance(reply.error, BrokenChannelError):
+                self._heed(Order.DRAIN)
             return
         # A bug, or a registry that was replaced meanwhile: no use in going on, but what has ended is kept.
         self._failed = self._failed or reply.error
@@ -250,6 +258,8 @@ class Loop:
         return reason
 
     def _reason(self) -> str:
+        if self._broken is not None:
+            return str(self._broken)
         if self._order is Order.GO_ON:
             return "no answer" if self._rhythm.forsaken(self._hand, self._clock()) else "idle"
         return "drained" if self._order is Order.DRAIN else "stopped"

@@ -35,7 +35,13 @@ class Pool(Protocol):
         ...
 
     def wait(self, timeout: float) -> list[Outcome]:
-        """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile."""
+        """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile.
+
+        Raises
+        ------
+        PoolError
+            Nothing can be run here any more; all that was submitted has been returned before.
+        """
         ...
 
     def fileno(self) -> int:

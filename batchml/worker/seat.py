@@ -71,6 +71,7 @@ class Seat:
         self._deliver = deliver
         self._give_back = give_back
         self.on_keeper_death: Callable[[Seat], None] = Seat.rebirth
+        self.on_birth: Callable[[str | None], None] = lambda _: None
         self._listen()
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -212,6 +213,7 @@ class Seat:
         for frame in handle.frames(most):
             kind, running = frame.header.get("t"), self.running
             if kind == "up":
+                self.on_birth(None)
                 self._job_limit()
             elif running is None or frame.header.get("a") != running.assignment.attempt_id:
                 continue
@@ -259,12 +261,16 @@ class Seat:
         except (EOFError, OSError):
             self._watch.drop(handle.control.fileno())
             if not handle.born and not handle.orphaned():
+                self.on_birth("")
                 self.rebirth()
 
     def _slot_died(self, words: Mapping[str, Any] | None = None) -> None:
         self.hear()  # it may have reported before it died
         self.handle.alive = False
         running = self.running
+        if not self.handle.up and (running is None or running.ending is None):
+            self.on_birth(self._last_words())
+            running = self.running
         self._abandon_queued()
         if running is None:
             return
@@ -277,6 +283,14 @@ class Seat:
             self._over(exit_outcome(running.assignment, running.log(), running.wall_s, words))
         if self.handle.born:
             self.renew()
+
+    def _last_words(self) -> str:
+        """Return the last line that a slot printed which never became ready: the error that it ended with."""
+        lines: list[str] = []
+        for sink in self.handle.sinks:
+            sink.drain()
+            lines += sink.take().splitlines()
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _keeper_died(self) -> None:
         keeper = self.handle.keeper

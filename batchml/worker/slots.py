@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import signal
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchml.core.attempt import Assignment, Ending, Experiment, Outcome
+from batchml.core.attempt import Assignment, Ending, Outcome
 from batchml.core.trust import Trust
+from batchml.errors import PoolError
 from batchml.execution.sandbox import proc
 from batchml.execution.sandbox.family import IMPORTS, RUNNER, Family, Setup
 from batchml.execution.sandbox.handle import Handle
 from batchml.execution.sandbox.watch import Watch
 from batchml.worker.endings import ended_outcome
+from batchml.worker.experiments import Written
 from batchml.worker.running import Running
 from batchml.worker.seat import Seat
 
@@ -37,6 +38,9 @@ _SHORT = 0.02
 """Seconds: a job that is expected to take less is sent to a slot before the one in front of it has ended."""
 
 _TEMPLATE_TRIES = 3
+_STILLBIRTHS = 4
+"""So many slots in a row, and one for each seat, may die before they are ready: then none ever will be."""
+
 _EXPERIMENTS = 4096
 
 
@@ -91,8 +95,10 @@ class SandboxPool:
             runner=runner,
         )
         self._done: list[Outcome] = []
-        self._experiments = _Experiments()
+        self._experiments = Written()
         self._template_deaths = 0
+        self._stillbirths = 0
+        self._broken: str | None = None
         self._orphans_due = False
         self._closed = False
         proc.adopt_orphans()
@@ -116,6 +122,7 @@ class SandboxPool:
         ]
         for seat in self._seats:
             seat.on_keeper_death = self._keeper_died
+            seat.on_birth = self._born
 
     # -- the protocol --------------------------------------------------------------------------------------------
 
@@ -127,7 +134,7 @@ class SandboxPool:
     @property
     def free(self) -> int:
         """How many more assignments can be taken: idle slots, and places behind jobs of milliseconds."""
-        if self._closed:
+        if self._closed or self._broken is not None:
             return 0
         places = sum(seat.running is None or self._takes_more(seat) for seat in self._seats)
         return max(0, places - len(self._lobby))
@@ -164,7 +171,15 @@ class SandboxPool:
         return self._watch.fileno()
 
     def wait(self, timeout: float) -> list[Outcome]:
-        """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile."""
+        """Return what has ended, waiting at most `timeout` seconds for the first; enforce limits and reap meanwhile.
+
+        Raises
+        ------
+        PoolError
+            No slot comes up any more; all that was submitted has been returned before.
+        """
+        if self._broken is not None and not self._done:
+            raise PoolError(self._broken)
         now = time.monotonic()
         end = now + timeout
         while True:
@@ -176,6 +191,8 @@ class SandboxPool:
                 self._sweep()
             self._dispatch()
             self._set_alarm(now)
+            if self._broken is not None:
+                self._watch.wake_at(now)  # to be told at once, by the next call
             if self._done or now >= end:
                 done = self._done.copy()
                 self._done.clear()
@@ -282,14 +299,33 @@ class SandboxPool:
         self._watch.drop(self._family.pidfd)
         self._template_deaths += 1
         if self._template_deaths > _TEMPLATE_TRIES and not any(seat.handle.up for seat in self._seats):
-            for seat in self._seats:
-                seat.finish(Ending.INFRASTRUCTURE, "the template of the slots cannot be started; see standard error")
+            self._give_up("the template of the slots cannot be started; see standard error")
             return
         self._family.restart()
         self._watch.add(self._family.pidfd, self._template_died)
         for seat in self._seats:
             if not seat.handle.born:
                 seat.rebirth()
+
+    def _born(self, words: str | None) -> None:
+        """Count slots that died before they were ready: None for one that is, else its last words."""
+        self._stillbirths = 0 if words is None else self._stillbirths + 1
+        if self._stillbirths >= _STILLBIRTHS + len(self._seats):
+            self._give_up(f"{self._stillbirths} slots in a row died before their first job{words and f': {words}'}")
+
+    def _give_up(self, reason: str) -> None:
+        """Take nothing any more, and give back all there is: it is not the jobs' fault."""
+        if self._broken is not None:
+            return
+        self._broken = reason
+        for seat in self._seats:
+            if seat.queued is not None:
+                self._lobby.append(seat.queued)
+                seat.queued = None
+            seat.finish(Ending.INFRASTRUCTURE, reason)
+        self._done += [ended_outcome(running.assignment, Ending.INFRASTRUCTURE, reason) for running in self._lobby]
+        self._lobby.clear()
+        self._watch.wake_at(time.monotonic())
 
     def _keeper_died(self, seat: Seat) -> None:
         self._sweep()
@@ -307,24 +343,3 @@ class SandboxPool:
                 proc.send([*proc.descendants(pid), pid], signal.SIGKILL)
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
-
-
-class _Experiments:
-    """Experiments by a short key, written down once."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[int, tuple[Experiment, str, bytes]] = OrderedDict()
-        self._serial = 0
-
-    def of(self, experiment: Experiment) -> tuple[str, bytes]:
-        """Return key and JSON of an experiment; one whose policy was changed gets another key."""
-        entry = self._entries.get(experiment.id)
-        if entry is None or (entry[0] is not experiment and entry[0] != experiment):
-            self._serial += 1
-            text = json.dumps(experiment.as_json(), separators=(",", ":"))
-            entry = (experiment, str(self._serial), text.encode())
-        self._entries[experiment.id] = entry
-        self._entries.move_to_end(experiment.id)
-        if len(self._entries) > _EXPERIMENTS:
-            self._entries.popitem(last=False)
-        return entry[1], entry[2]

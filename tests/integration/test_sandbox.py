@@ -19,6 +19,7 @@ from batchml.core.measure import as_measure
 from batchml.core.seed import derive
 from batchml.core.trust import Trust
 from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.errors import PoolError
 from batchml.execution import iteration
 from batchml.execution.sandbox import proc
 from batchml.worker.slots import SandboxPool
@@ -461,6 +462,23 @@ def test_a_template_that_cannot_start_is_an_infrastructure_error(start, nasty, m
     outcome = run(pool, nasty("nothing"))
     assert outcome.ending is Ending.INFRASTRUCTURE
     assert "template" in outcome.message
+
+
+@pytest.mark.parametrize("deed", ["raise ImportError('no such library here')", "import os; os._exit(3)"])
+def test_slots_that_never_come_up_end_the_pool_with_their_last_words(start, nasty, deed, tmp_path, monkeypatch):
+    (tmp_path / "stillborn.py").write_text(deed)
+    monkeypatch.syspath_prepend(tmp_path)
+    pool = start(2, runner="stillborn:Runner")
+    for number in range(2):
+        pool.submit(assign(nasty("nothing"), number))
+    outcomes = wait(pool, 2)
+    assert {outcome.ending for outcome in outcomes} == {Ending.INFRASTRUCTURE}
+    for outcome in outcomes:
+        assert outcome.message.startswith("6 slots in a row died before their first job")
+        assert ("ImportError: no such library here" in outcome.message) == ("raise" in deed)
+    assert pool.free == 0
+    with pytest.raises(PoolError, match="slots in a row died"):
+        pool.wait(1.0)
 
 
 @pytest.mark.parametrize("victim", ["template", "keeper", "slot"])

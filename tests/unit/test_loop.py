@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchml.core.attempt import Ending, Order
+from batchml.errors import PoolError
 from batchml.testing import FakePool, MemoryChannel, MemoryRegistry, PromptCourier
 from batchml.worker.loop import Loop
 from batchml.worker.settings import Settings
@@ -81,6 +82,28 @@ def test_every_job_runs_once_and_the_worker_leaves():
     assert bench.channel.closed == "idle"
     assert bench.pool.closed
     assert bench.pool.most_at_once == 2
+
+
+def test_a_broken_pool_ends_the_worker_and_costs_no_result():
+    bench = Bench(10, slots=1, seconds=1.0)
+
+    def breaks():
+        news = bench.pool.wait
+
+        def wait(timeout):
+            outcomes = news(timeout)
+            if not outcomes:
+                raise PoolError("6 slots in a row died")
+            return outcomes
+
+        bench.pool.wait = wait
+
+    bench.at(2.5, breaks)
+    with pytest.raises(PoolError, match="6 slots"):
+        bench.run()
+    assert bench.channel.closed == "6 slots in a row died"
+    assert sorted(bench.registry.states().values()) == ["done"] * 2 + ["queued"] * 8
+    assert bench.pool.closed
 
 
 def test_short_jobs_are_exchanged_in_batches():

@@ -14,6 +14,7 @@ import contextlib
 import os
 import select
 import signal
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +218,8 @@ class Keeper:
             memory = self._scales.limit
             body({**self._setup, "nonce": nonce, "memory": memory, "parent": keeper, "gauge": gauge})
             status = 0
+        except BaseException:  # noqa: BLE001 - said where its supervisor reads, which tells the user
+            traceback.print_exc()
         finally:
             os._exit(status)
 
