@@ -18,7 +18,17 @@ from batchml.errors import ConfigError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["derive", "draw_root", "fill_random_state", "permutation", "random_state_at", "seed_globals"]
+__all__ = [
+    "derive",
+    "draw_root",
+    "fill_random_state",
+    "first_of_permutation",
+    "permutation",
+    "random_state_at",
+    "seed_globals",
+]
+
+_BLOCK = 1 << 20
 
 _ROOT_BITS = 63
 
@@ -54,6 +64,28 @@ def permutation(seed: int, n: int) -> NDArray[np.int64]:
     """
     raw = np.random.PCG64(_sequence(*_root_words(seed))).random_raw(n)
     return np.argsort(raw, kind="stable").astype(np.int64, copy=False)
+
+
+def first_of_permutation(seed: int, n: int, k: int) -> NDArray[np.bool_]:
+    """Return which of 0..n-1 are among the first `k` of `permutation`, in linear time and the memory of one pass."""
+    found = np.zeros(n, dtype=bool)
+    if not 0 < k < n:
+        found[:] = k > 0
+        return found
+    raw = np.random.PCG64(_sequence(*_root_words(seed))).random_raw(n)
+    raw.partition(k - 1)
+    last = raw[k - 1]
+    del raw
+    stream = np.random.PCG64(_sequence(*_root_words(seed)))
+    for start in range(0, n, _BLOCK):
+        part = stream.random_raw(min(_BLOCK, n - start))
+        found[start : start + len(part)] = part <= last
+    extra = int(found.sum()) - k
+    if extra:  # equal numbers keep their order, so the last of those that are as large as the largest are too many
+        stream = np.random.PCG64(_sequence(*_root_words(seed)))
+        equal = np.flatnonzero(stream.random_raw(n) == last)
+        found[equal[-extra:]] = False
+    return found
 
 
 def seed_globals(seed: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchml.core.seed import derive, permutation
+from batchml.core.seed import derive, first_of_permutation, permutation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,13 +68,17 @@ def assign_folds(units: Units, folds: int, seed: int) -> NDArray[np.int32]:
     return units.per_row(drawn)
 
 
-def choose_share(units: Units, ratio: float, seed: int) -> NDArray[np.int32]:
-    """Return 1 for the rows of the chosen units, else 0: of each stratum round(n * ratio), half to even."""
-    drawn = np.zeros(units.n, dtype=np.int32)
-    for number, members in enumerate(units.strata()):
-        order = permutation(_seed_of(units, seed, number), len(members))
-        drawn[members[order[: round(len(members) * ratio)]]] = 1
-    return units.per_row(drawn)
+def choose_share(units: Units, ratio: float, seed: int) -> NDArray[np.bool_]:
+    """Return whether the unit of each row is chosen: of each stratum round(n * ratio), half to even."""
+    if units.stratum is None:
+        n = units.n
+        drawn = first_of_permutation(_seed_of(units, seed, 0), n, round(n * ratio))
+    else:
+        drawn = np.zeros(units.n, dtype=bool)
+        for number, members in enumerate(units.strata()):
+            chosen = first_of_permutation(_seed_of(units, seed, number), len(members), round(len(members) * ratio))
+            drawn[members[chosen]] = True
+    return drawn if units.group is None else drawn[units.group]
 
 
 def draw_counts(units: Units, ratio: float, seed: int) -> NDArray[np.int32]:

@@ -225,9 +225,25 @@ class TaskView(Shown):
             A row that the backend has lost.
         """
         ids = self._use if rows is None else self.row_ids[self.positions(rows)]
+        read = self._cache.get("read")
+        if read is not None and ids is not None and set(names) <= read[0] and np.array_equal(read[1], ids):
+            return read[2], read[3]
         table, places = self.backend.lookup(ids, names)
         if ids is not None and len(ids) != (table.num_rows if places is None else len(places)):
             raise DataError(f"{self._where}: rows that it had are gone from its data")
+        return table, places
+
+    def _lookup_features(self, rows: Any) -> tuple[pa.Table, _Ids | None]:
+        """Look up features; if that takes a query, the target and weights come with it and are kept for who asks next.
+
+        So an iteration reads its training rows once, and its test rows.
+        """
+        names = self._roles["feature"]
+        if rows is None or not self.backend.lazy:
+            return self._lookup(rows, names)
+        names = [*names, *(name for role in ("target", "weight") for name in self._roles[role] if name not in names)]
+        table, places = self._lookup(rows, names)
+        self._cache["read"] = frozenset(names), self.row_ids[self.positions(rows)], table, places
         return table, places
 
     def _part(self, name: str, rows: Any) -> pa.Array:
@@ -237,11 +253,12 @@ class TaskView(Shown):
 
     def _matrix(self, rows: Any = None) -> NDArray[np.float64]:
         names = self._roles["feature"]
-        return columns.matrix_of(*self._lookup(rows, names), names, self.schema)
+        return columns.matrix_of(*self._lookup_features(rows), names, self.schema)
 
     def _frame(self, rows: Any = None) -> pd.DataFrame:
         names = self._roles["feature"]
-        return columns.features_of(*self._lookup(rows, names), names, self.schema, self._cached("holes", self._holes))
+        holes = self._cached("holes", self._holes)
+        return columns.features_of(*self._lookup_features(rows), names, self.schema, holes)
 
     def _holes(self) -> frozenset[str]:
         """Return the whole-number features with a missing value anywhere: they are floats whatever rows are asked."""
@@ -321,6 +338,9 @@ class TaskView(Shown):
 
     def row_weights(self, rows: Any = None) -> NDArray[np.float64] | None:
         """Return the weights of rows; None without a weight column."""
+        names = self._roles["weight"]
+        if names and rows is not None and self.backend.lazy:
+            return columns.floats_of(self._part(names[0], rows), self.schema[names[0]])
         weights = self.weights
         return None if weights is None else weights[self.positions(rows)]
 

@@ -28,6 +28,8 @@ _KEPT_BYTES = 1 << 22
 """A table that takes less is read once and kept: finding rows in a file costs as much as reading it."""
 _CHECKED_S = 1.0
 """Files whose time stamps were looked at less than this ago are not looked at again."""
+_FRUGAL = "192MB"
+"""What DuckDB may hold to begin with: more is quicker by little; where it does not do, the default is tried."""
 _IDS = "..ids"
 
 
@@ -106,10 +108,10 @@ class DuckBackend(LazyBackend):
         return self._relation.local_paths()
 
     @contextlib.contextmanager
-    def _open(self, paths: list[str]) -> Iterator[Any]:
+    def _open(self, paths: list[str], **settings: Any) -> Iterator[Any]:
         first, others = (paths[0], paths[1:]) if self._relation.database else (None, paths)
         try:
-            with fenced(others, first) as connection:
+            with fenced(others, first, **settings) as connection:
                 yield connection
         except DataError:
             self._looked = -1.0
@@ -138,13 +140,23 @@ class DuckBackend(LazyBackend):
         join = "" if alone else f" SEMI JOIN {quoted(_IDS)} AS i ON t.{quoted(key)} = i.id"
         source = self._relation.sql(paths, self.primary_key, chosen)
         between = f"t.{quoted(key)} BETWEEN {low} AND {high}"
-        with self._open(paths) as connection:
-            if not alone:
-                connection.register(_IDS, pa.table({"id": pa.array(ids)}))
-            query = f"SELECT {columns} FROM {source} AS t{join} WHERE {between}"
-            found = connection.sql(query).to_arrow_table()
+        query = f"SELECT {columns} FROM {source} AS t{join} WHERE {between}"
+        # Rows may come in any order, but for CSV, whose rows are counted as they come.
+        settings = {"preserve_insertion_order": self._relation.kind == "csv"}
+        try:
+            found = self._selected(paths, query, None if alone else ids, {**settings, "memory_limit": _FRUGAL})
+        except MemoryError:
+            found = self._selected(paths, query, None if alone else ids, settings)
         table = self._fitted(names, [found.column(name) for name in names], found.num_rows)
         return np.ascontiguousarray(found.column(key).to_numpy(), dtype=np.int64), table
+
+    def _selected(
+        self, paths: list[str], query: str, ids: NDArray[np.int64] | None, settings: Mapping[str, Any]
+    ) -> pa.Table:
+        with self._open(paths, **settings) as connection:
+            if ids is not None:
+                connection.register(_IDS, pa.table({"id": pa.array(ids)}))
+            return connection.sql(query).to_arrow_table()
 
     def _files_of(self, ids: NDArray[np.int64]) -> list[int] | None:
         """Return the files that hold these positions; None for all."""

@@ -45,14 +45,17 @@ def look_through(
     known_columns([*text, *([primary_key] if primary_key else [])], names)
     text = frozenset(text)
     pins, digests, n_rows, start = {}, {}, 0, None if primary_key else 0
+    pool = pa.default_memory_pool()
     for name in names:
         pins[name], array = pin_column(name, read(name), text=name in text)
         digests[name] = column_digest(array)
         n_rows = len(array)
+        pool.release_unused()
         if name == primary_key:
             ids = None if pins[name].missing else array.to_numpy(zero_copy_only=False)
             check_key(name, pins[name], ids)
             start = _first_of_run(ids)
+        del array  # before the next is read
     digest = joined_digest(digests, n_rows, primary_key)
     return Pins(n_rows=n_rows, digest=digest, columns=pins, primary_key=primary_key, start=start)
 

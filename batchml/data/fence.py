@@ -16,10 +16,15 @@ __all__ = ["fenced", "one_select", "quoted", "text_literal"]
 
 
 @contextlib.contextmanager
-def fenced(files: Sequence[str], database: str | None = None) -> Iterator[Any]:
+def fenced(files: Sequence[str], database: str | None = None, **settings: Any) -> Iterator[Any]:
     """Give a DuckDB connection that may read `files` (and the database file), opened for this block alone.
 
     Its threads have ended with the block. It takes as many as numerical libraries may here: one in a slot.
+
+    Parameters
+    ----------
+    settings
+        Of DuckDB, besides.
 
     Raises
     ------
@@ -36,13 +41,15 @@ def fenced(files: Sequence[str], database: str | None = None) -> Iterator[Any]:
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_persistent_secrets": False,
+        "temp_directory": "",  # what does not fit into memory fails, and leaves nothing behind
+        **settings,
     }
     with translated():
         connection = duckdb.connect(database or ":memory:", read_only=database is not None, config=config)
         try:
             paths = ", ".join(text_literal(path) for path in files)
             connection.execute(f"SET allowed_paths = [{paths}]")
-            for line in ("enable_external_access = false", "lock_configuration = true"):
+            for line in ("enable_progress_bar = false", "enable_external_access = false", "lock_configuration = true"):
                 connection.execute(f"SET {line}")
             yield connection
         finally:
@@ -61,7 +68,9 @@ def translated() -> Iterator[None]:
             f"the query reaches for what it was not given: {_first_line(problem)}; name the files that it may read "
             "in files="
         ) from problem
-    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InterruptException) as problem:
+    except duckdb.OutOfMemoryException as problem:
+        raise MemoryError(f"DuckDB: {_first_line(problem)}") from problem
+    except (duckdb.IOException, duckdb.InterruptException) as problem:
         raise DataUnavailableError(f"DuckDB cannot read the data: {_first_line(problem)}") from problem
     except duckdb.Error as problem:
         raise DataError(f"DuckDB refuses: {_first_line(problem)}") from problem

@@ -113,6 +113,7 @@ def pin_column(name: str, column: pa.ChunkedArray, *, text: bool) -> tuple[Colum
         No learner can use its type; or it has more different strings than can be levels.
     """
     array = canonical_column(name, column, text=text)
+    del column
     info = column_info(array)
     if info.levels is not None and len(info.levels) > MOST_LEVELS:
         raise too_many_levels(name, len(info.levels))

@@ -140,7 +140,8 @@ def _run(
     record: bool,
 ) -> IterationResult:
     with _setting_up():
-        rows = {"train": resampling.train_set(iteration), "test": resampling.test_set(iteration)}
+        sets = {"train": resampling.train_set, "test": resampling.test_set}
+        rows = {name: sets[name](iteration) for name in dict.fromkeys(("train", *learner.predict_sets))}
     options: dict[str, Any]
     options = {"seed": job_seed, "threads": learner.threads, "partner": partner, "record": record}
     trained = stages.train(learner, task, rows["train"], **options)

@@ -202,9 +202,10 @@ class LearnerSklearn(Learner):
         template = self._template(task)
         estimator = template.load()
         template.fill_random_state(estimator, seed)
+        features = task.features(row_ids, array=not template.names)  # first: the others come with them
         truth = task.truth(row_ids)
         weights = _weight_argument(estimator, task.row_weights(row_ids))
-        model = estimator.fit(task.features(row_ids, array=not template.names), truth, **weights)
+        model = estimator.fit(features, truth, **weights)
         if self.task_type == "regr":
             keep_oob_error(model, truth)
         return model

@@ -53,7 +53,7 @@ class Holdout(Resampling):
     def _fixed_iters(self) -> int:
         return int(self._params[self.repeating]) if self.repeating else 1
 
-    def _draw(self, bound: Any, seed: int, repetition: int) -> NDArray[np.int32]:  # noqa: ARG002
+    def _draw(self, bound: Any, seed: int, repetition: int) -> NDArray[Any]:  # noqa: ARG002
         return choose_share(bound.units, self._params["ratio"], seed)
 
     def _sets(self, drawn: Any, part: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # noqa: ARG002
@@ -87,7 +87,7 @@ class Bootstrap(Subsampling):
     def __init__(self, key: str = "bootstrap", **params: Any) -> None:
         super().__init__(key, **params)
 
-    def _draw(self, bound: Any, seed: int, repetition: int) -> NDArray[np.int32]:  # noqa: ARG002
+    def _draw(self, bound: Any, seed: int, repetition: int) -> NDArray[Any]:  # noqa: ARG002
         return draw_counts(bound.units, self._params["ratio"], seed)
 
     def _sets(self, drawn: Any, part: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # noqa: ARG002

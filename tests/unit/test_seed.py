@@ -18,7 +18,15 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
-from batchml.core.seed import derive, draw_root, fill_random_state, permutation, random_state_at, seed_globals
+from batchml.core.seed import (
+    derive,
+    draw_root,
+    fill_random_state,
+    first_of_permutation,
+    permutation,
+    random_state_at,
+    seed_globals,
+)
 from batchml.errors import ConfigError
 
 roots = st.integers(0, 2**63 - 1)
@@ -187,3 +195,12 @@ def test_every_estimator_that_takes_a_random_state_gets_one():
             assert isinstance(estimator.random_state, int)
             filled += 1
     assert filled > 50
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=roots, n=st.integers(0, 300), share=st.floats(0, 1))
+def test_the_first_of_a_permutation_need_no_permutation(seed, n, share):
+    k = round(n * share)
+    wanted = np.zeros(n, dtype=bool)
+    wanted[permutation(seed, n)[:k]] = True
+    assert np.array_equal(first_of_permutation(seed, n, k), wanted)
