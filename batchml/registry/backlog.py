@@ -241,7 +241,13 @@ def adopt(store: Store, resource_id: int, new: int) -> int:
     """Give the queued jobs of a resource class to a submission and its class; return how many."""
     with store.read() as connection:
         becomes = connection.execute(select(submission.c.resource_id).where(submission.c.id == new)).scalar_one()
-        queued = select(job.c.id).where(job.c.state == "queued", job.c.resource_id == resource_id).order_by(job.c.id)
+        # What was dealt out to workers without a database is theirs until they are known to be gone.
+        dealt = select(literal_column("1")).where(attempt.c.job_id == job.c.id, attempt.c.ended_at.is_(None)).exists()
+        queued = (
+            select(job.c.id)
+            .where(job.c.state == "queued", job.c.resource_id == resource_id, ~dealt)
+            .order_by(job.c.id)
+        )
         ids = list(connection.execute(queued).scalars())
     move = update(job).where(among(job.c.id), job.c.state == "queued").values(submission_id=new, resource_id=becomes)
     return sum(chunked(store, ids, lambda connection, part: connection.execute(move, {"ids": list(part)}).rowcount))

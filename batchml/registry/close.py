@@ -33,8 +33,6 @@ FAILURES = frozenset(
 )
 """Endings that a user wants to see among the errors; the others are nobody's failure."""
 
-# A scheduler that gives up a node, or starts an element again, need not have reached what runs there.
-_CLOSED_BY_OTHERS = frozenset({Ending.LOST.value, Ending.INFRASTRUCTURE.value, Ending.PREEMPTED.value})
 _BACK_OFF_S = (2.0, 15.0, 60.0)  # one for each retry after the system's hiccup
 _LOSSES_ALONE = 2
 _MESSAGE = 2000
@@ -150,7 +148,7 @@ def read_locked(connection: Connection, attempts: Sequence[int]) -> Sequence[Any
 def _is_late_result(row: Any, outcome: Outcome) -> bool:
     """Whether an attempt that was closed over its worker's head has been finished by it after all."""
     return (
-        row.outcome in _CLOSED_BY_OTHERS
+        row.outcome in queries.CLOSED_BY_OTHERS
         and outcome.ending is Ending.DONE
         and row.generation == row.job_generation
         and row.result_of is None

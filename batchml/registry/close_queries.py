@@ -62,6 +62,12 @@ def delivered() -> Select[Any]:
     )
 
 
+CLOSED_BY_OTHERS = ("lost", "infrastructure", "preempted", "released")
+"""Endings that somebody else may have given an attempt that its worker finishes after all. A scheduler that gives up a
+node, or starts an element again, need not have reached what runs there; and of an attempt that went by a shared disk
+nobody may have seen that it was begun.
+"""
+
 CLOSE_NAMES = (
     "outcome",
     "signal",
@@ -84,8 +90,9 @@ CLOSE_NAMES = (
 def close_attempt() -> Executable:
     """Close one open attempt with what its worker measured; parameters `CLOSE_NAMES`."""
     values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in CLOSE_NAMES[:-1]}
-    # A late result closes an attempt again that had been closed as lost.
-    open_or_lost = or_(attempt.c.ended_at.is_(None), attempt.c.outcome == literal_column("'lost'"))
+    # A late result closes an attempt again that had been closed over its worker's head.
+    others: list[ColumnElement[str]] = [literal_column(f"'{word}'") for word in CLOSED_BY_OTHERS]
+    open_or_lost = or_(attempt.c.ended_at.is_(None), attempt.c.outcome.in_(others))
     return (
         update(attempt)
         .ordered_values(

@@ -52,6 +52,7 @@ __all__ = [
     "insert_new",
     "lease_seconds",
     "lock_rows",
+    "moment",
     "one_at_a_time",
     "refresh_statistics",
     "run_many",
@@ -107,6 +108,23 @@ def _epoch_now_sqlite(_element: epoch_now, _compiler: SQLCompiler, **_options: A
 @compiles(epoch_now, "postgresql")
 def _epoch_now_postgresql(_element: epoch_now, _compiler: SQLCompiler, **_options: Any) -> str:
     return "extract(epoch FROM now())::double precision"
+
+
+class moment(FunctionElement[Any]):  # noqa: N801 - reads as the SQL function it is
+    """Seconds since 1970, by whatever clock, as a time of the database."""
+
+    type = Time
+    inherit_cache = True
+
+
+@compiles(moment, "sqlite")
+def _moment_sqlite(element: moment, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strftime('%Y-%m-%d %H:%M:%f', {compiler.process(element.clauses, **options)}, 'unixepoch')"
+
+
+@compiles(moment, "postgresql")
+def _moment_postgresql(element: moment, compiler: SQLCompiler, **options: Any) -> str:
+    return f"to_timestamp({compiler.process(element.clauses, **options)})"
 
 
 def lease_seconds(connection: Connection) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["PoisonedError", "deliver_late", "exchange", "open_attempts"]
+__all__ = ["PoisonedError", "close_checked", "deliver_late", "exchange", "open_attempts", "store_models"]
 
 
 def exchange(
@@ -47,11 +47,11 @@ def exchange(
     RegistryError
         The database failed; the transaction may or may not have been committed.
     """
-    models = _store_models(store, outcomes)
+    models = store_models(store, outcomes)
     with store.write() as connection:
         now = lease_seconds(connection)
         order = _beat(connection, worker_id, now)
-        lost = _close(connection, worker_id, outcomes, models)
+        lost = close_checked(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
         rerank(store, connection, outcomes, released)
         post = _post(store, connection, worker_id, now, left_s)
@@ -75,9 +75,9 @@ def deliver_late(store: Store, worker_id: int, outcomes: Sequence[Outcome]) -> t
     PoisonedError, RegistryError
         As in `exchange`.
     """
-    models = _store_models(store, outcomes)
+    models = store_models(store, outcomes)
     with store.write() as connection:
-        return _close(connection, worker_id, outcomes, models)
+        return close_checked(connection, worker_id, outcomes, models)
 
 
 def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
@@ -87,7 +87,7 @@ def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
         return read_open(store, connection, worker_id, revision)
 
 
-def _close(
+def close_checked(
     connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, StoredModel]
 ) -> tuple[int, ...]:
     """Close attempts; what the database refuses is told from a database that fails."""
@@ -116,7 +116,7 @@ def _post(store: Store, connection: Connection, worker_id: int, now_s: float, le
     return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s, left_s=left_s)
 
 
-def _store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, StoredModel]:
+def store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, StoredModel]:
     """Put models beside the registry, before the transaction that names them; return names and marks by attempt."""
     stored: dict[int, StoredModel] = {}
     for outcome in outcomes:

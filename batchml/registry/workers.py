@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["register_worker", "stop_worker", "stop_workers"]
+__all__ = ["end_worker", "register_worker", "replace_predecessors", "stop_worker", "stop_workers"]
 
 
 def register_worker(
@@ -76,7 +76,7 @@ def register_worker(
         }
         worker_id = connection.execute(worker.insert().returning(worker.c.id), values).scalar_one()
         if scheduler_id is not None:
-            _replace_predecessors(connection, scheduler_id, incarnation)
+            replace_predecessors(connection, scheduler_id, incarnation)
         return int(worker_id)
 
 
@@ -86,7 +86,8 @@ def _newest_of(process: Process, submission_id: int) -> Select[int]:
     return mine.order_by(worker.c.id.desc()).limit(1)
 
 
-def _replace_predecessors(connection: Connection, scheduler_id: str, incarnation: int) -> None:
+def replace_predecessors(connection: Connection, scheduler_id: str, incarnation: int) -> None:
+    """End the earlier incarnations of a worker that its scheduler has requeued."""
     older = select(worker.c.id).where(
         worker.c.scheduler_id == scheduler_id, worker.c.incarnation < incarnation, worker.c.stopped_at.is_(None)
     )
@@ -115,6 +116,14 @@ def end_worker(connection: Connection, worker_id: int, state: str, reason: str, 
 @cache
 def _some_workers() -> Select[int]:
     return select(worker.c.id).where(among(worker.c.id)).order_by(worker.c.id)
+
+
+def set_slots(store: Store, worker_id: int, slots: int) -> None:
+    """Say that a worker runs more or fewer iterations at once than before."""
+    change = update(worker).where(worker.c.id == bindparam("which"))
+    with store.write() as connection:
+        connection.execute(change.values(slots=bindparam("number")), {"which": worker_id, "number": slots})
+    store.memo.pop(("post", worker_id), None)
 
 
 def stop_worker(store: Store, worker_id: int, reason: str) -> None:

@@ -17,7 +17,7 @@ from batchml.worker.channel import Channel, ChannelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Courier", "Reply", "Request", "ThreadCourier", "carry", "deliver"]
+__all__ = ["Courier", "Reply", "Request", "ThreadCourier", "carry", "deliver", "stand_in"]
 
 _SEVERITY = {Order.GO_ON: 0, Order.DRAIN: 1, Order.STOP: 2}
 
@@ -117,20 +117,25 @@ def _deliver_stand_in(
     channel: Channel, outcome: Outcome, released: Sequence[int], want: int, error: PoisonedError
 ) -> Exchange:
     """Close the attempt of an outcome that the database will not take."""
+    instead = stand_in(outcome, error)
+    try:
+        return channel.exchange([instead], released, want)
+    except PoisonedError:
+        # Not even its name is welcome (an attempt of another registry?): it must not block the others for ever.
+        exchange = channel.exchange((), released, want)
+        return replace(exchange, lost=(*exchange.lost, outcome.attempt_id))
+
+
+def stand_in(outcome: Outcome, error: PoisonedError) -> Outcome:
+    """Return what is said of an attempt whose outcome the database will not take."""
     message = f"the registry refused what this iteration left behind: {error}"
-    stand_in = Outcome(
+    return Outcome(
         attempt_id=outcome.attempt_id,
         job_id=outcome.job_id,
         ending=Ending.INFRASTRUCTURE,
         error_type=type(error).__name__,
         message=message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00"),
     )
-    try:
-        return channel.exchange([stand_in], released, want)
-    except PoisonedError:
-        # Not even its name is welcome (an attempt of another registry?): it must not block the others for ever.
-        exchange = channel.exchange((), released, want)
-        return replace(exchange, lost=(*exchange.lost, outcome.attempt_id))
 
 
 class ThreadCourier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import socket
@@ -157,6 +158,13 @@ class SpoolChannel:
             self._write([notice("bye", reason=reason)])
         except OSError as error:  # the scheduler, or resume, will find out that this process is gone
             _log.warning("could not take leave in the spool: %s", error)
+        self._segment.close()
+
+    def give_up(self, undelivered: int) -> None:
+        """Say, if there is room for as much, that outcomes could not be written; their attempts are nobody's fault."""
+        reason = f"infrastructure: {socket.gethostname()}: {undelivered} outcomes could not be written to the spool"
+        with contextlib.suppress(OSError):
+            self._segment.append([notice("bye", reason=reason)])
         self._segment.close()
 
     def _write(self, frames: Sequence[bytes]) -> None:
