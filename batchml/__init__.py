@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from batchml.data.sources import as_data_backend
     from batchml.data.written import as_duckdb_backend, as_sqlite_backend
     from batchml.errors import BatchmlError
+    from batchml.executors.dask import Dask
     from batchml.executors.local import Local
     from batchml.executors.slurm import Slurm
     from batchml.experiment.benchmark import benchmark
@@ -65,6 +66,7 @@ __all__ = [
     "BenchmarkResult",
     "CondAnyOf",
     "CondEqual",
+    "Dask",
     "Design",
     "Learner",
     "Local",
@@ -142,6 +144,7 @@ _HOMES = {
     "data.sources": ("as_data_backend",),
     "data.written": ("as_duckdb_backend", "as_sqlite_backend"),
     "errors": ("BatchmlError",),
+    "executors.dask": ("Dask",),
     "executors.local": ("Local",),
     "executors.slurm": ("Slurm",),
     "experiment.benchmark": ("benchmark",),

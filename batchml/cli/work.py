@@ -30,7 +30,7 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
 
 
 @click.command("submit")
-@click.option("--executor", type=click.Choice(["local", "slurm"]), help="Where workers run; default: local.")
+@click.option("--executor", type=click.Choice(["local", "slurm", "dask"]), help="Where workers run; default: local.")
 @click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default 1.")
 @slots_option
 @click.option(
@@ -99,6 +99,7 @@ def submit(  # noqa: PLR0913 - one for each option
 @click.option("--trust", multiple=True, metavar="NAME", help="Module prefix that specs may name.")
 @click.option("--need", "needs", multiple=True, metavar="NAME=NUMBER", help="Of each iteration: cpus, memory_mb, gpus.")
 @click.option("--check", is_flag=True, help="Only see whether a worker could work here; claim nothing.")
+@click.option("--dask", metavar="ADDRESS", help="Run iterations on the workers of this Dask scheduler.")
 @click.option("--registry", "url", hidden=True, metavar="URL")
 @command
 def worker(
@@ -110,6 +111,7 @@ def worker(
     trust: tuple[str, ...],
     needs: tuple[str, ...],
     check: bool,
+    dask: str | None,
     url: str | None,
     as_json: bool,  # noqa: ARG001 - a worker prints nothing
 ) -> int:
@@ -124,6 +126,7 @@ def worker(
         trust=trust,
         needs={name: int(number) for name, number in map(_pair, needs)},
         check=check,
+        dask=dask,
     )
 
 

@@ -124,6 +124,18 @@ _SLURM = {
         default="60s",
     ),
 }
+_DASK = {
+    "address": Key(kind="text", text="The scheduler: `tcp://head:8786`.", default="a cluster on this machine"),
+    "tls_ca_file": Key(kind="path", text="Certificate of the authority, for `tls://`."),
+    "tls_client_cert": Key(kind="path", text="Certificate of the client, for `tls://`."),
+    "tls_client_key": Key(kind="path", text="Key of the client, for `tls://`."),
+    "ahead": Key(
+        kind="duration",
+        text="So much work per thread waits within Dask, from which an adaptive cluster sees that it has to grow.",
+        default="0s",
+    ),
+    "resources.*": Key(kind="value", text="What each iteration takes of what Dask's workers offer: `GPU = 1`."),
+}
 _RESOURCES = Key(kind="value", text="Defaults of `-r`: cpus, memory, gpus, timeout, walltime, partition, ...")
 
 KEYS: dict[str, Key] = {
@@ -131,7 +143,7 @@ KEYS: dict[str, Key] = {
     "artifacts": Key(kind="path", text="Folder for task data and models of new registries."),
     "trusted_modules": Key(kind="texts", text="Modules that designs and registries may name; all files add up."),
     "cpus": Key(kind="whole", text="Processors to count with.", default="those this process may use"),
-    "executor.kind": Key(kind="local|slurm", text="Where `submit` starts workers.", default="local"),
+    "executor.kind": Key(kind="local|slurm|dask", text="Where `submit` starts workers.", default="local"),
     "executor.slots": Key(kind="whole", text="Iterations at once in each worker.", default="the CPUs of the worker"),
     "executor.workers": Key(kind="whole", text="Supervising processes to start.", default="1"),
     "resources.*": _RESOURCES,
@@ -140,6 +152,7 @@ KEYS: dict[str, Key] = {
         kind="path", text="Folder in which files of tasks are looked for that are not where the design says."
     ),
     **{f"slurm.{name}": key for name, key in _SLURM.items()},
+    **{f"dask.{name}": key for name, key in _DASK.items()},
     "slurm.resources.*": Key(kind="value", text="As `resources`, for SLURM."),
 }
 """Key to what it takes; ``name.*`` stands for all keys of the table ``name``."""

@@ -196,10 +196,11 @@ def require_consent(store: Store, consent: Consent, state: str, jobs: Sequence[i
 
 def executor_of(name: str, settings: Mapping[str, Any]) -> Executor:
     """Return the executor that a submission was made with."""
+    from batchml.executors.dask import Dask
     from batchml.executors.local import Local
     from batchml.executors.slurm import Slurm
 
-    known: dict[str, type[Executor]] = {"local": Local, "slurm": Slurm}
+    known: dict[str, type[Executor]] = {"local": Local, "slurm": Slurm, "dask": Dask}
     if name not in known:
         raise ConfigError(f"no executor is called '{name}'{nearest(name, known)}; there are {', '.join(known)}")
     return known[name](**settings)

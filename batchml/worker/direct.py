@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from batchml.core.attempt import Assignment, Exchange, Outcome
     from batchml.registry.store import Store
     from batchml.worker.allocation import Allocation
+    from batchml.worker.dask_start import ClusterProbe
+    from batchml.worker.pool import Pool
     from batchml.worker.probe import Probe
 
 __all__ = ["DirectChannel"]
@@ -45,12 +47,21 @@ class DirectChannel:
         Finds out in which environment it runs; None where the registry shall not know.
     allocation
         Where it runs: jobs that would outlast it are left to others.
+    pool
+        Whose slots the registry is to know, should their number change; None if it does not.
     """
 
     def __init__(
-        self, store: Store, worker_id: int, probe: Probe | None = None, allocation: Allocation | None = None
+        self,
+        store: Store,
+        worker_id: int,
+        probe: Probe | ClusterProbe | None = None,
+        allocation: Allocation | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._store = store
+        self._pool = pool
+        self._slots = None if pool is None else pool.slots
         self._allocation = allocation
         self.worker_id = worker_id
         self._probe = probe
@@ -61,6 +72,7 @@ class DirectChannel:
 
         with _outages():
             left = None if self._allocation is None else self._allocation.left_s
+            self._note_slots()
             answer = exchange(self._store, self.worker_id, outcomes, released, want, left_s=left)
         self._note_environment()  # by now jobs run, or are on their way
         return answer
@@ -85,6 +97,14 @@ class DirectChannel:
             _log.warning("could not take leave of the registry: %s", error)
         with contextlib.suppress(RegistryError):
             self._store.close()
+
+    def _note_slots(self) -> None:
+        """Tell the registry when the pool has grown or shrunk: claims are shared out by that."""
+        from batchml.registry.workers import set_slots
+
+        if self._pool is not None and self._pool.slots != self._slots:
+            self._slots = self._pool.slots
+            set_slots(self._store, self.worker_id, self._slots)
 
     def _note_environment(self, patience_s: float = 0.0) -> None:
         from batchml.registry.environments import put_environment

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["Trial", "UnfitError", "check_artifacts", "check_node", "require_fitness"]
+__all__ = ["Trial", "UnfitError", "check_artifacts", "check_node", "leave_word", "require_fitness"]
 
 _PATIENCE_S = 600.0
 _PROGRAM = """
@@ -118,15 +118,20 @@ def require_fitness(store: Store, submission: int, trial: Trial) -> None:
         check_artifacts(store)
         trial.require()
     except BatchmlError as error:
-        from batchml.registry.workers import register_worker, stop_worker
-
         unfit = error if isinstance(error, UnfitError) else UnfitError(str(error))
-        allocation = own_allocation()
-        worker_id = register_worker(
-            store, submission, slots=1, scheduler_id=allocation.element, incarnation=allocation.restarts
-        )
-        stop_worker(store, worker_id, str(unfit))
+        leave_word(store, submission, unfit)
         raise unfit from None
+
+
+def leave_word(store: Store, submission: int, error: BatchmlError) -> None:
+    """Enter a worker that has stopped at once, and why: whoever looks for workers finds that."""
+    from batchml.registry.workers import register_worker, stop_worker
+
+    allocation = own_allocation()
+    worker_id = register_worker(
+        store, submission, slots=1, scheduler_id=allocation.element, incarnation=allocation.restarts
+    )
+    stop_worker(store, worker_id, str(error))
 
 
 def check_node(url: str, modules: Iterable[str], paths: Iterable[str]) -> int:

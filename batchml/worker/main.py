@@ -16,9 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Order
-from batchml.errors import ConfigError
+from batchml.errors import BatchmlError, ConfigError
 from batchml.worker.allocation import own_allocation
-from batchml.worker.fitness import Trial, check_artifacts, check_node, require_fitness
+from batchml.worker.dask_link import Link
+from batchml.worker.fitness import Trial, check_artifacts, check_node, leave_word, require_fitness
 from batchml.worker.insist import insist
 from batchml.worker.loop import Loop
 from batchml.worker.places import places
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 
     from batchml.execution.sandbox.family import Family
     from batchml.registry.store import Store
+    from batchml.worker.dask import DaskPool
+    from batchml.worker.dask_start import ClusterProbe
+    from batchml.worker.ledger import LocalLedger
     from batchml.worker.loop import Report
+    from batchml.worker.probe import Probe
     from batchml.worker.slots import SandboxPool
 
 __all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "REGISTRY_FILE", "run_worker"]
@@ -52,22 +57,26 @@ class Task:
 
     url: str = field(repr=False)
     submission: int
+    spool: str = ""
     slots: int | None = None
     artifacts: str = ""
     paths: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     needs: Mapping[str, Any] = field(default_factory=dict)
+    link: Link | None = None
 
 
 def run_worker(
     url: str,
     *,
     submission: int | None = None,
+    spool: str | None = None,
     slots: int | None = None,
     paths: Iterable[str] = (),
     trust: Iterable[str] = (),
     needs: Mapping[str, Any] | None = None,
     check: bool = False,
+    dask: str | None = None,
     settings: Settings | None = None,
 ) -> int:
     """Claim and run the jobs of a submission until none is left or somebody says stop; return the exit status.
@@ -80,6 +89,8 @@ def run_worker(
         The registry.
     submission
         Whose resource class may be claimed; None to warm up and be told everything by a line of JSON on the lifeline.
+    spool
+        Folder on a shared disk with the work, instead of the registry, which is not opened then.
     slots
         Iterations at once; None for the CPUs that this process may use.
     paths
@@ -90,6 +101,8 @@ def run_worker(
         What one iteration needs, by which the slots are counted where `slots` does not say: cpus, memory_mb, gpus.
     check
         Only look whether imports, artifacts and registry can be used here; claim nothing.
+    dask
+        The address of a Dask scheduler: iterations run on its workers.
 
     Raises
     ------
@@ -98,19 +111,21 @@ def run_worker(
     UnfitError
         Something cannot be imported on this node of a cluster; nothing was claimed.
     """
-    task = Task(url=url, submission=submission or 0, slots=slots, paths=tuple(paths), trust=tuple(trust))
-    task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""), needs=needs or {})
+    task = Task(
+        url=url, submission=submission or 0, spool=spool or "", slots=slots, paths=tuple(paths), trust=tuple(trust)
+    )
+    task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""), needs=needs or {}, link=Link.told(dask))
     for name in (REGISTRY, REGISTRY_FILE):
         os.environ.pop(name, None)  # user code in the slots has no business with a password
     if check:
-        return check_node(task.url, task.trust, task.paths)
-    if submission is None and LIFELINE not in os.environ:
+        return _check(task)
+    if submission is None and spool is None and LIFELINE not in os.environ:
         raise ConfigError("--submission is missing: say whose jobs this worker may claim")
     settings = settings or Settings.from_environment()
     stop = _listen()
     stop.allocation = own_allocation()
     early = None
-    if submission is None:
+    if submission is None and spool is None:
         early = _start_template()
         _import_rest()
         told = _hear(stop)
@@ -118,7 +133,9 @@ def run_worker(
             early.close()
             return 0
         task = told
-    report = _work(task, early, settings, stop)
+    report = _work_spool(task, settings, stop) if task.spool else _work(task, early, settings, stop)
+    if report is None:
+        return 0
     _log.info(
         "left (%s): %d outcomes, %d refused, %d undelivered",
         report.reason,
@@ -128,7 +145,30 @@ def run_worker(
     )
     if report.reason == "drained" and stop.killed_soon:
         stop.allocation.requeue_if_preempted()
-    return 0
+    return 1 if task.spool and report.undelivered else 0
+
+
+def _check(task: Task) -> int:
+    if not task.spool:
+        return check_node(task.url, task.trust, task.paths)
+    from batchml.worker.spool_main import check_spool
+
+    return check_spool(task.spool, task.trust, task.paths)
+
+
+def _work_spool(task: Task, settings: Settings, stop: StopSignals) -> Report | None:
+    from batchml.worker.spool_main import serve_spool
+
+    _speak()
+    return serve_spool(
+        task.spool,
+        lambda artifacts: _start_pool(task, artifacts, None),
+        settings,
+        stop,
+        trust=task.trust,
+        paths=task.paths,
+        clock=_boot_clock,
+    )
 
 
 def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignals) -> Report:
@@ -138,8 +178,8 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
         if stop.allocation.element is not None:
             trial = Trial(task.trust, task.paths)
             stack.callback(trial.close)
-        pool = None
-        if early is not None or task.artifacts:
+        pool: SandboxPool | None = None
+        if task.link is None and (early is not None or task.artifacts):
             pool = _start_pool(task, task.artifacts, early)
             stack.callback(pool.close)
         from batchml.registry.store import Store
@@ -151,6 +191,8 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
             check_artifacts(store)
         else:
             require_fitness(store, task.submission, trial)
+        if task.link is not None:
+            return _serve_dask(store, task, task.link, settings, stop)
         if pool is None:
             pool = _start_pool(task, str(store.artifact_path), None)
             stack.callback(pool.close)
@@ -168,7 +210,33 @@ def _limit(pool: SandboxPool, store: Store, submission: int) -> None:
         pool.limit(memory_mb=needs.memory_mb, timeout_s=needs.timeout_s)
 
 
-def _serve(store: Store, task: Task, pool: SandboxPool, settings: Settings, stop: StopSignals) -> Report:
+def _serve_dask(store: Store, task: Task, link: Link, settings: Settings, stop: StopSignals) -> Report:
+    from batchml.core.resources import Resources
+    from batchml.registry.submissions import resources_of
+    from batchml.worker.dask_start import BlamelessLedger, ClusterProbe, start_dask
+
+    needs = Resources.parse(insist(lambda: resources_of(store, task.submission), settings, stop))
+    try:
+        pool = start_dask(store, link, needs, paths=task.paths, trust=task.trust, needs=task.needs)
+    except BatchmlError as error:
+        leave_word(store, task.submission, error)
+        raise
+    with contextlib.closing(pool):
+        # A cluster of its own is on this machine, and may have taken the worker with it.
+        ledger = BlamelessLedger if link.address else None
+        return _serve(store, task, pool, settings, stop, probe=ClusterProbe(pool), ledger=ledger)
+
+
+def _serve(
+    store: Store,
+    task: Task,
+    pool: SandboxPool | DaskPool,
+    settings: Settings,
+    stop: StopSignals,
+    *,
+    probe: Probe | ClusterProbe | None = None,
+    ledger: type[LocalLedger] | None = None,
+) -> Report:
     from batchml.registry.workers import register_worker
     from batchml.worker.courier import ThreadCourier
     from batchml.worker.direct import DirectChannel
@@ -194,11 +262,11 @@ def _serve(store: Store, task: Task, pool: SandboxPool, settings: Settings, stop
     sys.setswitchinterval(0.0005)
     loop = Loop(
         pool,
-        ThreadCourier(DirectChannel(store, worker_id, Probe(task.paths), stop.allocation)),
+        ThreadCourier(DirectChannel(store, worker_id, probe or Probe(task.paths), stop.allocation, pool)),
         settings,
         stop=stop,
         keep=LocalKeep(store.uuid, worker_id),
-        ledger=LocalLedger(store.uuid, worker_id),
+        ledger=(ledger or LocalLedger)(store.uuid, worker_id),
         clock=_boot_clock,
     )
     return loop.run()
