@@ -241,26 +241,35 @@ class Resampling(Shown):
     def train_set(self, i: int) -> NDArray[np.int64]:
         """Return the row ids to train on in iteration `i` (from 0)."""
         bound = self._instance()
-        return bound.row_ids[self._positions(bound, i)[0]]
+        return bound.row_ids[self._train(*self._drawn(bound, i))]
 
     def test_set(self, i: int) -> NDArray[np.int64]:
         """Return the row ids to test on in iteration `i` (from 0)."""
         bound = self._instance()
-        return bound.row_ids[self._positions(bound, i)[1]]
+        return bound.row_ids[self._test(*self._drawn(bound, i))]
 
     def _instance(self) -> Bound:
         if self._bound is None:
             raise ConfigError(f"resampling {self.id!r} has not been instantiated yet: call instantiate(task)")
         return self._bound
 
-    def _positions(self, bound: Bound, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _train(self, drawn: Any, part: int) -> NDArray[np.int64]:
+        """Return the training positions; a subclass may know how without the test positions."""
+        return self._sets(drawn, part)[0]
+
+    def _test(self, drawn: Any, part: int) -> NDArray[np.int64]:
+        """Return the test positions, likewise."""
+        return self._sets(drawn, part)[1]
+
+    def _drawn(self, bound: Bound, i: int) -> tuple[Any, int]:
+        """Return what was drawn for an iteration, and which part of it that is."""
         if not 0 <= i < bound.iters:
             raise DataError(f"resampling {self.id!r} has the iterations 0 to {bound.iters - 1}, not {i}")
         repetition, part = self._repetition_of(int(i), bound)
         if bound.drawn is None or bound.drawn[0] != repetition:
             seed = derive(bound.root, "split", bound.row_digest, bound.family, repetition)
             bound.drawn = (repetition, self._draw(bound, seed, repetition))
-        return self._sets(bound.drawn[1], part)
+        return bound.drawn[1], part
 
     def __getstate__(self) -> dict[str, Any]:
         return dict(self.__dict__)

@@ -50,12 +50,12 @@ def look_through(
         pins[name], array = pin_column(name, read(name), text=name in text)
         digests[name] = column_digest(array)
         n_rows = len(array)
-        pool.release_unused()
         if name == primary_key:
             ids = None if pins[name].missing else array.to_numpy(zero_copy_only=False)
             check_key(name, pins[name], ids)
             start = _first_of_run(ids)
         del array  # before the next is read
+        pool.release_unused()
     digest = joined_digest(digests, n_rows, primary_key)
     return Pins(n_rows=n_rows, digest=digest, columns=pins, primary_key=primary_key, start=start)
 

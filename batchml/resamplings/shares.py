@@ -59,6 +59,9 @@ class Holdout(Resampling):
     def _sets(self, drawn: Any, part: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # noqa: ARG002
         return np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
 
+    def _train(self, drawn: Any, part: int) -> NDArray[np.int64]:  # noqa: ARG002
+        return np.flatnonzero(drawn)
+
 
 class Subsampling(Holdout):
     """A holdout, repeated; more repeats leave the splits before them as they are."""
@@ -89,6 +92,9 @@ class Bootstrap(Subsampling):
 
     def _draw(self, bound: Any, seed: int, repetition: int) -> NDArray[Any]:  # noqa: ARG002
         return draw_counts(bound.units, self._params["ratio"], seed)
+
+    def _train(self, drawn: Any, part: int) -> NDArray[np.int64]:
+        return self._sets(drawn, part)[0]
 
     def _sets(self, drawn: Any, part: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # noqa: ARG002
         return np.repeat(np.arange(len(drawn)), drawn), np.flatnonzero(drawn == 0)

@@ -1,0 +1,169 @@
+"""What data that lie elsewhere cost in time and memory, in one run.
+
+A Parquet table of 10 000 000 x 20, 20 subsampling iterations with ratio 0.001: peak memory, and the time of an
+iteration against a DuckDB query for the same rows written by hand. A task of 1 GB in memory on 4 slots: memory of all
+processes together (PSS), against handing the frame to joblib's loky and to Dask's scatter. ``BATCHML_DATA_ROWS`` makes
+it smaller.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import batchml as bm
+
+ROWS = int(os.environ.get("BATCHML_DATA_ROWS", "10000000"))
+COLUMNS = 20
+MOST_MB, MOST_RATIO, MOST_PSS_GB = 600, 1.5, 1.5
+
+ITERATIONS = """
+import json, resource, statistics, sys, time
+import duckdb, numpy as np, pyarrow as pa
+import batchml as bm
+
+path, sets, repeats = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3])
+task = bm.as_task_regr(path, "y", id="large")
+learner = bm.lrn("regr.tree", max_depth=5, predict_sets=tuple(sets))
+split = bm.rsmp("subsampling", ratio=0.001, repeats=repeats).instantiate(task, seed=1)
+opened = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+read, real = [], type(task.backend).lookup
+def lookup(self, *args):
+    start = time.perf_counter()
+    found = real(self, *args)
+    read.append(time.perf_counter() - start)
+    return found
+type(task.backend).lookup = lookup
+start = time.perf_counter()
+result = bm.resample(task, learner, split, seed=1)
+mean = (time.perf_counter() - start) / repeats
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+by_hand = []
+names = ", ".join(task.feature_names)
+for i in range(min(repeats, 5)):
+    ids = pa.table({"id": split.train_set(i)})
+    start = time.perf_counter()
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
+        connection.register("ids", ids)
+        query = f"SELECT file_row_number, y, {names} FROM read_parquet('{path}') SEMI JOIN ids ON file_row_number = id"
+        assert connection.sql(query).to_arrow_table().num_rows == len(ids)
+    by_hand.append(time.perf_counter() - start)
+print(json.dumps([mean, sum(read) / repeats, statistics.median(by_hand), opened, peak, len(read) / repeats]))
+"""
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory):
+    path = tmp_path_factory.mktemp("large") / "large.parquet"
+    draw = np.random.default_rng(0)
+    names = ["y", *(f"x{i}" for i in range(COLUMNS - 1))]
+    with pq.ParquetWriter(path, pa.schema([(name, pa.float64()) for name in names])) as writer:
+        for _ in range(0, ROWS, 100_000):
+            writer.write_table(pa.table({name: draw.normal(size=100_000) for name in names}))
+    return path
+
+
+@pytest.mark.parametrize(("sets", "repeats"), [("train", 20), ("test", 2)])
+def test_iterations_on_a_large_file(parquet, sets, repeats):
+    words = [sys.executable, "-c", ITERATIONS, str(parquet), sets, str(repeats)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    mean, read, by_hand, opened, peak, queries = json.loads(done.stdout)
+    print(
+        f"\n{ROWS} x {COLUMNS} Parquet, ratio 0.001, predicting {sets}: iteration {mean:.2f} s, of it {read:.2f} s in "
+        f"{queries:g} queries; by hand, training rows {by_hand:.2f} s; peak {peak:.0f} MB ({opened:.0f} when opened)"
+    )
+    if sets == "train":  # the rows of the query by hand
+        assert mean / by_hand < MOST_RATIO
+        assert peak < MOST_MB
+
+
+class Pss(threading.Thread):
+    """The most that this process's descendants, or it with them, took together."""
+
+    def __init__(self, *, own):
+        super().__init__(daemon=True)
+        self.own, self.most, self.done = own, 0, threading.Event()
+
+    def run(self):
+        me = psutil.Process()
+        while not self.done.wait(0.05):
+            total = 0
+            for process in [*me.children(recursive=True), *([me] if self.own else [])]:
+                try:
+                    total += process.memory_full_info().pss
+                except psutil.Error:
+                    continue
+            self.most = max(self.most, total)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
+
+
+def fitted(frame, rows, test):
+    from sklearn.tree import DecisionTreeRegressor
+
+    names = [name for name in frame.columns if name != "y"]
+    model = DecisionTreeRegressor(max_depth=5).fit(frame.loc[rows, names], frame.loc[rows, "y"])
+    return float(((model.predict(frame.loc[test, names]) - frame.loc[test, "y"]) ** 2).mean())
+
+
+def test_a_table_of_a_gigabyte_on_four_slots(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    n = ROWS * 2 // 3
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": draw.normal(size=n), **{f"x{i}": draw.normal(size=n) for i in range(COLUMNS - 1)}})
+    size = frame.memory_usage(index=False).sum() / 1e9
+    task = bm.as_task_regr(frame, "y", id="large")
+    split = bm.rsmp("subsampling", ratio=0.02, repeats=8).instantiate(task, seed=1)
+    sets = [(split.train_set(i), split.test_set(i)) for i in range(4)]
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db") as registry:
+        learner = bm.lrn("regr.tree", max_depth=5)
+        registry.add(bm.benchmark_grid(task, learner, bm.rsmp("subsampling", ratio=0.02, repeats=8), seed=1))
+        start = time.perf_counter()
+        with Pss(own=False) as ours:  # what this session holds besides is no part of it
+            registry.submit(executor=bm.Local(slots=4))
+            assert registry.wait(timeout=600)
+        seconds = time.perf_counter() - start
+        assert set(registry.jobs()["state"]) == {"done"}
+    print(f"\n{size:.2f} GB, 8 iterations, 4 slots: {ours.most / 1e9:.2f} GB PSS, {seconds:.1f} s")
+    del task, split
+    print(f"joblib loky, 4 workers, 4 iterations: {_loky(frame, sets)}")
+    print(f"dask scatter, 4 workers, 4 iterations: {_dask(frame, sets)}")
+    assert ours.most / 1e9 < MOST_PSS_GB * max(size, 0.3)
+
+
+def _loky(frame, sets):
+    import joblib
+
+    start = time.perf_counter()
+    with Pss(own=False) as taken:
+        joblib.Parallel(4, backend="loky")(joblib.delayed(fitted)(frame, *each) for each in sets)
+    return f"{taken.most / 1e9:.2f} GB PSS, {time.perf_counter() - start:.1f} s"
+
+
+def _dask(frame, sets):
+    from distributed import Client, LocalCluster
+
+    start = time.perf_counter()
+    cluster = LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address=None)
+    with Pss(own=False) as taken, cluster, Client(cluster) as client:
+        there = client.scatter(frame, broadcast=True)
+        client.gather([client.submit(fitted, there, *each) for each in sets])
+    return f"{taken.most / 1e9:.2f} GB PSS, {time.perf_counter() - start:.1f} s"
