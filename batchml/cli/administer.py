@@ -152,7 +152,7 @@ def show(session: Session, *, as_json: bool) -> None:
     for key, fact in facts.items():
         echo(f"{key} = {json.dumps(fact['value'], ensure_ascii=False)}    # {fact['from']}")
     for file in configuration.ignored:
-        echo(f"not read, since neither you nor root own it: {file}")
+        echo(f"not read, since neither you nor root own it, or you may not read it: {file}")
     echo(f"your own file: {user_file()}" + ("" if user_file() in configuration.files else " (there is none)"))
 
 

@@ -40,7 +40,7 @@ class Configuration:
     files
         The files that were read, in the order of reading.
     ignored
-        Files of parent folders that were not read, since somebody else owns them.
+        Files of parent folders that were not read, since somebody else owns them or this user may not read them.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -129,7 +129,7 @@ def load_configuration(folder: Path | None = None, environment: Mapping[str, str
     here = (folder or Path()).resolve()
     foreign = [file for file in _above(here) if not _is_ours(file)]
     for file in [site_file(), user_file(), *_above(here), here / _NAME, *_named(environment)]:
-        if file in foreign or file in files or not file.is_file():
+        if file in foreign or file in files or not _is_file(file):
             continue
         files.append(file)
         for key, value in _read(file, absolute=file.parent != here):
@@ -143,12 +143,19 @@ def load_configuration(folder: Path | None = None, environment: Mapping[str, str
 
 def _above(here: Path) -> list[Path]:
     """The files of all folders above, the uppermost first."""
-    return [file for folder in reversed(here.parents) if (file := folder / _NAME).is_file()]
+    return [file for folder in reversed(here.parents) if _is_file(file := folder / _NAME)]
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # folders above the working folder need not let this user in
+        return False
 
 
 def _is_ours(file: Path) -> bool:
     """Whether nobody else could have put it there: a file in a folder above may hold shell lines to run."""
-    return file.stat().st_uid in {0, os.geteuid()}
+    return file.stat().st_uid in {0, os.geteuid()} and os.access(file, os.R_OK)
 
 
 def _named(environment: Mapping[str, str]) -> list[Path]:

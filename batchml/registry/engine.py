@@ -58,7 +58,9 @@ class Place:
         # A `passfile` is the path of a file: no secret, and who is refused needs to read it.
         secret = {key for key in self._url.query if "pass" in key.lower() and key != "passfile"}
         query = {key: "***" if key in secret else value for key, value in self._url.query.items()}
-        return self._url.set(query=query).render_as_string(hide_password=True).replace("%2F", "/")
+        # As the user writes it: that psycopg is behind it is nobody's business.
+        shown = self._url.set(drivername=self._url.get_backend_name(), query=query)
+        return shown.render_as_string(hide_password=True).replace("%2F", "/")
 
     def __repr__(self) -> str:
         return f"Place({str(self)!r})"
@@ -111,7 +113,7 @@ def parse_url(url: str, mountinfo: str | None = None) -> Place:
     if "\0" in url:
         raise ConfigError("a registry's URL holds no NUL characters: sqlite:///study.db")
     if "://" not in url:
-        hint = f"sqlite:///{url}" if url and "\n" not in url else "sqlite:///study.db"
+        hint = f"sqlite:///{url}" if url and not set(url) & set(":\n") else "sqlite:///study.db"
         raise ConfigError(f"a registry is named by a URL, not by {url!r}: {hint}")
     try:
         parsed = make_url(url)
@@ -215,7 +217,7 @@ def add_root(connection: sqlite3.Connection) -> None:
 
 def check_file(path: Path) -> None:
     """Raise NotARegistryError unless `path` is a SQLite file."""
-    create = f"Registry.create('sqlite:///{path}') makes a new one"
+    create = f"`batchml add DESIGN` or Registry.create('sqlite:///{path}') makes a new one"
     try:
         with path.open("rb") as file:
             header = file.read(len(_HEADER))
@@ -250,10 +252,11 @@ def translated(place: Place) -> Iterator[None]:
         raise UnknownKeyError(f"there is no such number in {place}: ids and iterations are below 2**63") from None
 
 
-def _meaning(place: Place, error: BaseException | None) -> RegistryError:
+def _meaning(place: Place, error: BaseException | None) -> BatchmlError:
     text = place.scrub(str(error)).strip().splitlines()
     # psycopg ends its first line with a colon and says the cause below.
     said = " ".join(line.strip() for line in text[:2]) if text else type(error).__name__
+    said = said.removeprefix("connection failed: ").removeprefix("connection is bad: ")  # libpq says so once more
     if isinstance(error, sqlite3.Error):
         return _sqlite_meaning(place, error, said)
     return meaning(str(place), error, said)

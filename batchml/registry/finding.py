@@ -124,9 +124,8 @@ def labels(connection: Connection, name: str, given: Words) -> list[str]:
         if not fitting:
             some = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
             shown = word.pattern if isinstance(word, re.Pattern) else word
-            raise UnknownKeyError(
-                f"there is no {name} {shown!r}{nearest(shown, known)} here; there is {some or 'none'}"
-            )
+            there = f"there is {some}" if some else "no job has one" if name == "tag" else "there is none at all"
+            raise UnknownKeyError(f"there is no {name} {shown!r}{nearest(shown, known)} here; {there}")
         found.update(dict.fromkeys(fitting))
     return list(found)
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, create_engine, event, exc
 
 from batchml.errors import (
+    BatchmlError,
     BusyError,
     ConfigError,
     NotARegistryError,
     ReadOnlyError,
     RegistryError,
+    UnknownKeyError,
     UnreachableError,
 )
 
@@ -115,7 +117,7 @@ def _refused(said: str) -> bool:
     return any(word in said for word in _LOGIN) or ('database "' in said and "does not exist" in said)
 
 
-def meaning(place: str, error: BaseException | None, said: str) -> RegistryError:
+def meaning(place: str, error: BaseException | None, said: str) -> BatchmlError:
     """Return what a driver's error means for the user.
 
     Parameters
@@ -138,6 +140,8 @@ def meaning(place: str, error: BaseException | None, said: str) -> RegistryError
         return ReadOnlyError(f"{place} may not be changed by this user ({said}); open it with readonly=True to look")
     if state in {"55P03", "40P01", "40001"}:
         return BusyError(f"{place} is in use by others ({said}); nothing was changed, try again")
+    if state == "22003":
+        return UnknownKeyError(f"there is no such number in {place}: ids and iterations are below 2**63")
     if state == "53100":
         return RegistryError(f"the disk of {place} is full ({said}); free some space and say it again")
     if state.startswith(_LOST) or (not state and type(error).__name__ in {"OperationalError", "ConnectionTimeout"}):

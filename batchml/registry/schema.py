@@ -82,7 +82,8 @@ def check_schema(connection: Connection, place: str) -> None:
     revision = current_revision(connection)
     if revision is None:
         raise NotARegistryError(
-            f"{place} is a database, but no batchml registry; create one with Registry.create(url) under another name"
+            f"{place} is a database, but no batchml registry yet; if it is empty, `batchml add DESIGN` or "
+            "Registry.create(url) makes one"
         )
     if revision > HEAD:
         raise SchemaError(

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,22 @@ def test_a_file_of_somebody_else_in_a_parent_is_not_read(user_folder, tmp_path):
     found = load_configuration(tmp_path / "a", {})
     assert found.cpus is None
     assert found.ignored == (tmp_path / "batchml.toml",)
+
+
+@pytest.mark.root
+def test_folders_above_need_not_let_this_user_in(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: to become another user")
+    with tempfile.TemporaryDirectory() as closed:  # of root, 0700
+        work = Path(closed) / "work"
+        work.mkdir(mode=0o755)
+        script = (
+            "import os, sys; from batchml.core.configuration import load_configuration as load; load();"
+            "os.chdir(sys.argv[1]); os.setuid(65534); print(load().values)"
+        )
+        words = [sys.executable, "-c", script, str(work)]
+        said = subprocess.run(words, env={"HOME": "/nowhere"}, capture_output=True, text=True, check=False)
+    assert said.stdout == "{}\n", said.stderr
 
 
 def test_a_cluster_has_its_own_resources_and_template(user_folder, tmp_path):

@@ -365,7 +365,7 @@ def test_slots_are_counted_by_the_threads_of_the_learners(study, monkeypatch):
         assert registry.submit().wait(60)
         assert registry.sql("SELECT slots FROM workers")["slots"].tolist() == [2]
         registry.reset([1])
-        with pytest.warns(UserWarning, match="3 iterations at once with 2 threads each want more than the 4 CPUs"):
+        with pytest.warns(UserWarning, match="3 x 2 threads at once want more than the 4 CPUs"):
             registry.submit(executor=bm.Local(slots=3)).wait(60)
 
 

@@ -80,7 +80,7 @@ def test_jobs_are_found_by_what_they_are(store, ids):
         ({"task": "irsi"}, "did you mean 'iris'"),
         ({"learner": "classif.tre"}, "did you mean 'classif.tree'"),
         ({"benchmark": "zzz"}, "there is b"),
-        ({"tag": "x"}, "there is none"),
+        ({"tag": "x"}, "no job has one"),
         ({"state": []}, "empty"),
     ],
 )
