@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from batchml.core.resources import available_cores, set_threads
     from batchml.core.task import Task, TaskClassif, TaskRegr, as_task, as_task_classif, as_task_regr, partition
     from batchml.core.trust import Trust
+    from batchml.data.openml_task import openml_task
     from batchml.data.sources import as_data_backend
     from batchml.data.written import as_duckdb_backend, as_sqlite_backend
     from batchml.errors import BatchmlError
@@ -114,6 +115,7 @@ __all__ = [
     "lrns",
     "msr",
     "msrs",
+    "openml_task",
     "p_dbl",
     "p_fct",
     "p_int",
@@ -141,6 +143,7 @@ _HOMES = {
     "core.resources": ("available_cores", "set_threads"),
     "core.task": ("Task", "TaskClassif", "TaskRegr", "as_task", "as_task_classif", "as_task_regr", "partition"),
     "core.trust": ("Trust",),
+    "data.openml_task": ("openml_task",),
     "data.sources": ("as_data_backend",),
     "data.written": ("as_duckdb_backend", "as_sqlite_backend"),
     "errors": ("BatchmlError",),
@@ -170,7 +173,7 @@ _HOMES = {
         "generate_design_lhs",
         "generate_design_random",
         "generate_design_sobol",
-        "p_dbl",
+    "p_dbl",
         "p_fct",
         "p_int",
         "p_lgl",

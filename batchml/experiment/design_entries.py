@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from batchml.core.resampling import Resampling
     from batchml.core.task import Task
     from batchml.core.trust import Trust
+    from batchml.data.openml_task import OpenMLTask
 
 __all__ = ["read_learner", "read_resampling", "read_task"]
 
-_SOURCES = ("key", "parquet", "csv", "openml", "duckdb", "sql")
+_SOURCES = ("key", "parquet", "csv", "openml", "openml_task", "duckdb", "sql")
 _TASK_FIELDS = ("positive", "group", "stratify", "weights", "drop", "text", "primary_key")
 _DATA_FIELDS = ("source", "table", "query", "files", "snapshot", "check")
 _TASK_KEYS = (*_SOURCES, "id", "type", "target", *_DATA_FIELDS, *_TASK_FIELDS)
@@ -44,6 +45,9 @@ def read_task(entry: Mapping[str, Any], where: str, folder: Path) -> Task:
     with located(where):
         if source == "key":
             return _task_by_key(entry, where)
+        if source == "openml_task":
+            check_keys(entry, ("openml_task", "id"), where, hint="; an OpenML task knows its data and its target")
+            return _renamed(_openml_task(entry, where).task, entry, where)
         task_type, target = take_text(entry, "type", where), take_text(entry, "target", where)
         if task_type not in {"classif", "regr"}:
             raise DesignError(f'{where}: write type = "classif" or type = "regr"')
@@ -74,10 +78,13 @@ def read_resampling(entry: Mapping[str, Any], where: str, trust: Trust) -> Resam
     from batchml.core import catalog
     from batchml.core.resampling import as_resampling
 
-    kind = _one_of(entry, ("key", "class"), where)
+    kind = _one_of(entry, ("key", "class", "openml_task"), where)
     name = take_text(entry, "id", where)
     with located(where):
-        if kind == "class":
+        if kind == "openml_task":
+            check_keys(entry, ("openml_task", "id"), where)
+            made = _openml_task(entry, where).resampling
+        elif kind == "class":
             check_keys(entry, ("class", "id", "params"), where)
             made = as_resampling(build_object({k: v for k, v in entry.items() if k != "id"}, trust=trust, where=where))
         else:
@@ -118,6 +125,20 @@ def _make_task(task_type: str, data: Any, target: str, name: str, fields: dict[s
     if "positive" in fields:
         raise DataError("positive is for classification tasks")
     return as_task_regr(data, target, id=name, **fields)
+
+
+def _openml_task(entry: Mapping[str, Any], where: str) -> OpenMLTask:
+    from batchml.data.openml_task import openml_task
+
+    number = entry["openml_task"]
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise DesignError(f"{where}: openml_task is the number of a task, not {number!r}")
+    return openml_task(number)
+
+
+def _renamed(task: Task, entry: Mapping[str, Any], where: str) -> Task:
+    task.id = take_text(entry, "id", where) or task.id
+    return task
 
 
 def _read_data(entry: Mapping[str, Any], source: str, where: str, folder: Path) -> Any:
