@@ -37,7 +37,7 @@ def reduce(
     as_json: bool,
 ) -> int:
     """Print the aggregated scores of what is done; status 1 while jobs failed or are missing."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         # One benchmark alone keeps its own measures and labels, whatever else there is.
         names = filters.get("benchmark", [])
         benchmark = filters.pop("benchmark")[0] if len(names) == 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shlex
@@ -43,6 +44,18 @@ class Session:
         from batchml.study import Registry
 
         return Registry.open(self.url, readonly=readonly)
+
+    @contextmanager
+    def attend(self) -> Iterator[Registry]:
+        """Open the registry for looking; where workers have no database, also to take in what they have left."""
+        from batchml.errors import RegistryError
+
+        with ExitStack() as stack:
+            registry = stack.enter_context(self.open(readonly=True))
+            if registry.spooled:
+                with contextlib.suppress(RegistryError):  # somebody may look who may not write
+                    registry = stack.enter_context(self.open())
+            yield registry
 
     def open_or_create(self) -> Registry:
         """Open the registry, or make one where there is none."""

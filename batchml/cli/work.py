@@ -1,4 +1,4 @@
-"""Commands that get jobs run: submit, worker, wait, resume, stop."""
+"""Commands that get jobs run: submit, worker, wait, resume, stop, sync."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from batchml.executors.local import Local
     from batchml.study import Registry, Submission
 
-__all__ = ["COMMANDS", "local", "slots_option", "verdict", "watch"]
+__all__ = ["COMMANDS", "local", "slots_option", "snapshot_option", "verdict", "watch"]
 
 slots_option = click.option(
     "--slots", type=click.IntRange(min=1), help="Iterations at once in each worker; default: CPUs."
+)
+snapshot_option = click.option(
+    "--snapshot", is_flag=True, help="Run a copy of your own modules as they are now, whatever you edit."
 )
 detach_option = click.option("--detach", is_flag=True, help="Return at once; workers outlive this command.")
 
@@ -42,7 +45,11 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
     help="What each iteration and allocation needs: cpus, memory, walltime, partition, ...",
 )
 @click.option("--priority", type=click.IntRange(-500, 500), default=0, help="Claimed before lower ones; default 0.")
-@click.option("--snapshot", is_flag=True, help="Run a copy of your own modules as they are now, whatever you edit.")
+@snapshot_option
+@click.option("--spool", is_flag=True, help="Workers open no database; they are served by files on a shared disk.")
+@click.option(
+    "--spool-folder", type=click.Path(file_okay=False), metavar="DIR", help="The same, by files in this folder."
+)
 @detach_option
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and started; change nothing.")
 @click.option("--check", is_flag=True, help="Have one element of the cluster see whether a worker could work there.")
@@ -59,6 +66,8 @@ def submit(  # noqa: PLR0913 - one for each option
     resources: tuple[str, ...],
     priority: int,
     snapshot: bool,
+    spool: bool,
+    spool_folder: str | None,
     detach: bool,
     dry_run: bool,
     check: bool,
@@ -66,7 +75,8 @@ def submit(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Queue jobs (default: all that are defined) and start workers; wait for them unless --detach."""
     needs = dict(_pair(word) for word in resources)
-    where = _executor(executor, workers=workers, slots=slots, detach=detach)
+    served = spool_folder or spool or None
+    where = _executor(executor, workers=workers, slots=slots, detach=detach or None, spool=served)
     with session.open() as registry:
         asked = registry.preview(where, needs)
         if check:
@@ -87,6 +97,7 @@ def submit(  # noqa: PLR0913 - one for each option
 
 @click.command("worker")
 @click.option("--submission", type=int, help="The submission whose jobs it may claim.")
+@click.option("--spool", metavar="DIR", help="Folder with the work, where no registry can be reached.")
 @slots_option
 @click.option(
     "--path",
@@ -102,10 +113,11 @@ def submit(  # noqa: PLR0913 - one for each option
 @click.option("--dask", metavar="ADDRESS", help="Run iterations on the workers of this Dask scheduler.")
 @click.option("--registry", "url", hidden=True, metavar="URL")
 @command
-def worker(
+def worker(  # noqa: PLR0913 - one for each option
     session: Session,
     *,
     submission: int | None,
+    spool: str | None,
     slots: int | None,
     paths: tuple[str, ...],
     trust: tuple[str, ...],
@@ -121,6 +133,7 @@ def worker(
     return run_worker(
         url or session.url,
         submission=submission,
+        spool=spool,
         slots=slots,
         paths=paths,
         trust=trust,
@@ -135,7 +148,7 @@ def worker(
 @command
 def wait(session: Session, *, timeout: float | None, as_json: bool) -> int:
     """Wait until nothing is queued or running; status 1 if jobs failed or nobody is there to run them."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         ended = follow(session, registry, (), quiet=as_json, timeout=math.inf if timeout is None else timeout)
         return verdict(registry, ended=ended, as_json=as_json)
 
@@ -175,12 +188,10 @@ def stop(session: Session, workers: tuple[int, ...], *, now: bool, as_json: bool
     say({"stopping": count}, f"told {count} {'worker' if count == 1 else 'workers'} to stop", as_json=as_json)
 
 
-def _executor(kind: str | None, *, workers: int | None, slots: int | None, detach: bool) -> Executor:
+def _executor(kind: str | None, **wishes: Any) -> Executor:
     """Return what the command line says, else the configuration, else the default of the executor."""
     from batchml.executors.configured import configured_executor
 
-    # Elements of a cluster outlive this command anyway.
-    wishes = {"workers": workers, "slots": slots, "detach": detach or None}
     return configured_executor(kind, **wishes)
 
 
@@ -196,6 +207,7 @@ def local(session: Session, *, slots: int | None = None, workers: int | None = N
     from batchml.executors.local import Local
 
     wishes = {"slots": slots, "workers": workers}
+    given: dict[str, Any]
     given = {k: session.configuration.executor.get(k) if v is None else v for k, v in wishes.items()}
     return Local(detach=detach, **{k: v for k, v in given.items() if v is not None})
 
@@ -228,4 +240,14 @@ def _pair(word: str) -> tuple[str, str]:
     return name, value
 
 
-COMMANDS = (submit, worker, wait, resume, stop)
+@click.command("sync")
+@command
+def sync(session: Session, *, as_json: bool) -> None:
+    """Take in what workers without a database have left on the shared disk; other commands do it, too."""
+    with session.open() as registry:
+        found = registry.sync()
+    words = f"{found.delivered} outcomes taken in, {found.dealt} jobs dealt out again"
+    say({"delivered": found.delivered, "dealt": found.dealt, "returned": found.returned}, words, as_json=as_json)
+
+
+COMMANDS = (submit, worker, wait, resume, stop, sync)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from batchml.core.resources import Resources
 
-__all__ = ["NEEDS", "Executor", "Handle", "Launch", "needs_of"]
+__all__ = ["NEEDS", "Executor", "Handle", "Launch", "needs_of", "work_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Launch:
         The submission whose jobs they may claim.
     artifacts
         The folder with the data of tasks.
+    spool
+        The folder that serves its workers instead of the registry, of which they are told nothing; "" if none does.
     paths
         Folders of the user's own modules.
     trust
@@ -42,6 +44,7 @@ class Launch:
     registry: str
     submission: int
     artifacts: Path | str = ""
+    spool: str = ""
     paths: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -50,6 +53,11 @@ class Launch:
 
 NEEDS = ("cpus", "memory_mb", "gpus")
 """What a worker is told about one iteration, to count its slots and deal out devices."""
+
+
+def work_of(launch: Launch) -> list[str]:
+    """Return words for ``batchml worker``: where its work comes from."""
+    return ["--spool", launch.spool] if launch.spool else ["--submission", str(launch.submission)]
 
 
 def needs_of(launch: Launch) -> list[str]:

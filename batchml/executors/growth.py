@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchml.errors import TrustError
+from batchml.executors import spooled
 from batchml.executors.submission import Submission, executor_of, launch, require_consent
 from batchml.registry.backlog import adopt, orphaned
 from batchml.registry.submissions import submit
@@ -38,7 +39,8 @@ def serve_grown(store: Store, consent: Consent, served: Collection[int]) -> tupl
     started = []
     for row in grown:
         how = executor_of(row.executor, row.settings)
-        number, _ = submit(store, [], row.body, how.name, how.settings)
+        needs = spooled.served(store, how, row.body)
+        number, _ = submit(store, [], needs, how.name, how.settings)
         queued = adopt(store, row.resource_id, number)
-        started.append(launch(store, how, number, queued, row.body, consent))
+        started.append(launch(store, how, number, queued, needs, consent))
     return tuple(started)

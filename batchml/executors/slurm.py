@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.configuration import CONFIG, load_configuration
 from batchml.core.resources import parse_duration, parse_memory
 from batchml.errors import ConfigError, nearest
-from batchml.executors.base import needs_of
+from batchml.executors.base import needs_of, work_of
 from batchml.executors.process import import_path
 from batchml.executors.slurm_cluster import Cluster, read_cluster
 from batchml.executors.slurm_request import Request, directives, summary
 from batchml.executors.slurm_script import Script, render
 from batchml.executors.slurm_submit import Place, submit_array
+from batchml.executors.spooled import check_spool
 from batchml.worker.allocation import ELEMENT, KILL_WAIT
 from batchml.worker.home import state_folder
 from batchml.worker.main import ARTIFACTS, REGISTRY_FILE
@@ -69,7 +70,10 @@ class Slurm:
     template, python, setup, env, workdir, tmpdir
         See the reference of ``[slurm]``.
     channel
-        ``"database"`` or ``"spool"``: how elements reach the registry; None decides by its URL.
+        ``"database"`` or ``"spool"``: how elements reach the registry; None decides by its URL: a SQLite file takes
+        one host only, so its elements are served by a spool.
+    spool
+        True, or the folder of the spool, which all nodes see: the same as ``channel="spool"``.
     """
 
     workers: int = 1
@@ -92,6 +96,7 @@ class Slurm:
     workdir: str | os.PathLike[str] | None = None
     tmpdir: str | None = None
     channel: str | None = None
+    spool: bool | str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be meant."""
@@ -109,6 +114,7 @@ class Slurm:
                 parse_duration(getattr(self, name))
         if self.overhead:
             parse_memory(self.overhead)
+        check_spool("Slurm", self.spool)
         if self.channel is not None and self.channel not in _CHANNELS:
             raise ConfigError(f"Slurm(channel=...) is one of {', '.join(_CHANNELS)}{nearest(self.channel, _CHANNELS)}")
 
@@ -122,6 +128,19 @@ class Slurm:
         """What was said here; what comes from the configuration is read again by `resume`."""
         said = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: _plain(value) for name, value in said.items() if value is not None}
+
+    def spool_for(self, url: str) -> str | None:
+        """The folder that serves its elements, "" for one of batchml's choice, None where they open the registry."""
+        configured = load_configuration().slurm(read_cluster().name)
+        channel = self.channel or configured.get("channel")
+        if self.spool:
+            channel = "spool"
+        if (channel or ("spool" if url.startswith("sqlite") else "database")) == "database":
+            return None
+        if self.spool and self.spool is not True:
+            return os.fspath(self.spool)
+        workdir = self.workdir or configured.get("workdir")
+        return "" if workdir is None else str(Path(workdir).expanduser().absolute() / ".batchml" / "spool")
 
     def check(self, resources: Resources) -> None:
         """Refuse what could not be submitted, before anything is stored.
@@ -189,13 +208,7 @@ class Slurm:
     def _script(
         self, launch: Launch, request: Request, cluster: Cluster, place: Place, words: Sequence[str] = ()
     ) -> str:
-        channel = request.channel or ("spool" if launch.url.startswith("sqlite") else "database")
-        if channel == "spool":
-            raise ConfigError(
-                "the elements of this registry would need a spool folder, which this version cannot do yet: use "
-                "PostgreSQL, or channel='database' if every element runs on the host of the SQLite file"
-            )
-        command = [request.python, "-m", "batchml", "worker", "--submission", str(launch.submission)]
+        command = [request.python, "-m", "batchml", "worker", *work_of(launch)]
         command += ["--slots", str(request.slots)] if request.slots else []
         command += [word for path in launch.paths for word in ("--path", str(Path(path).resolve()))]
         command += [word for name in launch.trust for word in ("--trust", name)]
@@ -215,10 +228,11 @@ class Slurm:
     def _environment(self, launch: Launch, cluster: Cluster, place: Place) -> Iterator[tuple[str, str]]:
         """Yield what a worker must know; the registry's URL may hold a password, so a file does."""
         yield ELEMENT, "slurm"
-        yield REGISTRY_FILE, str(place.registry)
+        if not launch.spool:
+            yield REGISTRY_FILE, str(place.registry)
         yield KILL_WAIT, str(cluster.kill_wait_s)
         yield "BATCHML_STATE", str(state_folder())
-        if launch.artifacts:
+        if launch.artifacts and not launch.spool:
             yield ARTIFACTS, str(launch.artifacts)
         path = import_path()
         if path:

@@ -79,6 +79,8 @@ class Place:
         """Make the folder and write the registry's URL."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if launch.spool:
+                return  # its elements are told nothing of the registry
             aside = self.registry.with_name(f"{self.registry.name}.tmp-{os.getpid()}")
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(_anchored(launch.url))

@@ -13,6 +13,7 @@ from batchml.errors import ConfigError, TrustError, nearest
 from batchml.execution.environment import project
 from batchml.executors.base import Launch
 from batchml.executors.consent import Consent, remember
+from batchml.executors.spooled import prepare
 from batchml.registry.allocations import set_scheduler_id
 from batchml.registry.backlog import class_waits, modules_of_waiting, submission_jobs, threads_of_waiting
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from batchml.executors.base import Executor, Handle
     from batchml.registry.store import Store
+    from batchml.worker.spool_plan import Spool
 
 __all__ = ["Submission", "executor_of", "launch", "launch_of", "require_consent"]
 
@@ -40,8 +42,11 @@ class Submission:
         The workers as their executor knows them.
     """
 
-    def __init__(self, store: Store, submission_id: int, queued: int, handles: Sequence[Handle]) -> None:
+    def __init__(
+        self, store: Store, submission_id: int, queued: int, handles: Sequence[Handle], spool: Spool | None = None
+    ) -> None:
         self._store = store
+        self._spool = spool
         self.id = submission_id
         self.queued = queued
         self.handles = tuple(handles)
@@ -61,6 +66,8 @@ class Submission:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             alive = self.alive
+            if self._spool is not None:
+                self._spool.refresh()
             if not class_waits(self._store, self.id):
                 return True
             if not alive or (deadline is not None and time.monotonic() >= deadline):
@@ -73,6 +80,8 @@ class Submission:
 
         states = ("queued", "running") if running else ("queued",)
         cancelled = cancel(self._store, submission_jobs(self._store, self.id, states), running=running)
+        if self._spool is not None:
+            self._spool.refresh()
         if not class_waits(self._store, self.id):
             for kind, handles in self._by_kind():
                 if hasattr(kind, "drop_waiting"):
@@ -124,15 +133,19 @@ def launch(
     store: Store, executor: Executor, submission_id: int, queued: int, resources: Mapping[str, Any], consent: Consent
 ) -> Submission:
     """Start an executor's workers for a submission that has been entered."""
-    handles = executor.start(launch_of(store, submission_id, resources, consent))
+    spool = prepare(store, executor, submission_id, resources)
+    where = "" if spool is None else str(spool.folder.root)
+    handles = executor.start(launch_of(store, submission_id, resources, consent, where))
     allocations = list(dict.fromkeys(handle.allocation for handle in handles if handle.allocation))
     if allocations:
         set_scheduler_id(store, submission_id, " ".join(allocations))
-    return Submission(store, submission_id, queued, handles)
+    return Submission(store, submission_id, queued, handles, spool)
 
 
-def launch_of(store: Store, submission_id: int, resources: Mapping[str, Any], consent: Consent) -> Launch:
-    """Return what the workers of a submission are told.
+def launch_of(
+    store: Store, submission_id: int, resources: Mapping[str, Any], consent: Consent, spool: str = ""
+) -> Launch:
+    """Return what the workers of a submission are told; `spool` is the folder that serves them, if one does.
 
     Raises
     ------
@@ -155,6 +168,7 @@ def launch_of(store: Store, submission_id: int, resources: Mapping[str, Any], co
         registry=store.uuid,
         submission=submission_id,
         artifacts=store.artifact_path,
+        spool=spool,
         paths=paths,
         trust=consent.modules,
         resources=resources,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
-from batchml.registry.tables import job, submission, worker
+from batchml.registry.tables import attempt, job, submission, worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,5 +63,10 @@ def elements(store: Store, *, live: bool = True) -> Sequence[Any]:
 def withdraw(store: Store, submission_id: int) -> int:
     """Make the queued jobs of a submission defined again, whose workers could not be started; return how many."""
     back = update(job).where(job.c.state == "queued", job.c.submission_id == bindparam("which")).values(state="defined")
+    mine = select(job.c.id).where(job.c.state == "queued", job.c.submission_id == bindparam("which"))
+    planned = delete(attempt).where(
+        attempt.c.job_id.in_(mine), attempt.c.worker_id.is_(None), attempt.c.ended_at.is_(None)
+    )
     with store.write() as connection:
+        connection.execute(planned, {"which": submission_id})
         return connection.execute(back, {"which": submission_id}).rowcount

@@ -157,9 +157,11 @@ def move_job() -> Executable:
 
 
 @cache
-def successors() -> Select[int, int]:
+def successors() -> Select[int, int, int | None]:
     """Open attempts of the jobs `ids`."""
-    return select(attempt.c.id, attempt.c.job_id).where(among(attempt.c.job_id), attempt.c.ended_at.is_(None))
+    return select(attempt.c.id, attempt.c.job_id, attempt.c.worker_id).where(
+        among(attempt.c.job_id), attempt.c.ended_at.is_(None)
+    )
 
 
 RESULT_NAMES = ("job_id", "attempt_id", "completeness", "n", "n_missing", "n_imputed", "model", "model_mark")

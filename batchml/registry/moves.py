@@ -107,15 +107,16 @@ def cancel(store: Store, jobs: Sequence[int], *, running: bool = False) -> int:
     )
 
     def act(connection: Connection, part: Sequence[int]) -> int:
-        if running:
-            _end_open(connection, part)
+        _end_open(connection, part, begun=running)
         return connection.execute(stop, {"ids": list(part)}).rowcount
 
     return _moved(store, jobs, act)
 
 
-def _end_open(connection: Connection, jobs: Sequence[int]) -> None:
-    ids = [row.id for row in connection.execute(close_queries.successors(), {"ids": list(jobs)})]
+def _end_open(connection: Connection, jobs: Sequence[int], *, begun: bool = True) -> None:
+    """Close open attempts; without `begun` only those that wait in a bundle for a worker."""
+    rows = connection.execute(close_queries.successors(), {"ids": list(jobs)})
+    ids = [row.id for row in rows if begun or row.worker_id is None]
     if ids:
         values = {"ids": ids, "outcome": Ending.CANCELLED.value, "recall": 1, "note": None, "mark": None}
         connection.execute(close_queries.close_plainly(), values)

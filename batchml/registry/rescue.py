@@ -116,14 +116,16 @@ class Reconciliation:
         if self.requeued:
             lines.append(f"{self.requeued} of their jobs {would}queued again")
         if self.failed:
-            lines.append(f"{self.failed} jobs {would}given up: they killed their worker twice while running alone")
+            jobs = "job" if self.failed == 1 else "jobs"
+            lines.append(f"{self.failed} {jobs} {would}given up: its worker died twice while running nothing else")
         lines += [
             f"worker {key} is silent, but nothing proves it dead; if you know that it is: --assume-dead {key}"
             for key in self.silent
         ]
         if self.alive:
-            lines.append(f"{len(self.alive)} workers are alive")
-        lines.append(f"{self.queued} jobs queued, {self.running} running, {self.errors} failed")
+            lines.append(f"{len(self.alive)} {'worker is' if len(self.alive) == 1 else 'workers are'} alive")
+        jobs = "job" if self.queued == 1 else "jobs"
+        lines.append(f"{self.queued} {jobs} queued, {self.running} running, {self.errors} failed")
         return "\n".join(lines)
 
 
@@ -169,7 +171,12 @@ def judge(
 
 
 def reconcile(
-    store: Store, *, dry_run: bool = False, assume_dead: Sequence[int] = (), evidence: Evidence | None = None
+    store: Store,
+    *,
+    dry_run: bool = False,
+    assume_dead: Sequence[int] = (),
+    evidence: Evidence | None = None,
+    before: Callable[[Any], None] | None = None,
 ) -> Reconciliation:
     """Close what dead workers held, and say what was found. Doing it twice does no more.
 
@@ -181,6 +188,8 @@ def reconcile(
         Workers that the user knows to be dead.
     evidence
         A scheduler's word on a worker.
+    before
+        Called with the row of each worker that is about to be declared dead: it may have left something.
 
     Raises
     ------
@@ -201,6 +210,9 @@ def reconcile(
             dead[row.id] = word
         else:
             seen[word.verdict].append(row.id)
+    for row in rows:
+        if before is not None and row.id in dead and not dry_run:
+            before(row)
     moved = _would_move(store, dead) if dry_run else _bury(store, dead)
     with store.read() as connection:
         counts = _counts(connection)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from batchml.core.attempt import Order
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
 from batchml.executors.configured import configured_executor, configured_resources
 from batchml.executors.consent import Consent, remember
+from batchml.executors.spooled import served, try_folder, withdraw_spool
 from batchml.executors.submission import (
     Submission,
     executor_of,
@@ -19,8 +22,8 @@ from batchml.executors.submission import (
     require_consent,
 )
 from batchml.study.ids import job_ids, the_design
-from batchml.study.reading import Reading
 from batchml.study.resumption import Resumption
+from batchml.study.syncing import Syncing
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from batchml.core.trust import Trust
     from batchml.executors.base import Executor
     from batchml.executors.slurm import Slurm
-    from batchml.executors.slurm_watch import SlurmWatch
     from batchml.experiment.design import BenchmarkDesign
     from batchml.reduce.rescore import Rescored
     from batchml.registry.backlog import Backlog
@@ -49,7 +51,7 @@ class StalledWarning(UserWarning):
     """`Registry.wait` gave up because nobody is there to run what waits."""
 
 
-class Registry(Reading):
+class Registry(Syncing):
     """A database of benchmarks: designs, jobs, attempts, results.
 
     Made by `Registry.create` and `Registry.open`; a with-statement closes it. Jobs are named by ids or by a frame with
@@ -59,7 +61,6 @@ class Registry(Reading):
     def __init__(self, store: Store, trust: Trust | None = None) -> None:
         super().__init__(store, trust)
         self._rescue_due = 0.0
-        self._slurm: SlurmWatch | None = None
         self._grown: tuple[Submission, ...] = ()  # started for jobs with more memory; they leave with this session
 
     @classmethod
@@ -81,7 +82,8 @@ class Registry(Reading):
         seed
             The root seed of designs that bring none; None draws one.
         artifacts
-            Folder or fsspec URL for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts`` beside the file.
+            Folder or fsspec URL for task data and models; default ``$BATCHML_ARTIFACTS``, else ``<file>.artifacts``
+            beside the file.
         exist_ok
             Open the registry that is there, if there is one, instead of refusing.
         trust
@@ -141,6 +143,7 @@ class Registry(Reading):
         if design.modules:
             # The user has just chosen to run this code; the registry's word alone would not do.
             remember(self._store.uuid, Consent(modules=tuple(design.modules), paths=tuple(design.paths)))
+        self._sync_changes()
         return ids
 
     # -- running ----------------------------------------------------------------------------------------------------
@@ -189,8 +192,10 @@ class Registry(Reading):
         wanted = Resources.parse({**configured_resources(executor), **(resources or {})})
         if wanted.snapshot is not None:
             raise ConfigError("a snapshot is no resource: give submit(snapshot=True)")
+        if wanted.spool is not None:
+            raise ConfigError("a spool is no resource: give it to the executor, such as bm.Slurm(spool=True)")
         executor.check(wanted)
-        needs = wanted.as_json()
+        needs = served(self._store, executor, wanted.as_json())
         ids = None if jobs is None else job_ids(jobs)
         consent = self._consent()
         require_consent(self._store, consent, "defined", ids)
@@ -212,7 +217,8 @@ class Registry(Reading):
         executor.check(wanted)
         if not isinstance(executor, _slurm()):
             return {}
-        launch = launch_of(self._store, 0, wanted.as_json(), self._consent())
+        needs = served(self._store, executor, wanted.as_json())
+        launch = launch_of(self._store, 0, needs, self._consent(), needs.get("spool", ""))
         return {"sum": executor.summary(wanted), "script": executor.script(launch)}
 
     def check_node(self, executor: Executor, resources: Mapping[str, Any] | None = None) -> tuple[bool, str]:
@@ -225,7 +231,9 @@ class Registry(Reading):
         if not isinstance(executor, _slurm()):
             raise ConfigError(f"there is no node to check: the executor is {executor.name}")
         wanted = Resources.parse({**configured_resources(executor), **(resources or {})})
-        handle = executor.start_check(launch_of(self._store, 0, wanted.as_json(), self._consent()))
+        needs = served(self._store, executor, wanted.as_json())
+        where = try_folder(self._store, needs["spool"]) if "spool" in needs else ""
+        handle = executor.start_check(launch_of(self._store, 0, needs, self._consent(), where))
         handle.wait()
         said = handle.last_words()
         return handle.state == "COMPLETED", said or f"{handle.name} ended as {handle.state} and has left no log"
@@ -272,6 +280,7 @@ class Registry(Reading):
         more memory than those alive have.
         """
         from batchml.executors.growth import serve_grown
+        from batchml.reduce.sync import last_words
         from batchml.registry.backlog import read_backlog
         from batchml.registry.rescue import reconcile
         from batchml.worker.legacy import take_over
@@ -280,7 +289,8 @@ class Registry(Reading):
         if not self._store.readonly and now >= self._rescue_due:
             self._rescue_due = now + _RESCUE_S
             take_over(self._store)
-            reconcile(self._store, evidence=self._watch().evidence)
+            reconcile(self._store, evidence=self._watch().evidence, before=last_words(self._store))
+        self._sync_now_and_then()
         found = read_backlog(self._store, self._watch().served)
         if found.stalled and not self._store.readonly:
             self._grown += serve_grown(self._store, self._consent(), self._watch().served())
@@ -312,6 +322,7 @@ class Registry(Reading):
             Whether local workers shall outlive this session; None for as the last ones.
         """
         from batchml.core.resources import Resources
+        from batchml.reduce.sync import last_words
         from batchml.registry.backlog import adopt, orphaned
         from batchml.registry.rescue import reconcile
         from batchml.registry.submissions import submit
@@ -319,7 +330,11 @@ class Registry(Reading):
 
         legacy = take_over(self._store, dry_run=dry_run)
         watch = self._watch()
-        found = reconcile(self._store, dry_run=dry_run, assume_dead=list(assume_dead), evidence=watch.evidence)
+        if not dry_run:
+            self._sync_changes()
+        dead = partial(reconcile, self._store, assume_dead=list(assume_dead), evidence=watch.evidence)
+        dead = partial(dead, before=last_words(self._store))
+        found = dead(dry_run=dry_run)
         if dry_run:
             unserved = orphaned(self._store, found.dead, watch.served)
             # Those were not taken over before they were counted.
@@ -328,7 +343,9 @@ class Registry(Reading):
         if found.silent and (wait := watch.recheck_s) is not None:
             # SLURM does not know them: the second list that says so is the proof.
             time.sleep(wait)
-            found = reconcile(self._store, assume_dead=list(assume_dead), evidence=watch.evidence) | found
+            found = dead() | found
+        if not dry_run:
+            self._sync_changes()  # what the dead had not begun
         consent = self._consent()
         require_consent(self._store, consent, "queued")
         started = []
@@ -338,6 +355,9 @@ class Registry(Reading):
             if resources is not None:
                 kept = {name: row.body[name] for name in ("snapshot",) if name in row.body}
                 needs = Resources.parse(resources).as_json() | kept
+            needs = served(self._store, how, needs)
+            if row.body.get("spool") and needs != row.body:
+                withdraw_spool(self._store, row.resource_id)
             launch_of(self._store, 0, needs, consent)  # refuses a snapshot before anything is changed
             number, _ = submit(self._store, [], needs, how.name, how.settings)
             queued = adopt(self._store, row.resource_id, number)
@@ -350,15 +370,9 @@ class Registry(Reading):
 
         chosen = None if workers is None else list(workers)
         told = stop_workers(self._store, chosen, now=now)
+        self._tell_spools(None if chosen is not None else Order.STOP if now else Order.DRAIN)
         self._watch().stop(chosen, now=now)
         return told
-
-    def _watch(self) -> SlurmWatch:
-        if self._slurm is None:
-            from batchml.executors.slurm_watch import SlurmWatch
-
-            self._slurm = SlurmWatch(self._store)
-        return self._slurm
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
@@ -366,19 +380,24 @@ class Registry(Reading):
         """Queue failed or cancelled jobs again and return how many; their history stays. `resume` starts workers."""
         from batchml.registry import moves
 
-        return moves.retry(self._store, job_ids(jobs))
+        count = moves.retry(self._store, job_ids(jobs))
+        self._sync_changes()
+        return count
 
     def reset(self, jobs: Jobs) -> int:
         """Drop results and make jobs defined again; return how many."""
         from batchml.registry import moves
 
-        return moves.reset(self._store, job_ids(jobs))
+        count = moves.reset(self._store, job_ids(jobs))
+        self._sync_changes()
+        return count
 
     def cancel(self, jobs: Jobs, running: bool = False) -> int:  # noqa: FBT001, FBT002 - as in API.md
         """Cancel jobs that have not started (`running`: those that run, too); return how many."""
         from batchml.registry import moves
 
         cancelled = moves.cancel(self._store, job_ids(jobs), running=running)
+        self._sync_changes()
         self._watch().drop_idle()
         return cancelled
 
@@ -386,7 +405,9 @@ class Registry(Reading):
         """Delete jobs with results, attempts and logs; return how many."""
         from batchml.registry import moves
 
-        return moves.remove(self._store, job_ids(jobs))
+        count = moves.remove(self._store, job_ids(jobs))
+        self._sync_changes()
+        return count
 
     def tag(self, jobs: Jobs, tag: str) -> int:
         """Give jobs a tag; return how many did not have it."""

@@ -202,6 +202,15 @@ class Spool:
         """Tell also those whom the registry has not yet heard of."""
         self.folder.order(EVERYBODY, order)
 
+    def refresh(self) -> None:
+        """Take in what came, and deal out what waits again."""
+        if not self.folder.exists():
+            return
+        self.ingest()
+        self.tidy(thorough=False)
+        self.deal()
+        self.tell()
+
     def close(self) -> bool:
         """Remove what was done with; False if something is still to be expected."""
         with self._store.write() as connection:
