@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["absolute_source", "among", "check_query", "connected", "database_file", "engine_for", "quoted", "shown"]
+__all__ = [
+    "absolute_source",
+    "among",
+    "check_query",
+    "connected",
+    "database_file",
+    "engine_for",
+    "has_password",
+    "quoted",
+    "shown",
+]
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _DRIVERS |= {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
@@ -142,9 +152,17 @@ def _scrubbed(text: str, engine: sa.Engine) -> str:
 def shown(url: str) -> str:
     """Return a URL without its password."""
     try:
-        return sa.make_url(url).render_as_string(hide_password=True)
+        parsed = sa.make_url(url)
+        hidden = [name for name in parsed.query if "passw" in name.lower()]
+        return parsed.difference_update_query(hidden).render_as_string(hide_password=True)
     except exc.ArgumentError:
         return url.partition("://")[0] + "://..."
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL holds a password, in its place or among its options."""
+    parsed = sa.make_url(url)
+    return bool(parsed.password) or any("password" in name.lower() or name == "passwd" for name in parsed.query)
 
 
 def absolute_source(source: str) -> str:

@@ -15,7 +15,7 @@ from batchml.data.fence import fenced, one_select, quoted
 from batchml.data.files import PinnedFile, found_files, is_url, pinned
 from batchml.data.fingerprint import column_digest, joined_digest
 from batchml.data.pins import Pins, check_key, pin_column
-from batchml.data.relation import ROW, Relation
+from batchml.data.relation import POSITIONS, ROW, Relation
 from batchml.data.remote import pinned_remote
 from batchml.errors import ConfigError, DataError, UnknownKeyError, nearest
 
@@ -112,6 +112,9 @@ def open_parquet(paths: Sequence[str | os.PathLike[str]], primary_key: str | Non
     twice = [name for schema in schemas for name, times in Counter(schema.names).items() if times > 1]
     if twice:
         raise DataError(f"the table has several columns called {twice[0]!r}: rename all but one of them")
+    taken = [name for name in names if name.lower() in POSITIONS]
+    if taken and primary_key is None:
+        raise DataError(f"rows cannot be counted beside a column {taken[0]!r}: rename it, or name a primary_key=")
     relation = replace(
         plain,
         rows=tuple(head.num_rows for head in heads),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.resources import available_cores
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ["fenced", "one_select", "quoted", "text_literal"]
+
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -44,7 +48,8 @@ def fenced(files: Sequence[str], database: str | None = None, **settings: Any) -
         "temp_directory": "",  # what does not fit into memory fails, and leaves nothing behind
         **settings,
     }
-    with translated():
+    # Within a process DuckDB opens a database once, with one configuration.
+    with contextlib.nullcontext() if database is None else _ONE_AT_A_TIME, translated():
         connection = duckdb.connect(database or ":memory:", read_only=database is not None, config=config)
         try:
             paths = ", ".join(text_literal(path) for path in files)

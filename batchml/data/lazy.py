@@ -15,12 +15,15 @@ from batchml.data.pins import fitted
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from batchml.core.backend import ColumnInfo
     from batchml.data.pins import Pins
 
 __all__ = ["LazyBackend"]
+
+_MOST_CELLS = 1 << 22
+"""So many values are read at once to be counted."""
 
 _Ids = NDArray[np.int64]
 
@@ -136,17 +139,25 @@ class LazyBackend:
     def missings(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
         """Return the number of missing values of each column."""
         if rows is not None:
-            return missing_values(self.data(rows, cols))
+            return self._counted(missing_values, rows, self._names(cols))
         return {name: self._pins.columns[name].missing for name in self._names(cols)}
 
     def infinite(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
         """Return the number of infinite values of each numeric column among `cols`."""
         numeric = [name for name in self._names(cols) if self.schema[name].type == "numeric"]
         if rows is not None:
-            return infinite_values(self.data(rows, numeric))
+            return self._counted(infinite_values, rows, numeric)
         return {name: self._pins.columns[name].infinite for name in numeric}
 
     # for subclasses
+
+    def _counted(self, count: Callable[[pa.Table], dict[str, int]], rows: Any, names: list[str]) -> dict[str, int]:
+        """Count something of columns: of all at once, of one after another where they are large."""
+        found: dict[str, int] = {}
+        size = max(1, _MOST_CELLS // max(1, len(rows)))
+        for start in range(0, len(names), size):
+            found |= count(self.data(rows, names[start : start + size]))
+        return found
 
     def _names(self, cols: Sequence[str] | None) -> list[str]:
         return list(self.columns) if cols is None else known_names(cols, self.schema)

@@ -12,10 +12,12 @@ from batchml.data.remote import cached_copy, placed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ROW", "Relation"]
+__all__ = ["POSITIONS", "ROW", "Relation"]
 
 ROW = "..row"
 """The name of positions in queries; no column may have it."""
+POSITIONS = frozenset({"file_row_number", "file_index"})
+"""What DuckDB calls positions in Parquet files, unless a column has the name."""
 
 #: What stands for a missing value in CSV files.
 _CSV_NULLS = (
@@ -119,7 +121,7 @@ class Relation:
     def _read_csv(self, paths: Sequence[str]) -> str:
         listed = ", ".join(text_literal(path) for path in paths)
         nulls = ", ".join(text_literal(word) for word in _CSV_NULLS)
-        options = f"nullstr = [{nulls}], union_by_name = {str(len(paths) > 1).lower()}, auto_detect = true"
+        options = f"nullstr = [{nulls}], union_by_name = {str(len(paths) > 1).lower()}, header = true"
         if self.types:
             types = ", ".join(f"{text_literal(name)}: {text_literal(kind)}" for name, kind in self.types.items())
             options += f", types = {{{types}}}"

@@ -84,7 +84,7 @@ class SqlBackend(LazyBackend):
         return about | ({"exact": True} if self._exact else {})
 
     def _refuse_password(self) -> None:
-        if "://" in self._source and self._engine.url.password:
+        if "://" in self._source and database.has_password(self._source):
             raise SpecError(
                 f"the data source {database.shown(self._source)} has a password, which nobody shall find in a registry "
                 "or a pickle: give the URL a name below [sources] in batchml.toml, and use that name as source"

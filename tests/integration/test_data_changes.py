@@ -299,6 +299,35 @@ def test_a_file_of_another_kind_is_refused(tmp_path, name):
         bm.as_data_backend(tmp_path / name)
 
 
+def test_the_first_line_of_a_csv_file_is_its_header_whatever_it_looks_like(tmp_path):
+    (tmp_path / "t.csv").write_text("name,city\nanna,bonn\n,NA\n", encoding="utf-8")
+    backend = bm.as_data_backend(tmp_path / "t.csv")
+    assert backend.columns == ("name", "city")
+    assert backend.missings() == {"name": 1, "city": 1}
+
+
+def test_columns_that_are_called_like_positions_do_not_pass_for_them(tmp_path):
+    pq.write_table(pa.table({"file_row_number": [5, 7], "y": [1.0, 2.0]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="cannot be counted beside a column 'file_row_number'"):
+        bm.as_data_backend(tmp_path / "t.parquet")
+    assert bm.as_data_backend(tmp_path / "t.parquet", "file_row_number").data([7], ["y"]).column(0).to_pylist() == [2.0]
+
+
+def test_threads_share_a_database_file(tmp_path, large):
+    backend = bm.as_duckdb_backend(numbers(200), tmp_path / "t.duckdb")
+    found = []
+
+    def read(i):
+        found.append(backend.data(range(i, 200, 7), ["y"]).num_rows + backend.data(None, ["x0"]).num_rows)
+
+    threads = [threading.Thread(target=read, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [228, 228, 229, 229, 229, 229]
+
+
 # DuckDB
 
 
@@ -479,6 +508,10 @@ def test_a_password_never_enters_a_spec(tmp_path, postgres_url, monkeypatch):
     backend = bm.as_data_backend("t", "id", source=postgres_url)
     assert backend.data([9, 3], ["g"]).column(0).to_pylist() == ["a0", "a0"]
     password = sa.make_url(postgres_url).password
+    for url in (f"postgresql://x@127.0.0.1:1/x?password={password}", f"mysql://x:{password}@127.0.0.1:1/x"):
+        with pytest.raises(DataUnavailableError) as away:
+            bm.as_data_backend("t", "id", source=url)
+        assert password not in str(away.value)
     assert password not in repr(backend)
     with pytest.raises(SpecError, match=r"below \[sources\]") as caught:
         backend.source()
