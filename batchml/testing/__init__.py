@@ -5,6 +5,7 @@ from __future__ import annotations
 from batchml.testing.contract import ChannelContract, ChannelHarness, MemoryHarness
 from batchml.testing.memory import MemoryChannel, MemoryRegistry, make_experiment, make_outcome
 from batchml.testing.pool import FakePool, PromptCourier
+from batchml.testing.pool_contract import PoolContract
 
 __all__ = [
     "ChannelContract",
@@ -13,6 +14,7 @@ __all__ = [
     "MemoryChannel",
     "MemoryHarness",
     "MemoryRegistry",
+    "PoolContract",
     "PromptCourier",
     "make_experiment",
     "make_outcome",

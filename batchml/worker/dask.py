@@ -88,6 +88,11 @@ class DaskPool:
         bundles = max(2 * self.slots, _LEAST, self._ahead(size))
         return max(0, min(bundles * size, _MOST) - len(self._held))
 
+    @property
+    def room(self) -> int:
+        """As many."""
+        return self.free
+
     def _ahead(self, size: int) -> int:
         """Return how many bundles it takes to have the wished time of work in flight."""
         seconds = self._seconds.get(self._latest, 1.0) if self._latest is not None else 1.0

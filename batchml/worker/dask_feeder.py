@@ -27,8 +27,8 @@ __all__ = ["Feeder"]
 
 _LOOK_S = 2.0
 """How often the feeder counts Dask's workers, besides what it is told."""
-_GONE_S = 20.0
-"""A scheduler that does not answer for so long is gone."""
+_GONE_S = 8.0
+"""A scheduler to which the connection is cut for so long is gone. One that only does not answer is busy."""
 _FIRST_S = 600.0
 """So long may the first Dask workers take to start what iterations need."""
 _TRIES = 5
@@ -209,10 +209,9 @@ class Feeder:
         """Count Dask's workers and examine new ones."""
         try:
             about = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), _GONE_S)
-        except (OSError, TimeoutError, asyncio.CancelledError) as error:
-            if self._closing.is_set():
-                return
-            self._lose(f"the Dask scheduler at {self._link.address} is gone ({type(error).__name__})")
+        except (OSError, TimeoutError) as error:
+            if self._client.status != "running" and not self._closing.is_set():
+                self._lose(f"the Dask scheduler at {self._link.address} is gone ({type(error).__name__})")
             return
         found = about["workers"]
         for address in set(self._places) - set(found):

@@ -55,7 +55,12 @@ def run_bundle(content: bytes) -> bytes:
 
     worker = get_worker()
     bundle = Bundle.decode(content)
-    return _host(worker, bundle.setup, bundle).run(bundle, worker.get_current_task()).encode()
+    host = _host(worker, bundle.setup)
+    if not host.keeps_copies and host.missing(bundle):
+        # There is a folder of that name, but it is another one.
+        _blind.add((worker.id, bundle.setup))
+        host = _host(worker, bundle.setup)
+    return host.run(bundle, worker.get_current_task()).encode()
 
 
 async def examine(setup: str, dask_worker: Any) -> dict[str, Any]:
@@ -64,7 +69,7 @@ async def examine(setup: str, dask_worker: Any) -> dict[str, Any]:
 
     host = _host(dask_worker, setup)
     unfit = await asyncio.get_running_loop().run_in_executor(None, host.verdict)
-    return {"host": socket.gethostname(), "unfit": unfit, "maps": not host.keeps_copies}
+    return {"host": socket.gethostname(), "unfit": unfit}
 
 
 async def environment(folders: list[str]) -> dict[str, Any] | None:
@@ -86,15 +91,17 @@ def store_piece(setup: str, name: tuple[str, str], begin: int, content: bytes, t
 # The sandbox ---------------------------------------------------------------------------------------------------------
 
 _hosts: dict[tuple[str, str], Host] = {}
+_blind: set[tuple[str, str]] = set()
 _lock = threading.Lock()
 
 
-def _host(worker: Any, setup: str, bundle: Bundle | None = None) -> Host:
+def _host(worker: Any, setup: str) -> Host:
     """Return the sandbox of a Dask worker for a setup; several workers may live in one process."""
     with _lock:
+        blind = (worker.id, setup) in _blind
         host = _hosts.get((worker.id, setup))
-        if host is None or host.stale:
-            host = _hosts[worker.id, setup] = Host(worker, setup, bundle)
+        if host is None or host.stale or (blind and not host.keeps_copies):
+            host = _hosts[worker.id, setup] = Host(worker, setup, blind=blind)
         host.touched = time.monotonic()
         return host
 
@@ -127,11 +134,16 @@ class Host:
         The Dask worker.
     text
         See `Setup.as_text`.
-    bundle
-        The first one, if it is there: from its tables one sees whether the artifact folder is the right one.
+    blind
+        It is known that the supervisor's artifacts are not seen here.
+
+    Attributes
+    ----------
+    keeps_copies
+        Tables are on this worker's own disk, to which they have to be sent.
     """
 
-    def __init__(self, worker: Any, text: str, bundle: Bundle | None = None) -> None:
+    def __init__(self, worker: Any, text: str, *, blind: bool) -> None:
         self.setup = Setup.from_text(text)
         self.touched = self._born = time.monotonic()
         self._left = False
@@ -144,20 +156,19 @@ class Host:
         self._running: dict[int, tuple[_Run, Assignment]] = {}
         self._serials = itertools.count(1)
         self._looked = 0.0
-        self._artifacts, self.keeps_copies = self._find_artifacts(bundle)
+        self._seen: set[str] = set()
+        self._artifacts, self.keeps_copies = self._find_artifacts(blind=blind)
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         threading.Thread(target=self._work, name="batchml-sandbox", daemon=True).start()
 
-    def _find_artifacts(self, bundle: Bundle | None) -> tuple[str, bool]:
+    def _find_artifacts(self, *, blind: bool) -> tuple[str, bool]:
         """Return where tables are read here: the supervisor's folder if it is seen, else one for copies."""
         from batchml.data.artifacts import artifact_folder
         from batchml.errors import ArtifactError
 
-        folder = artifact_folder(self.setup.artifacts)
-        tables = tables_of(one.experiment for one in bundle.assignments) if bundle else []
         with contextlib.suppress(ArtifactError):
-            folder.check()
-            if all(folder.has("table", digest) for digest in tables):
+            if not blind:
+                artifact_folder(self.setup.artifacts).check()
                 return self.setup.artifacts, False
         copies = Path(self._worker.local_directory) / f"batchml-{self.setup.registry}"
         copies.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -178,8 +189,7 @@ class Host:
     def run(self, bundle: Bundle, key: str) -> Reply:
         """Run a bundle; returns when it has ended, or when Dask does not want it any more."""
         address = self._worker.address
-        missing = self._missing(bundle)
-        if missing:
+        if self.keeps_copies and (missing := self.missing(bundle)):
             return Reply(worker=address, missing=missing)
         if unfit := self.verdict():
             return Reply(worker=address, unfit=unfit)
@@ -190,14 +200,17 @@ class Host:
             pass
         return Reply(worker=address, outcomes=run.outcomes)
 
-    def _missing(self, bundle: Bundle) -> tuple[str, ...]:
-        if not self.keeps_copies:
-            return ()
-        from batchml.data.artifacts import ArtifactFolder
+    def missing(self, bundle: Bundle) -> tuple[str, ...]:
+        """Return the tables of a bundle that are not where they would be read."""
+        from batchml.data.artifacts import artifact_folder
 
-        folder = ArtifactFolder(self._artifacts)
-        tables = tables_of(one.experiment for one in bundle.assignments)
-        return tuple(digest for digest in tables if not folder.has("table", digest))
+        folder = artifact_folder(self._artifacts)
+        tables = [
+            digest for digest in tables_of(one.experiment for one in bundle.assignments) if digest not in self._seen
+        ]
+        missing = tuple(digest for digest in tables if not folder.has("table", digest))
+        self._seen.update(set(tables).difference(missing))
+        return missing
 
     def store(self, kind: str, digest: str, begin: int, content: bytes, total: int) -> None:
         """Add a piece to a file. That it is whole, and what its name says, is verified when it is first mapped."""
@@ -303,7 +316,7 @@ class Host:
                 self._waiting.extend((run, assignment) for assignment in run.bundle.assignments)
             self._collect(pool.wait(0))
             self._drop_unwanted(pool)
-            while self._waiting and pool.free:
+            while self._waiting and pool.room:
                 self._begin(pool, *self._waiting.popleft())
             if self._may_leave():
                 return
@@ -358,8 +371,8 @@ class Host:
     def _leave(self, pool: SandboxPool | None) -> None:
         with _lock:
             self._left = True
-            if self._unfit is None:
-                _hosts.pop(self._name, None)
+            if self._unfit is None and _hosts.get(self._name) is self:
+                del _hosts[self._name]
         self._judged.set()
         if pool is not None:
             self._collect(pool.close())

@@ -1,0 +1,277 @@
+"""Jobs on a Dask cluster of one's own: crashes, lost workers, late ones, foreign disks, certificates; nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from dask_cluster import DaskCluster, certificates
+
+import batchml as bm
+from batchml.errors import ConfigError
+
+
+class Study:
+    """A registry on a file with jobs that sleep."""
+
+    def __init__(self, folder):
+        self.file = folder / "study.db"
+        self.registry = bm.Registry.create(f"sqlite:///{self.file}", seed=1)
+        self.submissions = []
+
+    def fill(self, jobs, seconds=0.0, **params):
+        learner = bm.lrn("classif.debug", sleep_train=seconds, **params)
+        self.registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("subsampling", repeats=jobs)), "b")
+        return self
+
+    def submit(self, executor, **resources):
+        self.submissions.append(self.registry.submit(executor=executor, resources=resources))
+        return self.submissions[-1]
+
+    def ask(self, query):
+        with contextlib.closing(sqlite3.connect(self.file, timeout=20)) as connection:
+            return connection.execute(query).fetchall()
+
+    def outcomes(self):
+        return Counter(outcome for (outcome,) in self.ask("select outcome from attempt where outcome is not null"))
+
+    def done(self):
+        return self.registry.tally()["done"]
+
+    def words(self):
+        return "\n".join(handle.tail(50) for one in self.submissions for handle in one.handles)
+
+
+def until(condition, what, seconds=40.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s: {what() if callable(what) else what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    study = Study(tmp_path)
+    yield study
+    for submission in study.submissions:
+        submission.stop(now=True, timeout=20)
+    study.registry.close()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = DaskCluster(folder)
+    yield cluster
+    cluster.stop()
+
+
+def test_a_killed_dask_worker_costs_what_ran_there_and_nothing_that_waited(study, cluster):
+    doomed, _ = cluster.worker(2), cluster.worker(2, nanny=True)
+    study.fill(30, 0.5)
+    submission = study.submit(bm.Dask(cluster.address))
+    until(lambda: study.done() >= 4, study.words)
+    doomed.kill()
+    assert submission.wait(60), study.words()
+    assert study.done() == 30
+    outcomes = study.outcomes()
+    assert 1 <= outcomes["lost"] <= 2
+    assert set(outcomes) <= {"done", "lost", "released"}
+    assert outcomes["done"] == 30
+
+
+def test_late_workers_are_used_and_those_that_leave_in_peace_cost_nothing(study, cluster):
+    """The first comes when jobs wait already, so that an adaptive cluster may begin with none."""
+    study.fill(24, 0.3)
+    submission = study.submit(bm.Dask(cluster.address))
+    time.sleep(2)
+    first = cluster.worker(1, nanny=True)
+    until(lambda: study.done() >= 2, study.words)
+    cluster.worker(3)
+    until(lambda: study.ask("select max(slots) from worker") == [(4,)], study.words)
+    first.terminate()
+    assert submission.wait(60), study.words()
+    assert study.done() == 24
+    assert set(study.outcomes()) <= {"done", "preempted", "released"}
+
+
+def test_a_learner_that_crashes_costs_its_job_not_the_dask_worker(study, cluster):
+    worker = cluster.worker(2, nanny=True)
+    study.fill(4, segfault_train=1.0)
+    submission = study.submit(bm.Dask(cluster.address))
+    submission.wait(60)
+    assert study.outcomes() == {"crashed": 4}
+    assert worker.poll() is None
+    assert "exited" not in cluster.words("worker-1")
+
+
+def test_a_killed_supervisor_leaves_nobody_suspect_and_resume_goes_on(study, cluster):
+    cluster.worker(2)
+    study.fill(16, 0.4)
+    submission = study.submit(bm.Dask(cluster.address))
+    until(lambda: study.done() >= 2, study.words)
+    os.kill(submission.handles[0].pid, signal.SIGKILL)
+    submission.handles[0].wait(10)
+    report = study.registry.resume()
+    study.submissions += report.submissions
+    assert study.registry.wait(60), study.words()
+    assert study.done() == 16
+    assert study.ask("select count(*) from job where suspect = 1 or charged > 0") == [(0,)]
+
+
+def test_stop_and_cancel_reach_what_runs_in_dask(study, cluster):
+    cluster.worker(2)
+    study.fill(30, 30.0)
+    submission = study.submit(bm.Dask(cluster.address))
+    until(lambda: study.registry.tally()["running"] >= 2, study.words)
+    time.sleep(1.0)
+    assert submission.cancel() == 30
+    until(lambda: study.registry.tally()["running"] == 0, study.words)
+    assert submission.stop(now=True, timeout=20)
+    assert "cancelled" in study.outcomes()
+    # The threads of the Dask worker are free again.
+    study.fill(30, 0.0).registry.retry(study.registry.jobs(state="cancelled")["job_id"][:0])
+    other = study.submit(bm.Dask(cluster.address))
+    assert other.wait(60), study.words()
+
+
+def test_a_scheduler_that_goes_ends_the_supervisor_and_nothing_is_charged(study, cluster):
+    cluster.worker(2)
+    study.fill(20, 1.0)
+    submission = study.submit(bm.Dask(cluster.address))
+    until(lambda: study.done() >= 1, study.words)
+    cluster.processes[0].kill()
+    assert submission.handles[0].wait(40), study.words()
+    assert "is gone" in study.words()
+    assert study.registry.tally()["queued"] == 20 - study.done()
+    assert study.ask("select count(*) from job where suspect = 1 or charged > 0") == [(0,)]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide a folder from a process")
+def test_tables_go_once_to_workers_that_do_not_see_the_folder(study, cluster):
+    study.fill(6, 0.1)
+    cluster.worker(2, hide=study.registry._store.artifact_path)
+    submission = study.submit(bm.Dask(cluster.address))
+    assert submission.wait(60), study.words()
+    assert study.done() == 6
+    assert len(list(cluster.folder.glob("**/batchml-*/table/*/*"))) == 1
+
+
+def test_a_resource_of_dask_s_limits_what_runs_at_once(study, cluster):
+    cluster.worker(4, "--resources", "GPU=1")
+    study.fill(6, 0.3)
+    submission = study.submit(bm.Dask(cluster.address), gpus=1)
+    assert submission.wait(60), study.words()
+    assert study.done() == 6
+    assert study.ask("select slots from worker") == [(1,)]
+    spans = study.ask("select julianday(max(ended_at)) - julianday(min(started_at)) from attempt")
+    assert spans[0][0] * 86400 > 6 * 0.3
+
+
+def test_a_worker_without_the_user_s_module_is_named(study, cluster, tmp_path, monkeypatch):
+    """The module lies where the session sees it and, by its permissions, the Dask worker does not."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "own_learner.py").write_text("raise ImportError('no such library on this node')\n")
+    monkeypatch.syspath_prepend(str(folder))
+    cluster.worker(1)
+    from batchml.executors.base import Launch
+
+    study.fill(1)
+    from batchml.registry.submissions import submit
+
+    number, _ = submit(study.registry._store)
+    launch = Launch(
+        url=f"sqlite:///{study.file}",
+        registry=study.registry._store.uuid,
+        submission=number,
+        artifacts=study.registry._store.artifact_path,
+        paths=(str(folder),),
+        trust=("own_learner",),
+    )
+    (handle,) = bm.Dask(cluster.address).start(launch)
+    assert handle.wait(40)
+    assert handle.status != 0
+    reason = study.ask("select reason from worker")[0][0]
+    assert "infrastructure" in reason
+    assert "own_learner" in reason
+    assert "tcp://127.0.0.1" in reason
+    assert study.ask("select count(*) from attempt") == [(0,)]
+
+
+def test_certificates_are_used(study, tmp_path):
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    cluster = DaskCluster(folder, tls=certificates(folder))
+    try:
+        cluster.worker(1)
+        study.fill(3)
+        security = {
+            "tls_ca_file": folder / "ca-file.pem",
+            "tls_client_cert": folder / "cert.pem",
+            "tls_client_key": folder / "key.pem",
+        }
+        submission = study.submit(bm.Dask(cluster.address, security=security))
+        assert submission.wait(60), study.words()
+        assert study.done() == 3
+    finally:
+        cluster.stop()
+
+
+def test_a_cluster_of_its_own_starts_and_ends_with_the_supervisor(study):
+    study.fill(8, 0.05)
+    submission = study.submit(bm.Dask(workers=2, slots=1))
+    assert submission.wait(60), study.words()
+    assert study.done() == 8
+    assert submission.handles[0].wait(20)
+    assert submission.handles[0].status == 0
+    assert "Traceback" not in study.words()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: bm.Dask("inproc://1/2/3"), "own process"),
+        (lambda: bm.Dask(object()), "no client"),
+        (lambda: bm.Dask(workers=0), "whole number"),
+        (lambda: bm.Dask("tcp://head:8786", slots=2), "is as it is"),
+        (lambda: bm.Dask(callback=print), "another process"),
+        (lambda: bm.Dask(resources={"GPU": "many"}), "no number"),
+        (lambda: bm.Dask(resources={"GPU": 0}), "positive"),
+        (lambda: bm.Dask("x", security={"tls_client_crt": "a"}), "tls_client_cert"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(wrong, words):
+    with pytest.raises(ConfigError, match=words):
+        wrong()
+
+
+def test_an_address_where_nobody_listens_is_refused_before_anything_is_queued(study):
+    study.fill(2)
+    with pytest.raises(ConfigError, match="no Dask scheduler answers"):
+        study.submit(bm.Dask("127.0.0.1:9"))
+    assert study.registry.tally()["defined"] == 2
+
+
+def test_an_executor_is_made_again_from_its_settings():
+    own = bm.Dask(workers=2, slots=3, memory_limit="1GB", resources={"GPU": 1}, ahead="5s", detach=True)
+    assert bm.Dask(**own.settings).settings == own.settings
+    assert repr(bm.Dask("head:8786")) == "Dask('tcp://head:8786')"
+
+
+def test_keys_that_are_in_no_file_are_stored_nowhere():
+    security = SimpleNamespace(tls_ca_file="ca.pem", tls_client_cert="cert.pem", tls_client_key="-----BEGIN\nPRIVATE")
+    client = SimpleNamespace(scheduler=SimpleNamespace(address="tls://head:8786"), security=security)
+    executor = bm.Dask(client)
+    assert "PRIVATE" not in repr(executor)
+    assert "PRIVATE" not in str(executor.settings)
+    assert executor.settings == {"cluster": "tls://head:8786"}

@@ -1,0 +1,72 @@
+"""Every pool keeps the contract that the loop relies on."""
+
+from __future__ import annotations
+
+import pytest
+from dask_cluster import DaskCluster
+
+from batchml.core.attempt import Experiment
+from batchml.core.catalog import lrn, rsmp, tsk
+from batchml.core.digest import digest
+from batchml.core.measure import as_measure
+from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.testing import PoolContract
+from batchml.worker.dask import DaskPool
+from batchml.worker.dask_bundle import Setup
+from batchml.worker.dask_host import versions
+from batchml.worker.dask_link import Link
+from batchml.worker.slots import SandboxPool
+
+
+class Contract(PoolContract):
+    @pytest.fixture(autouse=True)
+    def place(self, pool):
+        self._pool = pool
+        self._folder = ArtifactFolder(self.artifacts)
+        yield
+        pool.close()
+
+    def make(self):
+        return self._pool
+
+    def experiment(self, **params):
+        PoolContract._attempts += 1
+        task, learner, resampling = tsk("iris"), lrn("classif.debug", **params), rsmp("cv", folds=3)
+        write_table(self._folder, task.backend)
+        return Experiment(
+            id=PoolContract._attempts,
+            digest=digest([task.digest, learner.hash, resampling.family_digest]),
+            task=task.spec(),
+            learner=learner.model_spec(),
+            policy=learner.policy_spec(),
+            resampling=resampling.spec(),
+            measures=((1, as_measure("classif.acc").spec()),),
+            seed=42,
+            registry="ab" * 16,
+        )
+
+
+class TestSandboxPool(Contract):
+    @pytest.fixture
+    def pool(self, tmp_path):
+        self.artifacts = tmp_path
+        return SandboxPool(2, tmp_path, timeout_s=self.timeout_s)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
+    cluster.worker(2)
+    yield cluster
+    cluster.stop()
+
+
+class TestDaskPool(Contract):
+    @pytest.fixture
+    def pool(self, cluster):
+        self.artifacts = cluster.folder / "artifacts"
+        self.artifacts.mkdir(exist_ok=True)
+        setup = Setup(registry="ab" * 16, artifacts=str(self.artifacts), timeout_s=self.timeout_s, versions=versions())
+        pool = DaskPool(Link(address=cluster.address), setup)
+        pool.open()
+        return pool
