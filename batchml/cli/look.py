@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,34 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+_SPARE = (
+    "fingerprint",
+    "environment_id",
+    "experiment_id",
+    "resampling",
+    "level",
+    "threads",
+    "cpu_s",
+    "predict_s",
+    "fit_s",
+    "prediction",
+    "host",
+    "executor",
+    "submission_id",
+    "boot_id",
+    "peak_mb",
+    "error_type",
+    "alone",
+    "worker_id",
+    "ended_at",
+    "started_at",
+    "attempts",
+    "wall_s",
+    "benchmark",
+    "params",
+)
+"""What a narrow terminal does without, first of all the first."""
+
 job_argument = click.argument("job", type=int)
 
 
@@ -29,7 +58,7 @@ job_argument = click.argument("job", type=int)
 @command
 def status(session: Session, *, watch: bool, cumulative: bool, as_json: bool) -> None:
     """Count the jobs of current benchmarks by state, and the workers."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         if watch:
             follow(session, registry, (), quiet=as_json)
         _echo_status(session, registry, cumulative=cumulative, as_json=as_json)
@@ -62,7 +91,10 @@ def jobs(session: Session, filters: Filters, *, limit: int | None, as_json: bool
     """List jobs."""
     with session.open(readonly=True) as registry:
         frame = registry.jobs(**filters)
-    echo_frame(frame if limit is None else frame.head(limit), as_json=as_json, empty="no such job")
+    frame = frame if limit is None else frame.head(limit)
+    if not as_json:
+        frame = frame.assign(params=frame["params"].map(_params))
+    echo_frame(frame, as_json=as_json, empty="no such job", spare=_SPARE)
 
 
 @click.command("errors")
@@ -73,7 +105,7 @@ def errors(session: Session, *, everything: bool, benchmark: str | None, as_json
     """List errors, alike ones together: how many jobs, which tasks and learners, a job to look at."""
     with session.open(readonly=True) as registry:
         frame = registry.errors(benchmark, grouped=not everything)
-    echo_frame(frame, as_json=as_json, empty="no errors")
+    echo_frame(frame, as_json=as_json, empty="no errors", spare=_SPARE)
 
 
 @click.command("log")
@@ -100,7 +132,7 @@ def grep(session: Session, pattern: str, filters: Filters, *, ignore_case: bool,
     with session.open(readonly=True) as registry:
         jobs = registry.jobs(**filters) if filters else None
         found = registry.grep_logs(pattern, ignore_case=ignore_case, fixed=fixed, jobs=jobs)
-    echo_frame(found, as_json=as_json, empty="no match")
+    echo_frame(found, as_json=as_json, empty="no match", spare=_SPARE)
 
 
 @click.command("attempts")
@@ -109,7 +141,7 @@ def grep(session: Session, pattern: str, filters: Filters, *, ignore_case: bool,
 def attempts(session: Session, job: int, *, as_json: bool) -> None:
     """List the attempts of JOB: where, when, and how each ended."""
     with session.open(readonly=True) as registry:
-        echo_frame(registry.attempts(job), as_json=as_json, empty="not attempted yet")
+        echo_frame(registry.attempts(job), as_json=as_json, empty="not attempted yet", spare=_SPARE)
 
 
 @click.command("why")
@@ -123,6 +155,12 @@ def why(session: Session, job: int, *, as_json: bool) -> None:
         echo_json({"job_id": job, "why": reason})
     else:
         echo(reason)
+
+
+def _params(written: str) -> str:
+    """Return the parameters of a variant as people write them, without spaces: ``max_depth=3,splitter="best"``."""
+    values = json.loads(written)
+    return ",".join(f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in values.items())
 
 
 def _warn_of_crash(registry: Registry, job: int) -> None:
@@ -214,7 +252,7 @@ def _echo_status(session: Session, registry: Registry, *, cumulative: bool, as_j
         workers = workers.drop(columns=["scheduler_id", "scheduler_state"])
     echo(f"registry {session.shown_url}")
     echo_frame(frame, as_json=False, empty="no benchmark yet: batchml add DESIGN")
-    echo_frame(workers, as_json=False, empty="no worker is running", title="workers")
+    echo_frame(workers, as_json=False, empty="no worker is running", title="workers", spare=_SPARE)
     if len(arrays):
         echo_frame(arrays, as_json=False, empty="", title="SLURM")
 

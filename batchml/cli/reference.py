@@ -18,8 +18,8 @@ _HEAD = """# Command line
 <!-- Written by: python -m batchml.cli.reference > docs/reference/cli.md -->
 
 Exit status: 0 all well, 1 some jobs failed or are missing, 2 wrong use or configuration (one line on standard error).
-Tables are for people on a terminal and plain aligned columns in a pipe; `--json` is for programs. Progress goes to
-standard error.
+Tables are for people on a terminal, which shows as many columns as fit, and plain aligned columns in a pipe; times are
+UTC. `--json` is for programs. Progress goes to standard error.
 Where jobs are meant, name ids or the filters of `batchml jobs`; a command that changes jobs refuses to guess.
 """
 

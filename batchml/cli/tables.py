@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import sys
@@ -15,9 +16,23 @@ from batchml.cli.secrets import clean
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["echo", "echo_facts", "echo_frame", "echo_json", "echo_rows", "frame_records", "plain", "say", "text"]
+__all__ = [
+    "echo",
+    "echo_facts",
+    "echo_frame",
+    "echo_json",
+    "echo_rows",
+    "fitting",
+    "frame_records",
+    "plain",
+    "say",
+    "text",
+]
 
 _EMPTY = "-"
+
+_WIDE = 32
+"""Characters: longer texts may be folded on a terminal."""
 
 
 def echo(line: str = "") -> None:
@@ -47,23 +62,35 @@ def echo_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
         echo("\n".join(f"{name.ljust(width)}  {text(value)}" for name, value in facts.items()))
 
 
-def echo_frame(frame: pd.DataFrame, *, as_json: bool, empty: str = "nothing to show", title: str | None = None) -> None:
-    """Print a table; an empty one as a sentence, as JSON a list of records."""
+def echo_frame(
+    frame: pd.DataFrame,
+    *,
+    as_json: bool,
+    empty: str = "nothing to show",
+    title: str | None = None,
+    spare: Sequence[str] = (),
+) -> None:
+    """Print a table; an empty one as a sentence, as JSON a list of records.
+
+    `spare` names the columns that a terminal too narrow for all does without, the first of them first.
+    """
     if as_json:
         echo_json(frame_records(frame))
     elif frame.empty:
         echo(empty)
     else:
-        echo_rows([str(c) for c in frame.columns], frame.itertuples(index=False, name=None), title=title)
+        echo_rows([str(c) for c in frame.columns], frame.itertuples(index=False, name=None), title=title, spare=spare)
 
 
-def echo_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print rows under their columns."""
+def echo_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None, spare: Sequence[str] = ()
+) -> None:
+    """Print rows under their columns; see `echo_frame`."""
     body = [list(row) for row in rows]
     right = [_is_numeric([row[i] for row in body]) for i in range(len(columns))]
     words = [[clean(text(cell)) for cell in row] for row in body]
     if sys.stdout.isatty():
-        _rich(columns, words, right, title)
+        _rich(columns, words, right, title, spare)
         return
     if title:
         echo(title)
@@ -81,7 +108,7 @@ def plain(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def text(value: Any) -> str:
-    """Return one cell as text on one line; a missing value is a dash.
+    """Return one cell as text on one line; a missing value is a dash, a moment is to the second.
 
     Examples
     --------
@@ -94,6 +121,8 @@ def text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return _number(value)
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, (Mapping, list, tuple)):
         value = json.dumps(jsonable(value), ensure_ascii=False)
     return " ".join(str(value).split()) or _EMPTY
@@ -144,14 +173,46 @@ def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], title: str | None) -> None:
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str], width: int) -> list[int]:
+    """Return which columns to show where only `width` characters fit: without the empty, the constant, then the spare.
+
+    Examples
+    --------
+    >>> fitting(["job_id", "host", "signal", "state"], [["1", "vm", "-", "done"]], ["host"], 22)
+    [0, 1, 3]
+    """
+    wide = [min(_WIDE, max(len(cell) for cell in column)) + 2 for column in zip(columns, *rows, strict=True)]
+    kept = list(range(len(columns)))
+    values = [{row[i] for row in rows} for i in kept]
+    empty = [i for i in kept if values[i] == {_EMPTY}] if spare else []
+    optional = sorted((columns.index(name) for name in spare if name in columns), key=lambda i: len(values[i]) > 1)
+    for i in dict.fromkeys([*empty, *optional]):
+        if sum(wide[j] for j in kept) - 2 <= width:
+            break
+        kept.remove(i)
+    return kept
+
+
+def _rich(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[bool],
+    title: str | None,
+    spare: Sequence[str],
+) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    kept = fitting(columns, rows, spare, console.width)
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name, is_right in zip(columns, right, strict=True):
-        table.add_column(name, justify="right" if is_right else "left", overflow="fold")
+    for i in kept:
+        short = bool(spare) and all(len(row[i]) <= _WIDE for row in rows)
+        table.add_column(columns[i], justify="right" if right[i] else "left", overflow="fold", no_wrap=short)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: square brackets in a message are no markup
-    Console().print(table)
+        table.add_row(*(Text(row[i]) for i in kept))  # Text: square brackets in a message are no markup
+    console.print(table)
+    if len(kept) < len(columns):
+        left_out = ", ".join(name for i, name in enumerate(columns) if i not in kept)
+        echo(f"not shown for want of width: {left_out}; --json has all")

@@ -55,7 +55,9 @@ def _difference(name: str, before: str, after: str) -> str:
 
 def _word(value: Any) -> Any:
     """Return what stands for a part that only one of two specs has."""
-    return value.get("id", value.get("key", json.dumps(value))) if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        return value
+    return value.get("id") or value.get("key") or " ".join(f"{name}={item}" for name, item in value.items())
 
 
 def _short(text: str) -> str:

@@ -32,6 +32,25 @@ def test_a_plain_table_is_never_cut(capsys):
     assert "x" * 500 in capsys.readouterr().out
 
 
+def test_a_narrow_terminal_does_without_columns_that_say_least():
+    columns = ["job_id", "host", "task", "signal", "wall_s"]
+    rows = [["1", "node1", "iris", "-", "0.5"], ["2", "node1", "wine", "-", "0.6"]]
+    spare = ["wall_s", "host"]
+
+    def shown(width, spare=spare):
+        return [columns[i] for i in tables.fitting(columns, rows, spare, width)]
+
+    assert shown(80) == columns
+    assert shown(30) == ["job_id", "host", "task", "wall_s"], "what is empty goes first"
+    assert shown(20) == ["job_id", "task", "wall_s"], "then what is the same in all rows"
+    assert shown(5) == ["job_id", "task"], "never what is not spare"
+    assert shown(5, []) == columns, "a query's columns are the user's choice"
+
+
+def test_moments_are_shown_to_the_second():
+    assert tables.text(pd.Timestamp("2026-11-22 04:14:27.632+00:00")) == "2026-11-22 04:14:27"
+
+
 def test_a_cell_with_line_breaks_stays_on_its_line(capsys):
     tables.echo_frame(pd.DataFrame({"message": ["one\n  two\tthree"]}), as_json=False)
     assert capsys.readouterr().out == "message\none two three\n"
