@@ -148,9 +148,12 @@ def _own_modules(design: BenchmarkDesign, name: str, folder: str) -> list[str]:
     """Return the modules beside the file that the design's learners come from."""
     import json
 
+    from batchml.core.pickled import naming
+
     seen: set[str] = set()
     for cell in design.cells:
-        text = json.dumps([cell.learner.model_spec(), cell.learner.policy_spec()])
+        with naming():  # whether pickles are allowed is decided by `plan` and `add`
+            text = json.dumps([cell.learner.model_spec(), cell.learner.policy_spec()])
         for module in _beside(folder) | {name}:
             if f'"{module}.' in text:
                 seen.add(module)

@@ -116,7 +116,8 @@ def survey(
         chosen = measures_for(design.cells, design.measures)
         measures = tuple((measure.id, scribe.measure(measure)) for measure in chosen)
     if pickles and not allow_pickle:
-        raise SpecError(f"{next(iter(pickles.values())).refusal}; or have it pickled: add(design, allow_pickle=True)")
+        refusal = next(iter(pickles.values())).refusal
+        raise SpecError(f"{refusal}; or have it pickled: add(design, allow_pickle=True), add --allow-pickle")
     return Survey(
         name=name or design.name or "benchmark",
         seed=seed,

@@ -337,6 +337,25 @@ def test_a_python_design_runs_too(tmp_path):
     assert "1 task x 1 learner x cv2 = 2 iterations" in batchml("run", "design.py", "--slots", "1", cwd=tmp_path).stdout
 
 
+def test_a_run_may_take_pickles_and_a_snapshot(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from sklearn.tree import DecisionTreeClassifier\nclass Mine(DecisionTreeClassifier): pass\n"
+    )
+    (tmp_path / "design.py").write_text(
+        "import batchml as bm\nimport own\n"
+        "from sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import FunctionTransformer\n"
+        "def design():\n"
+        "    learner = make_pipeline(FunctionTransformer(lambda x: x * 2), own.Mine())\n"
+        "    return bm.benchmark_grid('iris', learner, bm.rsmp('cv', folds=2), seed=1)\n"
+    )
+    for command in ("plan", "add", "run"):
+        assert "--allow-pickle" in batchml(command, "design.py", cwd=tmp_path, status=2).stderr
+    words = ("--allow-pickle", "--snapshot", "--slots", "1")
+    batchml("run", "design.py", *words, cwd=tmp_path)
+    [row] = json.loads(batchml("sql", "SELECT code FROM environments", "--json", cwd=tmp_path).stdout)
+    assert "snapshot" in row["code"]
+
+
 def test_resume_names_what_was_added_but_never_submitted(tmp_path):
     (tmp_path / "design.toml").write_text(DESIGN)
     batchml("add", "design.toml", cwd=tmp_path)
