@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -129,8 +130,57 @@ def slurm_database(stage):
     stage.complete()
 
 
-LOCAL = [local_one_slot, local_killed_with_its_command, local_detached]
-ON_SLURM = [slurm_database]
+def dask_of_its_own(stage):
+    """One of the two Dask workers is killed; its nanny starts another."""
+    process = stage.start("submit", "--executor", "dask", "--workers", "2", "--slots", "1")
+    stage.until_done(4)
+    with stage.open() as registry:
+        supervisor = int(registry.workers()["pid"].iloc[0])
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").parent.parent.glob("*/children")
+    pids = [int(pid) for file in children for pid in file.read_text().split()]
+    dask_workers = [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(dask_workers[0], signal.SIGKILL)
+    process.communicate(timeout=120)
+    stage.complete()
+
+
+JOBQUEUE = """
+import sys
+from dask_jobqueue import SLURMCluster
+if __name__ == "__main__":
+    own = {"host": "127.0.0.1", "dashboard_address": None}
+    with SLURMCluster(
+        cores=2, processes=1, memory="2GB", walltime="00:10:00", python=sys.executable, scheduler_options=own
+    ) as cluster:
+        cluster.scale(jobs=2)
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+def dask_on_slurm(stage):
+    """The command that submitted is killed, and one of the jobs in which Dask's workers are is cancelled."""
+    session = subprocess.Popen(
+        [sys.executable, "-c", JOBQUEUE], cwd=stage.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address = session.stdout.readline().strip()
+        with (stage.folder / "batchml.toml").open("a") as file:
+            file.write(f'[dask]\naddress = "{address}"\n')
+        process = stage.start("submit", "--executor", "dask")
+        stage.until_done(4)
+        stage.cluster.run(
+            "scancel", *[name for name, state in stage.cluster.states().items() if state == "RUNNING"][:1]
+        )
+        process.kill()
+        process.communicate()
+        stage.complete()
+    finally:
+        session.communicate("", timeout=60)
+
+
+LOCAL = [local_one_slot, local_killed_with_its_command, local_detached, dask_of_its_own]
+ON_SLURM = [slurm_database, dask_on_slurm]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Jobs on a Dask cluster of one's own: crashes, lost workers, late ones, foreign disks, certificates; nothing is lost."""
+"""Jobs on a Dask cluster: crashes, lost workers, late ones, foreign disks, certificates; nothing is lost."""
 
 from __future__ import annotations
 
