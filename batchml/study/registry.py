@@ -322,6 +322,7 @@ class Registry(Syncing):
             Whether local workers shall outlive this session; None for as the last ones.
         """
         from batchml.core.resources import Resources
+        from batchml.executors.arrival import await_arrival, starting
         from batchml.reduce.sync import last_words
         from batchml.registry.backlog import adopt, orphaned
         from batchml.registry.rescue import reconcile
@@ -349,19 +350,22 @@ class Registry(Syncing):
         consent = self._consent()
         require_consent(self._store, consent, "queued")
         started = []
-        for row in orphaned(self._store, served=watch.served):
-            how = executor or executor_of(row.executor, _override(row.settings, detach=detach))
-            needs = row.body
-            if resources is not None:
-                kept = {name: row.body[name] for name in ("snapshot",) if name in row.body}
-                needs = Resources.parse(resources).as_json() | kept
-            needs = served(self._store, how, needs)
-            if row.body.get("spool") and needs != row.body:
-                withdraw_spool(self._store, row.resource_id)
-            launch_of(self._store, 0, needs, consent)  # refuses a snapshot before anything is changed
-            number, _ = submit(self._store, [], needs, how.name, how.settings)
-            queued = adopt(self._store, row.resource_id, number)
-            started.append(launch(self._store, how, number, queued, needs, consent))
+        with starting(self._store.uuid):
+            for row in orphaned(self._store, served=watch.served):
+                how = executor or executor_of(row.executor, _override(row.settings, detach=detach))
+                needs = row.body
+                if resources is not None:
+                    kept = {name: row.body[name] for name in ("snapshot",) if name in row.body}
+                    needs = Resources.parse(resources).as_json() | kept
+                needs = served(self._store, how, needs)
+                if row.body.get("spool") and needs != row.body:
+                    withdraw_spool(self._store, row.resource_id)
+                launch_of(self._store, 0, needs, consent)  # refuses a snapshot before anything is changed
+                number, _ = submit(self._store, [], needs, how.name, how.settings)
+                queued = adopt(self._store, row.resource_id, number)
+                started.append(launch(self._store, how, number, queued, needs, consent))
+            for submission in started:
+                await_arrival(self._store, submission)
         return Resumption(found=found, legacy=legacy, unserved=len(started), submissions=tuple(started))
 
     def stop(self, workers: Iterable[int] | None = None, now: bool = False) -> list[int]:  # noqa: FBT001, FBT002
