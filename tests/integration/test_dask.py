@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from types import SimpleNamespace
@@ -275,3 +277,31 @@ def test_keys_that_are_in_no_file_are_stored_nowhere():
     assert "PRIVATE" not in repr(executor)
     assert "PRIVATE" not in str(executor.settings)
     assert executor.settings == {"cluster": "tls://head:8786"}
+
+
+SESSION = """
+import sys
+import joblib
+from distributed import Client
+import batchml as bm
+
+def found():
+    learners = [bm.lrn("classif.random_forest", n_estimators=3), bm.lrn("classif.tree", encapsulate="process")]
+    result = bm.benchmark(bm.benchmark_grid("penguins", learners, bm.rsmp("cv", folds=3), seed=5))
+    results = [result.resample_result(place) for place in range(2)]
+    return [one.to_arrow() for rr in results for one in rr.predictions()]
+
+if __name__ == "__main__":
+    alone = found()
+    with Client(sys.argv[1]), joblib.parallel_config("dask"):
+        assert found() == alone
+    print("equal")
+"""
+
+
+def test_a_session_s_benchmark_on_joblib_s_dask_backend_gives_the_same_bytes(cluster):
+    cluster.worker(2, nanny=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SESSION, cluster.address], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "equal\n", done.stderr
