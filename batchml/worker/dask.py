@@ -14,7 +14,7 @@ from batchml.worker.dask_feeder import Feeder
 from batchml.worker.endings import ended_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from batchml.core.attempt import Assignment, Outcome
     from batchml.worker.dask_bundle import Setup
@@ -57,10 +57,10 @@ class DaskPool:
         self._closed = False
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def open(self) -> None:
+    def open(self, give_up: Callable[[], bool] = lambda: False) -> None:
         """Connect; see `Feeder.open`."""
         self._feeder = Feeder(self._link, self._setup, self._deliver, self._wake)
-        self._feeder.open()
+        self._feeder.open(give_up)
 
     @property
     def environments(self) -> list[dict[str, Any]]:

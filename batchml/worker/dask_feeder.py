@@ -92,6 +92,7 @@ class Feeder:
         self._hosts: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._client: Any = None
+        self._comm: Any = None
         self._closing: asyncio.Event
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -100,8 +101,8 @@ class Feeder:
 
     # -- for the main thread -------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Connect, and wait until one of Dask's workers is fit for the work, if there are any.
+    def open(self, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Connect, and wait until one of Dask's workers is fit for the work, if there are any, or nobody wants it.
 
         Raises
         ------
@@ -111,7 +112,8 @@ class Feeder:
             No scheduler answers.
         """
         self._thread.start()
-        self._ready.wait()
+        while not self._ready.wait(0.1) and not give_up():
+            pass
         if self._failure is not None:
             self._thread.join()
             raise self._failure
@@ -158,8 +160,6 @@ class Feeder:
         self._closing = asyncio.Event()
         async with self._link.connect() as client:
             self._client = client
-            client.subscribe_topic(self._topic, self._on_begin)
-            client.subscribe_topic("all", self._on_event)
             try:
                 await self._first_look()
                 self._ready.set()
@@ -169,14 +169,17 @@ class Feeder:
                     await self._look()
             finally:
                 await self._leave()
-                for topic in (self._topic, "all"):
-                    client.unsubscribe_topic(topic)
+                if self._comm is not None:
+                    for topic in (self._topic, "all"):
+                        client.unsubscribe_topic(topic)
 
     async def _leave(self) -> None:
         futures = [sent.future for sent in self._open if sent.future is not None]
         if futures and not self.gone:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._client.cancel(futures, force=True), 5.0)
+        if self.reruns:
+            _log.warning("Dask has begun %d tasks a second time; what the second runs brought was dropped", self.reruns)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -213,6 +216,7 @@ class Feeder:
             if self._client.status != "running" and not self._closing.is_set():
                 self._lose(f"the Dask scheduler at {self._link.address} is gone ({type(error).__name__})")
             return
+        self._listen()
         found = about["workers"]
         for address in set(self._places) - set(found):
             self._lost(address, expected=False)
@@ -222,6 +226,14 @@ class Feeder:
                 self._start(self._examine(address))
             self._places[address].slots = self._room(words)
         self._count()
+
+    def _listen(self) -> None:
+        """Have the scheduler tell what happens; one that was lost and found again has forgotten that it should."""
+        comm = self._client.scheduler_comm
+        if comm is not self._comm:
+            self._comm = comm
+            self._client.subscribe_topic(self._topic, self._on_begin)
+            self._client.subscribe_topic("all", self._on_event)
 
     def _room(self, words: Mapping[str, Any]) -> int:
         """Return how many iterations run at once on a Dask worker."""

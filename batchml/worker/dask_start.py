@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.attempt import Order
 from batchml.worker.ledger import LocalLedger
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from batchml.registry.store import Store
     from batchml.worker.dask import DaskPool
     from batchml.worker.dask_link import Link
+    from batchml.worker.signals import StopSource
 
 __all__ = ["BlamelessLedger", "ClusterProbe", "merged", "start_dask"]
 
@@ -25,6 +27,7 @@ def start_dask(
     paths: tuple[str, ...],
     trust: tuple[str, ...],
     needs: Mapping[str, Any],
+    stop: StopSource,
 ) -> DaskPool:
     """Connect to the cluster and see that one of its workers, if there are any, is fit for the work.
 
@@ -51,7 +54,7 @@ def start_dask(
     )
     pool = DaskPool(link, setup)
     try:
-        pool.open()
+        pool.open(lambda: stop.order is not Order.GO_ON)
     except BaseException:
         pool.close()
         raise

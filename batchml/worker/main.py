@@ -217,7 +217,7 @@ def _serve_dask(store: Store, task: Task, link: Link, settings: Settings, stop: 
 
     needs = Resources.parse(insist(lambda: resources_of(store, task.submission), settings, stop))
     try:
-        pool = start_dask(store, link, needs, paths=task.paths, trust=task.trust, needs=task.needs)
+        pool = start_dask(store, link, needs, paths=task.paths, trust=task.trust, needs=task.needs, stop=stop)
     except BatchmlError as error:
         leave_word(store, task.submission, error)
         raise

@@ -10,11 +10,13 @@ from batchml.core.catalog import lrn, rsmp, tsk
 from batchml.core.digest import digest
 from batchml.core.measure import as_measure
 from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.errors import ConfigError
 from batchml.testing import PoolContract
 from batchml.worker.dask import DaskPool
 from batchml.worker.dask_bundle import Setup
 from batchml.worker.dask_host import versions
 from batchml.worker.dask_link import Link
+from batchml.worker.fitness import UnfitError
 from batchml.worker.slots import SandboxPool
 
 
@@ -70,3 +72,19 @@ class TestDaskPool(Contract):
         pool = DaskPool(Link(address=cluster.address), setup)
         pool.open()
         return pool
+
+
+def test_another_version_on_the_dask_worker_is_named(cluster, tmp_path):
+    setup = Setup(registry="cd" * 16, artifacts=str(tmp_path), versions={**versions(), "batchml": "0.0.7"})
+    pool = DaskPool(Link(address=cluster.address), setup)
+    with pytest.raises(UnfitError, match=r"infrastructure: .*tcp://127.*batchml is .* there and 0\.0\.7 for the"):
+        pool.open()
+    assert pool.close() == []
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr("batchml.worker.dask_link._PATIENCE_S", 1.0)
+    pool = DaskPool(Link(address="tcp://127.0.0.1:9"), Setup(registry="ef" * 16, artifacts="x"))
+    with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        pool.open()
+    pool.close()
