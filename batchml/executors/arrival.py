@@ -8,19 +8,17 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
 from batchml.executors.process import LocalHandle
-from batchml.registry.tables import worker
+from batchml.registry.backlog import has_greeted
 from batchml.worker.home import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from batchml.executors.submission import Submission
     from batchml.registry.store import Store
 
-__all__ = ["await_arrival", "starting"]
+__all__ = ["await_arrival", "departed", "starting"]
 
 _PATIENCE_S = 10.0
 _POLL_S = 0.05
@@ -46,12 +44,19 @@ def starting(registry: str) -> Iterator[None]:
 
 def await_arrival(store: Store, submission: Submission) -> None:
     """Wait until a worker of this machine that was started has said hello, or is gone; not for long."""
-    greeted = select(worker.c.id).where(worker.c.submission_id == submission.id).limit(1)
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline and any(
         isinstance(handle, LocalHandle) and handle.alive() for handle in submission.handles
     ):
-        with store.read() as connection:
-            if connection.execute(greeted).first() is not None:
-                return
+        if has_greeted(store, submission.id):
+            return
         time.sleep(_POLL_S)
+
+
+def departed(submissions: Iterable[Submission]) -> list[int]:
+    """Return the submissions whose workers were all of this machine and have ended: none of them will say hello."""
+    return [
+        each.id
+        for each in submissions
+        if each.handles and all(isinstance(handle, LocalHandle) and not handle.alive() for handle in each.handles)
+    ]

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["Backlog", "adopt", "class_waits", "modules_of_waiting", "orphaned", "read_backlog", "submission_jobs"]
+__all__ = [
+    "Backlog",
+    "adopt",
+    "class_waits",
+    "has_greeted",
+    "modules_of_waiting",
+    "orphaned",
+    "read_backlog",
+    "submission_jobs",
+]
 
 Served = Callable[[], Collection[int]]
 """Asks schedulers for the resource classes that workers will still come for."""
@@ -58,7 +67,7 @@ class Backlog:
     stalled: str | None = None
 
 
-def read_backlog(store: Store, served: Served | None = None) -> Backlog:
+def read_backlog(store: Store, served: Served | None = None, departed: Collection[int] = ()) -> Backlog:
     """Return what waits or runs, and why it may never end.
 
     Queued jobs need a live worker of their resource class, or a submission so young that one may still be starting;
@@ -68,17 +77,19 @@ def read_backlog(store: Store, served: Served | None = None) -> Backlog:
     ----------
     served
         Asks schedulers for the resource classes that workers will still come for.
+    departed
+        Submissions of which no worker will say hello any more.
     """
-    found = _read(store, frozenset())
+    found = _read(store, frozenset(), departed)
     # A scheduler is asked only if nobody else is there.
-    return found if found.stalled is None or served is None else _read(store, served())
+    return found if found.stalled is None or served is None else _read(store, served(), departed)
 
 
-def _read(store: Store, served: Collection[int]) -> Backlog:
+def _read(store: Store, served: Collection[int], departed: Collection[int]) -> Backlog:
     with store.read() as connection:
         counts = _counts(connection)
         workers = _workers(connection)
-        young = _young_classes(connection)
+        young = _young_classes(connection, departed)
         dead = [row.id for row in workers if _is_dead(row)]
         alive = [row for row in workers if row.id not in dead]
         classes = {row.resource_id for row in alive if row.wanted == "go_on"} | young | set(served)
@@ -111,17 +122,26 @@ def _is_dead(row: Any) -> bool:
     return is_gone(process) is True
 
 
-def _young_classes(connection: Connection) -> set[int]:
+def _young_classes(connection: Connection, departed: Collection[int]) -> set[int]:
     """Return the resource classes of submissions whose first worker may still be on its way."""
     greeted = select(literal_column("1")).where(worker.c.submission_id == submission.c.id).exists()
     newest = (
-        select(submission.c.resource_id, submission.c.created_at, utc_now().label("now"))
+        select(submission.c.id, submission.c.resource_id, submission.c.created_at, utc_now().label("now"))
         .where(~greeted, submission.c.scheduler_id.is_(None))
         .order_by(submission.c.id.desc())
         .limit(20)
     )
     rows = connection.execute(newest).all()
-    return {row.resource_id for row in rows if _seconds(row.created_at, row.now) < _STARTING_S}
+    return {
+        row.resource_id for row in rows if row.id not in departed and _seconds(row.created_at, row.now) < _STARTING_S
+    }
+
+
+def has_greeted(store: Store, submission_id: int) -> bool:
+    """Return whether a worker of a submission has ever said hello."""
+    greeted = select(worker.c.id).where(worker.c.submission_id == bindparam("which")).limit(1)
+    with store.read() as connection:
+        return connection.execute(greeted, {"which": submission_id}).first() is not None
 
 
 def _seconds(start: Any, end: Any) -> float:
@@ -244,9 +264,7 @@ def adopt(store: Store, resource_id: int, new: int) -> int:
         # What was dealt out to workers without a database is theirs until they are known to be gone.
         dealt = select(literal_column("1")).where(attempt.c.job_id == job.c.id, attempt.c.ended_at.is_(None)).exists()
         queued = (
-            select(job.c.id)
-            .where(job.c.state == "queued", job.c.resource_id == resource_id, ~dealt)
-            .order_by(job.c.id)
+            select(job.c.id).where(job.c.state == "queued", job.c.resource_id == resource_id, ~dealt).order_by(job.c.id)
         )
         ids = list(connection.execute(queued).scalars())
     move = update(job).where(among(job.c.id), job.c.state == "queued").values(submission_id=new, resource_id=becomes)

@@ -61,7 +61,7 @@ class Registry(Syncing):
     def __init__(self, store: Store, trust: Trust | None = None) -> None:
         super().__init__(store, trust)
         self._rescue_due = 0.0
-        self._grown: tuple[Submission, ...] = ()  # started for jobs with more memory; they leave with this session
+        self._launched: list[Submission] = []  # their workers may leave with this session
 
     @classmethod
     def create(
@@ -204,10 +204,12 @@ class Registry(Syncing):
             needs["snapshot"] = consent.snapshots[-1]
         number, queued = submit(self._store, ids, needs, executor.name, executor.settings, priority)
         try:
-            return launch(self._store, executor, number, queued, needs, consent)
+            launched = launch(self._store, executor, number, queued, needs, consent)
         except BaseException:
             withdraw(self._store, number)  # as if nothing had been said
             raise
+        self._launched.append(launched)
+        return launched
 
     def preview(self, executor: Executor, resources: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Return what `submit` would ask SLURM for: the ``sum`` of all elements, the job ``script``; else nothing."""
@@ -279,6 +281,7 @@ class Registry(Syncing):
         Meanwhile jobs of dead workers are queued again, and workers are started for jobs that the retry policy gives
         more memory than those alive have.
         """
+        from batchml.executors.arrival import departed
         from batchml.executors.growth import serve_grown
         from batchml.reduce.sync import last_words
         from batchml.registry.backlog import read_backlog
@@ -291,10 +294,10 @@ class Registry(Syncing):
             take_over(self._store)
             reconcile(self._store, evidence=self._watch().evidence, before=last_words(self._store))
         self._sync_now_and_then()
-        found = read_backlog(self._store, self._watch().served)
+        found = read_backlog(self._store, self._watch().served, departed(self._launched))
         if found.stalled and not self._store.readonly:
-            self._grown += serve_grown(self._store, self._consent(), self._watch().served())
-            found = read_backlog(self._store, self._watch().served)
+            self._launched += serve_grown(self._store, self._consent(), self._watch().served())
+            found = read_backlog(self._store, self._watch().served, departed(self._launched))
         return found
 
     def resume(
@@ -364,6 +367,7 @@ class Registry(Syncing):
                 number, _ = submit(self._store, [], needs, how.name, how.settings)
                 queued = adopt(self._store, row.resource_id, number)
                 started.append(launch(self._store, how, number, queued, needs, consent))
+            self._launched += started
             for submission in started:
                 await_arrival(self._store, submission)
         return Resumption(found=found, legacy=legacy, unserved=len(started), submissions=tuple(started))
