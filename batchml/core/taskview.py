@@ -30,6 +30,29 @@ _KEPT_BYTES = 1 << 22
 """Features of a table in memory that take less are kept as estimators want them: each process has its own copy."""
 
 
+class _Read:
+    """Rows that were read last from a table that lies elsewhere."""
+
+    def __init__(self, names: frozenset[str], ids: _Ids, table: pa.Table, places: _Ids | None) -> None:
+        self.names, self.ids, self.table, self.places = names, ids, table, places
+        self._index: RowIndex | None = None
+
+    def find(self, ids: _Ids, names: list[str]) -> tuple[pa.Table, _Ids | None] | None:
+        """Return the table and where these rows are in it; None if one, or a column, was not read."""
+        if not self.names.issuperset(names) or not len(self.ids):
+            return None
+        if len(ids) == len(self.ids) and np.array_equal(ids, self.ids):
+            return self.table, self.places
+        if len(ids) > len(self.ids):
+            return None
+        if self._index is None:
+            self._index = RowIndex(self.ids)
+        positions, known = self._index.find(ids)
+        if not known.all():
+            return None
+        return self.table, positions if self.places is None else self.places[positions]
+
+
 class TaskView(Shown):
     """A view of a backend: rows in use and roles of columns. See `Task` for what can be done with it."""
 
@@ -225,9 +248,9 @@ class TaskView(Shown):
             A row that the backend has lost.
         """
         ids = self._use if rows is None else self.row_ids[self.positions(rows)]
-        read = self._cache.get("read")
-        if read is not None and ids is not None and set(names) <= read[0] and np.array_equal(read[1], ids):
-            return read[2], read[3]
+        held: _Read | None = self._cache.get("read")
+        if held is not None and ids is not None and (found := held.find(ids, names)) is not None:
+            return found
         table, places = self.backend.lookup(ids, names)
         if ids is not None and len(ids) != (table.num_rows if places is None else len(places)):
             raise DataError(f"{self._where}: rows that it had are gone from its data")
@@ -243,8 +266,15 @@ class TaskView(Shown):
             return self._lookup(rows, names)
         names = [*names, *(name for role in ("target", "weight") for name in self._roles[role] if name not in names)]
         table, places = self._lookup(rows, names)
-        self._cache["read"] = frozenset(names), self.row_ids[self.positions(rows)], table, places
+        held: _Read | None = self._cache.get("read")
+        if held is None or held.table is not table:
+            self._cache["read"] = _Read(frozenset(names), self.row_ids[self.positions(rows)], table, places)
         return table, places
+
+    def read_ahead(self, rows: Any) -> None:
+        """Read the features of rows that will be asked for in parts, if each question takes a query."""
+        if self.backend.lazy:
+            self._lookup_features(rows)
 
     def _part(self, name: str, rows: Any) -> pa.Array:
         """Return one column at rows in use."""

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LearnerSklearn"]
 
-_MOST_CELLS = 1 << 22
-"""So many values (32 MB) are predicted at once: a test set of most of a large table need not be in memory whole."""
+_MOST_CELLS = 1 << 20
+"""So many values (8 MB) are predicted at once: a test set of most of a large table need not be in memory whole."""
+_AHEAD = 4
+"""So many blocks are read at once from where reading takes a query."""
 
 _CHOICES = ("auto", "none")
 _FORMAT = 1
@@ -212,8 +214,11 @@ class LearnerSklearn(Learner):
 
     def _predict(self, model: Any, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # noqa: ARG002
         size = max(1, _MOST_CELLS // max(1, task.n_features))
-        blocks = [row_ids[start : start + size] for start in range(0, len(row_ids), size)] or [row_ids]
-        parts = [self._predict_block(model, task, block) for block in blocks]
+        parts = []
+        for start in range(0, len(row_ids), size) or [0]:
+            if len(row_ids) > size and start % (_AHEAD * size) == 0:
+                task.read_ahead(row_ids[start : start + _AHEAD * size])
+            parts.append(self._predict_block(model, task, row_ids[start : start + size]))
         return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def _predict_block(self, model: Any, task: Task, row_ids: NDArray[np.int64]) -> dict[str, Any]:
