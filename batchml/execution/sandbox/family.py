@@ -138,10 +138,8 @@ class Family:
             )
         finally:
             its.close()
-        if setup is None:
-            mine.send({"t": "warm", "imports": IMPORTS})
-        else:
-            mine.send(self._told(setup))
+        with contextlib.suppress(OSError):  # a template that has just died is noticed by its pidfd
+            mine.send({"t": "warm", "imports": IMPORTS} if setup is None else self._told(setup))
         return mine, os.pidfd_open(self._process.pid)
 
     def tell(self, setup: Setup) -> None:
