@@ -206,7 +206,8 @@ def open_csv(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, t
 
 def _no_csv(path: str, problem: Exception) -> DataError:
     words = str(problem)
-    if re.search(r"utf-?8|unicode|codec", words, re.IGNORECASE):
+    # DuckDB says it below its first line, which is all that its translation keeps.
+    if re.search(r"utf-?8|unicode|codec", f"{words} {problem.__cause__ or ''}", re.IGNORECASE):
         return DataError(f"{path!r} is not UTF-8 text: convert it, e.g. with iconv")
     return DataError(f"{path!r} cannot be read as CSV: {words.removeprefix('DuckDB refuses: ')}")
 
