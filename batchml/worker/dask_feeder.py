@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending
@@ -53,6 +54,8 @@ class _Place:
     slots: int = 0
     fit: bool | None = None  # None: not known yet
     unfit: str = ""
+    leaves: bool = False  # it has said so
+    missed: bool = False
     shipped: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
@@ -219,10 +222,15 @@ class Feeder:
         self._listen()
         found = about["workers"]
         for address in set(self._places) - set(found):
-            self._lost(address, expected=False)
+            # The word that it was removed, and how, may be on its way.
+            if self._places[address].missed:
+                self._lost(address, expected=False)
+            else:
+                self._places[address].missed = True
         for address, words in found.items():
             if address not in self._places:
                 self._places[address] = _Place()
+                self._client.subscribe_topic(address, partial(self._on_leaving, address))
                 self._start(self._examine(address))
             self._places[address].slots = self._room(words)
         self._count()
@@ -234,6 +242,13 @@ class Feeder:
             self._comm = comm
             self._client.subscribe_topic(self._topic, self._on_begin)
             self._client.subscribe_topic("all", self._on_event)
+            for address in self._places:
+                self._client.subscribe_topic(address, partial(self._on_leaving, address))
+
+    def _on_leaving(self, address: str, event: tuple[float, Any]) -> None:
+        """A Dask worker that was asked to end says so first: nobody is to be suspected of its death."""
+        if isinstance(event[1], dict) and event[1].get("action") == "closing-worker" and address in self._places:
+            self._places[address].leaves = True
 
     def _room(self, words: Mapping[str, Any]) -> int:
         """Return how many iterations run at once on a Dask worker."""
@@ -296,7 +311,10 @@ class Feeder:
 
     def _lost(self, address: str, *, expected: bool) -> None:
         """End what ran on a Dask worker that is gone; what waited there is Dask's to send elsewhere."""
-        self._places.pop(address, None)
+        place = self._places.pop(address, None)
+        if place is not None:
+            self._client.unsubscribe_topic(address)
+        expected |= place is not None and place.leaves
         ending = Ending.PREEMPTED if expected else Ending.LOST
         words = f"the Dask worker {address} has {'left' if expected else 'died'}"
         for sent in [sent for sent in self._open if sent.worker == address]:
