@@ -94,6 +94,11 @@ class FakePool:
         return self._slots - len(self._running)
 
     @property
+    def room(self) -> int:
+        """How many more assignments it takes: some may wait in it for those that run."""
+        return self.free
+
+    @property
     def running(self) -> Collection[int]:
         """Attempts that have not come back."""
         return self._running.keys()
@@ -135,6 +140,9 @@ class FakePool:
     def cancel(self, attempt_id: int, ending: Ending) -> None:
         """End one attempt."""
         self._finish(attempt_id, ending)
+
+    def recall(self) -> None:
+        """Everything begins at once."""
 
     def close(self) -> list[Outcome]:
         """End everything."""

@@ -148,6 +148,7 @@ class Loop:
         grace = self._settings.grace_s if granted is None else granted
         self._deadline = now if order is Order.STOP else now + grace
         self._hand.release()
+        self._pool.recall()
 
     def _save(self, now: float) -> None:
         """Write outcomes to the local disk that could not be delivered for a while."""

@@ -26,6 +26,11 @@ class Pool(Protocol):
         ...
 
     @property
+    def room(self) -> int:
+        """How many more assignments it takes: some may wait in it for those that run."""
+        ...
+
+    @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
         ...
@@ -50,6 +55,10 @@ class Pool(Protocol):
 
     def cancel(self, attempt_id: int, ending: Ending) -> None:
         """End one attempt; its outcome, with that ending, comes by `wait`. Unknown ids are ignored."""
+        ...
+
+    def recall(self) -> None:
+        """Give back what was submitted and has not begun: its outcome is `released`, and comes by `wait`."""
         ...
 
     def close(self) -> list[Outcome]:

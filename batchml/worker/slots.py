@@ -140,6 +140,11 @@ class SandboxPool:
         return max(0, places - len(self._lobby))
 
     @property
+    def room(self) -> int:
+        """How many more assignments it takes: some may wait in it for those that run."""
+        return self.free
+
+    @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
         held = [running for seat in self._seats for running in (seat.running, seat.queued) if running is not None]
@@ -208,6 +213,12 @@ class SandboxPool:
         for running in [running for running in self._lobby if running.assignment.attempt_id == attempt_id]:
             self._lobby.remove(running)
             self._done.append(ended_outcome(running.assignment, ending))
+            self._watch.wake_at(time.monotonic())
+
+    def recall(self) -> None:
+        """Give back what has not begun; what waits behind a job of milliseconds may as well run."""
+        while self._lobby:
+            self._done.append(ended_outcome(self._lobby.popleft().assignment, Ending.RELEASED))
             self._watch.wake_at(time.monotonic())
 
     def close(self) -> list[Outcome]:

@@ -91,6 +91,7 @@ class Work:
             return
         if hand.suspect is not None:
             hand.release_backlog()
+            self._pool.recall()
             if not self.running and hand.settled:
                 self.alone = hand.suspect.attempt_id
                 self._start(hand.suspect)
