@@ -95,7 +95,7 @@ class FakePool:
 
     @property
     def room(self) -> int:
-        """How many more assignments it takes: some may wait in it for those that run."""
+        """What it takes starts at once."""
         return self.free
 
     @property

@@ -43,7 +43,7 @@ class Pace:
 
     def measure(self, experiment_id: int, outcome: Outcome) -> None:
         """Learn from a finished iteration."""
-        if outcome.wall_s is None:
+        if not outcome.wall_s:  # it did not run
             return
         before = self._seconds.get(experiment_id)
         if before is None:

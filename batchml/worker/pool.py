@@ -36,7 +36,7 @@ class Pool(Protocol):
         ...
 
     def submit(self, assignment: Assignment) -> None:
-        """Start an assignment. Raises RuntimeError if nothing is free."""
+        """Start an assignment. Raises RuntimeError if there is no room."""
         ...
 
     def wait(self, timeout: float) -> list[Outcome]:

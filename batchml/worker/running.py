@@ -22,6 +22,8 @@ class Running:
     ----------
     key, experiment
         Its experiment, written down once for all attempts.
+    expected_s
+        How long it will take, infinite if nobody knows.
     sink
         What it prints.
     deadline, limit
@@ -37,6 +39,7 @@ class Running:
     assignment: Assignment
     key: str
     experiment: bytes
+    expected_s: float = math.inf
     sink: Sink | None = None
     started: float = field(default_factory=time.monotonic)
     deadline: float = math.inf
@@ -60,9 +63,10 @@ class Running:
         """Return what it has printed."""
         if self.sink is None:
             return ""
-        while self.sink.drain():
+        attempt = self.assignment.attempt_id
+        while not self.sink.has(attempt) and self.sink.drain():
             pass
-        return self.sink.take()
+        return self.sink.take(attempt)
 
     @property
     def wall_s(self) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import time
-from functools import partial
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from batchml.execution.sandbox.handle import Handle
     from batchml.execution.sandbox.protocol import Frame
-    from batchml.execution.sandbox.sink import Sink
     from batchml.execution.sandbox.watch import Watch
     from batchml.worker.running import Running
 
@@ -32,8 +31,13 @@ _END_PATIENCE = 3.0
 _REST = 0.005
 """Seconds between two looks at a log that is being written: one wake-up for many lines."""
 
+_NAP = 0.005
+"""Most seconds for which a slot that has enough to do is not listened to: one wake-up for many reports."""
+
+_SHORTEST_NAP = 0.001
+
 _MOST = 1000
-"""Frames read at a time from a slot that will not send more."""
+"""Frames read at a time."""
 
 _BUSY_LOG = 256 * 1024
 
@@ -65,7 +69,9 @@ class Seat:
     ) -> None:
         self.handle = handle
         self.running: Running | None = None
-        self.queued: Running | None = None  # has been sent, so that the slot goes on without waiting for us
+        self.queued: deque[Running] = deque()  # have been sent, so that the slot goes on without waiting for us
+        self.ahead_s = 0.0  # how long they will take
+        self._nap = math.inf  # until when it is not listened to
         self._watch = watch
         self._timeout_s = timeout_s
         self._deliver = deliver
@@ -81,14 +87,13 @@ class Seat:
         self._listen_slot()
 
     def _listen_slot(self) -> None:
-        self._watch.add(self.handle.link.fileno(), partial(self.hear, 1))
-        for sink in self.handle.sinks:
-            self._watch.add(sink.fd, partial(self._hear_log, sink))
+        self._nap = math.inf
+        self._watch.add(self.handle.link.fileno(), self.hear)
+        self._watch.add(self.handle.sink.fd, self._hear_log)
 
     def _deafen(self) -> None:
         self._watch.drop(self.handle.link.fileno())
-        for sink in self.handle.sinks:
-            self._watch.drop(sink.fd)
+        self._watch.drop(self.handle.sink.fd)
 
     def renew(self) -> None:
         """Replace the slot process."""
@@ -110,20 +115,22 @@ class Seat:
             self._watch.drop(self.handle.pidfd)
         self.handle.rebirth()
         self._listen()
-        for running in (self.running, self.queued):
-            if running is not None:
-                self._send(running)
+        self._abandon_queued()
+        if self.running is not None:
+            self._send(self.running)
 
     def start(self, running: Running) -> None:
-        """Run an attempt, in a fresh process if the last one is gone; behind the one that runs, if one does."""
+        """Run an attempt, in a fresh process if the last one is gone; behind those that it has, if it has any."""
         if self.running is None:
             if not self.handle.alive:
                 self.renew()
             self._begin(running)
         else:
-            assert self.queued is None
-            self.queued = running
+            self.queued.append(running)
+            self.ahead_s += running.expected_s
         self._send(running)
+        if self._nap == math.inf:
+            self._doze()
 
     def _send(self, running: Running) -> None:
         assignment = running.assignment
@@ -135,14 +142,28 @@ class Seat:
         if self.handle.up:
             self._job_limit()
 
+    def _next(self) -> None:
+        """The slot goes on with what it was sent."""
+        if self.queued:
+            running = self.queued.popleft()
+            self.ahead_s = self.ahead_s - running.expected_s if self.queued else 0.0
+            self._begin(running)
+
     def recall(self) -> bool:
-        """Take back the attempt that waits behind the running one; False if there is none, or it is out of reach."""
-        queued = self.queued
-        if queued is None or not self.handle.recall(queued.assignment.attempt_id):
+        """Take back what waits behind the running attempt; False if there is nothing, or it is out of reach."""
+        if not self.queued or self.handle.unread() in {None, self.running and self.running.assignment.attempt_id}:
             return False
-        self.queued = None
-        self._give_back(queued)
-        return True
+        taken = self.handle.recall()
+        sent = list(self.queued)
+        self.queued.clear()
+        for running in sent:
+            if running.assignment.attempt_id not in taken:
+                self.queued.append(running)
+        for running in reversed(sent):
+            if running.assignment.attempt_id in taken:
+                self._give_back(running)
+        self.ahead_s = math.fsum(running.expected_s for running in self.queued)
+        return bool(taken)
 
     def _job_limit(self) -> None:
         if self.running is not None and self._timeout_s is not None:
@@ -155,7 +176,8 @@ class Seat:
         running = self.running
         if running is None or running.ending is not None:
             return
-        if self.queued is not None and not self.recall() and self.handle.unread() is None:
+        self.recall()
+        if self.queued and self.handle.unread() is None:
             self.hear()  # the next one has begun, so this one has been reported
             return
         running.ending, running.reason = ending, reason
@@ -164,11 +186,13 @@ class Seat:
 
     def enforce(self, now: float) -> None:
         """Do what is due."""
-        for sink in self.handle.sinks:
-            if now >= sink.rests_until:
-                sink.rests_until = math.inf
-                self._watch.rest(sink.fd, on=False)
-        self.handle.wake()
+        if now + _SHORTEST_NAP >= self._nap:  # slots that are heard together cost one wake-up
+            self.handle.sink.drain()
+            self.hear()
+        elif now >= self.handle.sink.rests_until:
+            self._rest_log(math.inf)
+        if self._nap == math.inf:
+            self.handle.wake()
         running = self.running
         if running is None or now < running.next():
             return
@@ -182,10 +206,7 @@ class Seat:
 
     def next(self) -> float:
         """Return when `enforce` has something to do."""
-        return min(
-            math.inf if self.running is None else self.running.next(),
-            *(sink.rests_until for sink in self.handle.sinks),
-        )
+        return min(math.inf if self.running is None else self.running.next(), self.handle.sink.rests_until, self._nap)
 
     def finish(self, ending: Ending, reason: str = "", spent: Mapping[str, float] | None = None) -> None:
         """Deliver the outcome of an attempt that was, or is being, ended on purpose."""
@@ -200,17 +221,35 @@ class Seat:
 
     # -- news ----------------------------------------------------------------------------------------------------
 
-    def _hear_log(self, sink: Sink) -> None:
+    def _hear_log(self) -> None:
+        sink = self.handle.sink
         if sink.drain() < _BUSY_LOG:
-            self._watch.rest(sink.fd, on=True)
-            sink.rests_until = time.monotonic() + _REST
+            self._rest_log(time.monotonic() + _REST)
         if sink.ended:
             self._watch.drop(sink.fd)
 
-    def hear(self, most: int = _MOST) -> None:
+    def _rest_log(self, until: float) -> None:
+        self.handle.sink.rests_until = until
+        self._watch.rest(self.handle.sink.fd, on=until < math.inf)
+
+    def _doze(self) -> None:
+        """Stop listening for a while if the slot has enough to do, else listen again."""
+        nap = min(_NAP, self.ahead_s / 2)
+        if nap >= _SHORTEST_NAP:
+            if self._nap == math.inf:
+                self._watch.rest(self.handle.link.fileno(), on=True)
+                self._rest_log(math.inf)
+                self._watch.rest(self.handle.sink.fd, on=True)
+            self._nap = time.monotonic() + nap
+            self._watch.wake_at(min(self._watch.alarm, self._nap))
+        elif self._nap < math.inf:
+            self._nap = math.inf
+            self._watch.rest(self.handle.link.fileno(), on=False)
+            self._rest_log(math.inf)
+
+    def hear(self) -> None:
         """Take in what the slot has sent."""
-        handle = self.handle
-        for frame in handle.frames(most):
+        for frame in self.handle.frames(_MOST):
             kind, running = frame.header.get("t"), self.running
             if kind == "up":
                 self.on_birth(None)
@@ -219,10 +258,15 @@ class Seat:
                 continue
             elif kind == "done":
                 self._report(running, frame)
+            elif kind == "back":
+                self._give_back(running)
+                self.running = None
+                self._next()
             elif kind == "limit":
                 seconds = frame.header.get("s")
                 running.limit = seconds
                 running.deadline = math.inf if seconds is None else time.monotonic() + seconds + _HARD
+        self._doze()
 
     def _report(self, running: Running, frame: Frame) -> None:
         log = running.log()
@@ -237,15 +281,14 @@ class Seat:
         if fresh:
             self._abandon_queued()
             self.renew()
-        elif self.queued is not None:
-            queued, self.queued = self.queued, None
-            self._begin(queued)
+        else:
+            self._next()
 
     def _abandon_queued(self) -> None:
         """Give back what a process that is gone, or leaves before it reads on, has not begun."""
-        if self.queued is not None:
-            queued, self.queued = self.queued, None
-            self._give_back(queued)
+        while self.queued:
+            self._give_back(self.queued.pop())
+        self.ahead_s = 0.0
 
     def _hear_keeper(self) -> None:
         handle = self.handle
@@ -265,7 +308,10 @@ class Seat:
                 self.rebirth()
 
     def _slot_died(self, words: Mapping[str, Any] | None = None) -> None:
+        nonce = self.handle.nonce
         self.hear()  # it may have reported before it died
+        if self.handle.nonce != nonce:  # a report after which it was replaced
+            return
         self.handle.alive = False
         running = self.running
         if not self.handle.up and (running is None or running.ending is None):
@@ -286,10 +332,9 @@ class Seat:
 
     def _last_words(self) -> str:
         """Return the last line that a slot printed which never became ready: the error that it ended with."""
-        lines: list[str] = []
-        for sink in self.handle.sinks:
-            sink.drain()
-            lines += sink.take().splitlines()
+        sink = self.handle.sink
+        sink.drain()
+        lines = sink.take().splitlines()
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _keeper_died(self) -> None:

@@ -35,7 +35,15 @@ _BEAT = 0.5
 """How often limits are looked at while there are any, so that a pause shows."""
 
 _SHORT = 0.02
-"""Seconds: a job that is expected to take less is sent to a slot before the one in front of it has ended."""
+"""Seconds: a job that is expected to take less is sent to a slot before the one in front of it has ended.
+
+So much work may wait there, and so long may it: then what has not begun is given to other slots, or to the registry.
+"""
+
+_AHEAD = 16
+"""Jobs that may wait in a slot at most."""
+
+_STALLED = 1.0
 
 _TEMPLATE_TRIES = 3
 _STILLBIRTHS = 4
@@ -133,21 +141,26 @@ class SandboxPool:
 
     @property
     def free(self) -> int:
-        """How many more assignments can be taken: idle slots, and places behind jobs of milliseconds."""
-        if self._closed or self._broken is not None:
-            return 0
-        places = sum(seat.running is None or self._takes_more(seat) for seat in self._seats)
-        return max(0, places - len(self._lobby))
+        """How many more assignments would start at once or, behind jobs of milliseconds, almost."""
+        return self._places(1)
 
     @property
     def room(self) -> int:
-        """How many more assignments it takes: some may wait in it for those that run."""
-        return self.free
+        """How many more assignments can be taken: behind jobs of milliseconds, some milliseconds of work."""
+        return self._places(_AHEAD)
+
+    def _places(self, ahead: int) -> int:
+        if self._closed or self._broken is not None:
+            return 0
+        places = sum(1 if seat.running is None else self._more(seat, ahead) for seat in self._seats)
+        return max(0, places - len(self._lobby))
 
     @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
-        held = [running for seat in self._seats for running in (seat.running, seat.queued) if running is not None]
+        held = [seat.running for seat in self._seats if seat.running is not None]
+        for seat in self._seats:
+            held += seat.queued
         ids = [running.assignment.attempt_id for running in (*held, *self._lobby)]
         return [*ids, *(outcome.attempt_id for outcome in self._done)]
 
@@ -165,11 +178,11 @@ class SandboxPool:
         return int(memory_mb * 2**20)
 
     def submit(self, assignment: Assignment) -> None:
-        """Start an assignment. Raises RuntimeError if nothing is free."""
-        if self.free == 0:
+        """Start an assignment. Raises RuntimeError if there is no room."""
+        if self.room == 0:
             raise RuntimeError("no slot is free")
         self._lobby.append(Running(assignment, *self._experiments.of(assignment.experiment)))
-        self._dispatch()
+        self._hand_out()
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when `wait(0)` may have news."""
@@ -206,7 +219,7 @@ class SandboxPool:
     def cancel(self, attempt_id: int, ending: Ending) -> None:
         """End one attempt; its outcome, with that ending, comes by `wait`. Unknown ids are ignored."""
         for seat in self._seats:
-            if seat.queued is not None and seat.queued.assignment.attempt_id == attempt_id and not seat.recall():
+            if any(running.assignment.attempt_id == attempt_id for running in seat.queued) and not seat.recall():
                 seat.hear()  # it has begun, and so what ran before it has been reported
             if seat.running is not None and seat.running.assignment.attempt_id == attempt_id:
                 seat.end(ending)
@@ -229,8 +242,7 @@ class SandboxPool:
         self._closed = True
         keepers = [seat.handle.keeper for seat in self._seats if seat.handle.keeper is not None]
         for seat in self._seats:
-            if seat.queued is not None:
-                self._lobby.append(seat.queued)
+            self._lobby.extend(seat.queued)
             if seat.running is not None:
                 seat.finish(seat.running.ending or Ending.PREEMPTED, seat.running.reason)
             seat.handle.close()
@@ -243,15 +255,20 @@ class SandboxPool:
 
     def _dispatch(self) -> None:
         """Give work to idle slots first, then ahead of time to those whose job will take milliseconds."""
+        self._hand_out()
+        # Nothing may wait behind a running job while a slot has nothing to do.
+        for seat in self._seats:
+            if seat.queued and self._idle() is not None and seat.recall():
+                self._hand_out()
+
+    def _hand_out(self) -> None:
         while self._lobby:
-            seat = self._idle() or (self._ahead() if self._is_short(self._lobby[0]) else None)
+            running = self._lobby[0]
+            running.expected_s = self._expected(running)
+            seat = self._idle() or (self._ahead() if running.expected_s < _SHORT else None)
             if seat is None:
                 return
             seat.start(self._lobby.popleft())
-        # Nothing may wait behind a running job while a slot has nothing to do.
-        for seat in self._seats:
-            if seat.queued is not None and (idle := self._idle()) is not None and seat.recall():
-                idle.start(self._lobby.popleft())
 
     def _idle(self) -> Seat | None:
         """Return a slot that does nothing, rather one that has started up."""
@@ -264,17 +281,24 @@ class SandboxPool:
         return found
 
     def _ahead(self) -> Seat | None:
-        return next((seat for seat in self._seats if self._takes_more(seat)), None)
+        """Return the slot with the least work, of those that may be sent more."""
+        found = [seat for seat in self._seats if self._more(seat, _AHEAD)]
+        return min(found, key=lambda seat: len(seat.queued), default=None)
 
-    def _takes_more(self, seat: Seat) -> bool:
-        running = seat.running
-        if running is None or seat.queued is not None or running.ending is not None or not seat.handle.up:
-            return False
-        return self._is_short(running)
+    def _more(self, seat: Seat, most: int) -> int:
+        """Return how many more jobs a busy slot may be sent, if at most so many wait there."""
+        running, waiting = seat.running, len(seat.queued)
+        if running is None or waiting >= most or running.ending is not None or not seat.handle.up:
+            return 0
+        seconds, room = self._expected(running), _SHORT - seat.ahead_s
+        if seconds >= _SHORT or room <= 0 or running.wall_s > _STALLED:
+            return 0
+        return min(most - waiting, math.ceil(room / max(seconds, 1e-6)))
 
-    def _is_short(self, running: Running) -> bool:
+    def _expected(self, running: Running) -> float:
+        """Return how long a job will take, infinite if that is not known."""
         expected = self._recent.get(running.assignment.experiment.id, running.assignment.expected_s)
-        return expected is not None and expected < _SHORT
+        return math.inf if expected is None else expected
 
     def _deliver(self, outcome: Outcome, experiment: int) -> None:
         self._done.append(outcome)
@@ -293,6 +317,16 @@ class SandboxPool:
                     seat.running.postpone(min(late, now - seat.running.started))
         for seat in self._seats:
             seat.enforce(now)
+        self._release_stalled(now)
+
+    def _release_stalled(self, now: float) -> None:
+        """Do not let jobs wait behind one that takes much longer than was expected; others may have time for them."""
+        stalled = [seat for seat in self._seats if seat.running is not None and now - seat.running.started > _STALLED]
+        for seat in stalled:
+            seat.recall()
+        self._dispatch()
+        if len(stalled) == len(self._seats):
+            self.recall()
 
     def _set_alarm(self, now: float) -> None:
         """Have `wait` look at the slots when something is due, and now and then while anything runs."""
@@ -330,9 +364,8 @@ class SandboxPool:
             return
         self._broken = reason
         for seat in self._seats:
-            if seat.queued is not None:
-                self._lobby.append(seat.queued)
-                seat.queued = None
+            self._lobby.extend(seat.queued)
+            seat.queued.clear()
             seat.finish(Ending.INFRASTRUCTURE, reason)
         self._done += [ended_outcome(running.assignment, Ending.INFRASTRUCTURE, reason) for running in self._lobby]
         self._lobby.clear()

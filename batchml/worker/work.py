@@ -56,7 +56,7 @@ class Work:
     @property
     def stalls_at(self) -> float | None:
         """When what was not started goes back, should nothing end until then; None if nothing waits behind others."""
-        return self.progress_at + self._stall_s if self.hand.backlog and not self._pool.free else None
+        return self.progress_at + self._stall_s if self.hand.backlog and not self._pool.room else None
 
     def take(self, assignments: Sequence[Assignment], now: float) -> None:
         """Add newly claimed work."""
@@ -100,7 +100,7 @@ class Work:
             return
         if not hand.backlog or rhythm.distrusts(now):
             return
-        for _ in range(min(self._pool.free, len(hand.backlog))):
+        while hand.backlog and self._pool.room:
             self._start(hand.backlog.popleft())
 
     def _start(self, assignment: Assignment) -> None:

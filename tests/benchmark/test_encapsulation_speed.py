@@ -59,7 +59,7 @@ def run_all(pool, work):
     """Run assignments through a pool and return their outcomes."""
     todo, outcomes = list(reversed(work)), []
     while len(outcomes) < len(work):
-        while todo and pool.free:
+        while todo and pool.room:
             pool.submit(todo.pop())
         outcomes += pool.wait(1.0)
     return outcomes

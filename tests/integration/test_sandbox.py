@@ -554,6 +554,41 @@ def test_a_crash_does_not_take_along_what_was_sent_ahead(start, experiment, nast
     pool.close()
 
 
+def test_a_job_that_came_without_its_experiment_is_sent_again_with_it(start, experiment):
+    """The one that carried it was recalled while the slot took the next."""
+    pool = start()
+    quick = experiment(lrn("classif.featureless"))
+    handle = pool._seats[0].handle
+    handle.known[pool._experiments.of(quick)[0]] = None
+    lost = assign(quick)
+    pool.submit(lost)
+    while pool._seats[0].running is not None:
+        pool._watch.poll(1.0)
+    handle.known.clear()
+    (outcome,) = wait(pool, 1)
+    assert (outcome.attempt_id, outcome.ending) == (lost.attempt_id, Ending.DONE)
+    pool.close()
+
+
+def test_what_waits_behind_a_job_that_takes_long_is_given_back(start, experiment, nasty):
+    pool = start()
+    quick, slow = experiment(lrn("classif.featureless")), nasty("sleep", timeout=3.0)
+    run(pool, quick)
+    hanging = assign(slow, expected_s=0.001)
+    pool.submit(hanging)
+    behind = set()
+    while pool.room:
+        behind.add((one := assign(quick, expected_s=0.001)).attempt_id)
+        pool.submit(one)
+    assert len(behind) > 5
+    outcomes = wait(pool, len(behind))
+    assert {outcome.attempt_id for outcome in outcomes} == behind
+    assert {outcome.ending for outcome in outcomes} == {Ending.RELEASED}
+    (outcome,) = wait(pool, 1)
+    assert (outcome.attempt_id, outcome.ending) == (hanging.attempt_id, Ending.TIMEOUT)
+    pool.close()
+
+
 def test_good_jobs_among_nasty_ones_give_what_they_give_alone(start, experiment, nasty):
     pool = start(slots=2)
     tree = experiment(lrn("classif.tree"))

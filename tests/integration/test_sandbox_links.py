@@ -6,7 +6,7 @@ import pytest
 
 from batchml.execution.sandbox.proc import open_fds
 from batchml.execution.sandbox.protocol import INLINE_BYTES, ProtocolError, pair
-from batchml.execution.sandbox.sink import Sink
+from batchml.execution.sandbox.sink import Sink, mark
 
 
 @pytest.fixture
@@ -88,3 +88,33 @@ def test_a_short_log_is_whole_and_clean(sink):
     assert sink.drain() > 0
     assert sink.take() == "a\N{REPLACEMENT CHARACTER}b" + 3 * "\N{REPLACEMENT CHARACTER}" + "ü"
     assert not sink.ended
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4096])
+def test_marks_tell_the_logs_of_jobs_apart_however_they_arrive(piece):
+    reader, writer = os.pipe()
+    sink = Sink(reader, nonce="abcdef01")
+    printed = {5: b"five\0abcdef0", 6: b"", 2**40: b"\0\0abcd", 7: b"\0" * 20}
+    stream = b"".join(text + mark("abcdef01", attempt) for attempt, text in printed.items()) + b"the next\0"
+    for start in range(0, len(stream), piece):
+        os.write(writer, stream[start : start + piece])
+        sink.drain()
+    assert all(sink.has(attempt) for attempt in printed)
+    for attempt, text in printed.items():
+        assert sink.take(attempt) == text.decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    os.write(writer, b"!")
+    sink.drain()
+    assert sink.take(8) == "the next\N{REPLACEMENT CHARACTER}!"
+    sink.close()
+    os.close(writer)
+
+
+def test_forged_marks_do_not_fill_the_memory():
+    reader, writer = os.pipe()
+    sink = Sink(reader, nonce="abcdef01")
+    for attempt in range(2000):
+        os.write(writer, mark("abcdef01", attempt))
+        sink.drain()
+    assert len(sink._logs) <= 256
+    sink.close()
+    os.close(writer)

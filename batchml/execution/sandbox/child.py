@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from batchml.execution.sandbox import proc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from batchml.execution.sandbox.gauge import Gauge
 
 __all__ = [
@@ -53,18 +51,18 @@ def ignore_stop_signals() -> None:
 
 
 class Log:
-    """Descriptors 1 and 2 and Python's streams, led into one of several pipes; crashes and stack dumps, too.
+    """Descriptors 1 and 2 and Python's streams, led into a pipe; crashes and stack dumps, too.
 
     There is nothing to read from descriptor 0.
     """
 
-    def __init__(self, pipes: Sequence[int]) -> None:
-        self._pipes = tuple(pipes)
-        self.dump_fd = os.dup(pipes[0])  # where stacks go, whatever user code does with 1 and 2
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self.dump_fd = os.dup(pipe)  # where stacks go, whatever user code does with 1 and 2
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
-        self.turn(0)
+        self.lead()
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for as long as the process lives
         for fd, name in ((1, "stdout"), (2, "stderr")):
             stream = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115 - open for as long as the process lives
@@ -74,15 +72,20 @@ class Log:
         faulthandler.register(proc.DUMP_SIGNAL, self.dump_fd, all_threads=True)
 
     @property
-    def fds(self) -> tuple[int, ...]:
-        """The descriptors that it keeps open and never turns elsewhere."""
-        return self._pipes
+    def fd(self) -> int:
+        """The descriptor that it keeps open."""
+        return self._pipe
 
-    def turn(self, number: int) -> None:
-        """Write to another of the pipes from now on."""
-        pipe = self._pipes[number]
+    def lead(self) -> None:
+        """Lead everything into the pipe, whatever became of it."""
         for fd in (1, 2, self.dump_fd):
-            os.dup2(pipe, fd, inheritable=fd < 3)
+            os.dup2(self._pipe, fd, inheritable=fd < 3)
+
+    def mark(self, mark: bytes) -> bool:
+        """Write where the output of a job ends; False if that cannot be done."""
+        with contextlib.suppress(OSError):
+            return os.write(self._pipe, mark) == len(mark)
+        return False
 
 
 def close_unknown_fds(keep: set[int]) -> None:

@@ -47,17 +47,13 @@ class Handle:
         # The slot's end is kept here, too: whoever reads a job first has it, so one that has not begun can be recalled.
         self.link, self._inbox = pair()
         order = {"t": "slot", "nonce": self.nonce, "memory": self._memory, "devices": self._devices}
-        # Two logs in turn: the next job may print before the last one's report has been read.
-        pipes = [_pipe(), _pipe()]
-        self.sinks = tuple(Sink(reader) for reader, _ in pipes)
-        self._turn = 0
-        writers = [writer for _, writer in pipes]
+        reader, writer = _pipe()
+        self.sink = Sink(reader, nonce=self.nonce)
         try:
             with contextlib.suppress(OSError):  # the keeper's death is noticed by its pidfd
-                self.control.send(order, fds=[self._inbox.fileno(), *writers])
+                self.control.send(order, fds=[self._inbox.fileno(), writer])
         finally:
-            for writer in writers:
-                os.close(writer)
+            os.close(writer)
 
     def limit(self, memory: int | None) -> bool:
         """Give slots started from now on so many bytes; say whether that is another number than before."""
@@ -96,15 +92,13 @@ class Handle:
     def _close_slot(self) -> None:
         self.link.close()
         self._inbox.close()
-        for sink in self.sinks:
-            sink.close()
+        self.sink.close()
 
     # -- frames --------------------------------------------------------------------------------------------------
 
     def start(self, attempt: int, iteration: int, key: str, experiment: bytes) -> Sink:
         """Send a job and return its log; the experiment goes along only once to each slot process."""
-        self._turn = 1 - self._turn
-        header: dict[str, object] = {"t": "job", "a": attempt, "i": iteration, "e": key, "log": self._turn}
+        header: dict[str, object] = {"t": "job", "a": attempt, "i": iteration, "e": key}
         blobs: list[bytes] = []
         if key in self.known:
             self.known.move_to_end(key)
@@ -115,7 +109,7 @@ class Handle:
                 header["drop"] = [self.known.popitem(last=False)[0]]
         with contextlib.suppress(OSError):  # a slot that has just died is reported by its keeper
             self.link.send(header, blobs)
-        return self.sinks[self._turn]
+        return self.sink
 
     def unread(self) -> int | None:
         """Return the attempt of the first job that was sent and that the slot has not read, None if it has them all."""
@@ -125,24 +119,19 @@ class Handle:
             return None
         return None if frame is None else int(frame.header["a"])
 
-    def recall(self, attempt: int) -> bool:
-        """Take back the job that was sent last, if the slot has read all before it but not this one.
+    def recall(self) -> set[int]:
+        """Take back all jobs that were sent and that the slot has not read; return their attempts.
 
-        The look before the grip matters: a frame that was taken out of turn could not be put back in front, and the
-        one behind it may rely on the experiment that it carries.
+        The slot reads meanwhile: which of the jobs it gets is left to chance. One whose experiment came with a job that
+        we got, it sends back.
         """
-        if self.unread() != attempt:
-            return False
-        try:
-            frame = self._inbox.receive(block=False)
-        except (EOFError, OSError, ProtocolError):
-            return False
-        if frame is None:  # read by the slot since we looked
-            return False
-        if frame.blobs:
-            self.known.pop(frame.header["e"], None)
-        self._turn = 1 - self._turn  # its log was not turned to
-        return True
+        taken: set[int] = set()
+        with contextlib.suppress(EOFError, OSError, ProtocolError):
+            while (frame := self._inbox.receive(block=False)) is not None:
+                taken.add(frame.header["a"])
+                if frame.blobs:
+                    self.known.pop(frame.header["e"], None)
+        return taken
 
     def frames(self, most: int) -> Iterator[Frame]:
         """Return at most so many frames that this slot process has sent; what claims to be of another is dropped."""

@@ -176,7 +176,7 @@ class Keeper:
                 self._start_partner(fds)
             elif kind == "end_partner":
                 self._end_partner(dump=bool(header.get("dump")))
-            elif kind == "slot" and trusted and len(fds) == 3:
+            elif kind == "slot" and trusted and len(fds) == 2:
                 self._start_slot(header, fds)
             elif kind == "end" and trusted:
                 self._end(dump=bool(header.get("dump")), grace=float(header.get("grace", ending.GRACE)))
@@ -198,7 +198,7 @@ class Keeper:
         self._scales.set(header.get("memory"))
         if header.get("devices"):
             os.environ["CUDA_VISIBLE_DEVICES"] = header["devices"]  # slot and partner inherit it
-        self._slot = self._fork(lambda settings: slot.run(fds[0], fds[1:], its, settings), header["nonce"], mine)
+        self._slot = self._fork(lambda settings: slot.run(fds[0], fds[1], its, settings), header["nonce"], mine)
         its.close()
 
     def _fork(self, body: Callable[[Mapping[str, Any]], None], nonce: str = "", link: Link | None = None) -> _Child:

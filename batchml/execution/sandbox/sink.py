@@ -1,19 +1,32 @@
-"""What a job prints: a pipe that is always drained, of which the head and the tail are kept."""
+"""What jobs print: a pipe that is always drained; of each job's part of it the head and the tail are kept."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
+import struct
 from collections import deque
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "mark"]
 
 _CHUNK = 64 * 1024
+_ATTEMPT = struct.Struct("<q")
+_UNASKED = 256
+"""Logs kept that nobody has asked for: only user code that forges marks makes so many."""
+
+
+def mark(nonce: str, attempt: int) -> bytes:
+    """Return what a slot writes behind the output of a job: few enough bytes to arrive as one."""
+    return _prefix(nonce) + _ATTEMPT.pack(attempt)
+
+
+def _prefix(nonce: str) -> bytes:
+    return b"\0" + nonce.encode() + b"\0"
 
 
 class Sink:
-    """The reading end of a job's standard output and error.
+    """The reading end of the standard output and error of a process that runs jobs.
 
     A job that prints a gigabyte is never blocked and costs `keep` bytes twice: what lies between head and tail is
     counted and forgotten.
@@ -24,11 +37,25 @@ class Sink:
         Reading end of a pipe; owned by the sink, made non-blocking.
     keep
         Bytes kept at each end.
+    nonce
+        Of the slot that writes marks (see `mark`) between its jobs, None if there are none.
     """
 
-    __slots__ = ("_head", "_keep", "_size", "_tail", "_tail_size", "ended", "fd", "rests_until")
+    __slots__ = (
+        "_head",
+        "_keep",
+        "_logs",
+        "_mark",
+        "_rest",
+        "_size",
+        "_tail",
+        "_tail_size",
+        "ended",
+        "fd",
+        "rests_until",
+    )
 
-    def __init__(self, fd: int, keep: int = 64 * 1024) -> None:
+    def __init__(self, fd: int, keep: int = 64 * 1024, nonce: str | None = None) -> None:
         os.set_blocking(fd, False)
         self.fd = fd
         self._keep = keep
@@ -36,6 +63,9 @@ class Sink:
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
         self._size = 0
+        self._mark = b"" if nonce is None else _prefix(nonce)
+        self._rest = b""  # at the end of what was read, the beginning of a mark
+        self._logs: dict[int, str] = {}
         self.ended = False
         self.rests_until = math.inf  # for whoever watches it
 
@@ -49,10 +79,39 @@ class Sink:
                     self.ended = True
                     break
                 total += len(data)
-                self._add(data)
+                self._split(data)
+                if len(data) < _CHUNK:
+                    break
         return total
 
+    def has(self, attempt: int) -> bool:
+        """Say whether the log of an attempt is complete."""
+        return attempt in self._logs
+
+    def _split(self, data: bytes) -> None:
+        """Take in bytes; a mark among them ends the log of an attempt."""
+        if not self._mark:
+            self._add(data)
+            return
+        data = self._rest + data
+        size, at = len(self._mark) + _ATTEMPT.size, data.find(self._mark)
+        while at >= 0 and len(data) >= at + size:
+            self._add(data[:at])
+            (attempt,) = _ATTEMPT.unpack_from(data, at + len(self._mark))
+            if len(self._logs) >= _UNASKED:
+                self._logs.clear()
+            self._logs[attempt] = self.take()
+            data = data[at + size :]
+            at = data.find(self._mark)
+        if at < 0:
+            at = data.rfind(self._mark[:1], max(0, len(data) - len(self._mark) + 1))
+            at = at if at >= 0 and self._mark.startswith(data[at:]) else len(data)
+        self._rest = data[at:]
+        self._add(data[:at])
+
     def _add(self, data: bytes) -> None:
+        if not data:
+            return
         self._size += len(data)
         room = self._keep - len(self._head)
         if room > 0:
@@ -64,8 +123,13 @@ class Sink:
             while self._tail_size - len(self._tail[0]) >= self._keep:
                 self._tail_size -= len(self._tail.popleft())
 
-    def take(self) -> str:
-        """Return the log, clean of NUL and lone surrogates, and start a fresh one."""
+    def take(self, attempt: int | None = None) -> str:
+        """Return the log, clean of NUL and lone surrogates, and start a fresh one.
+
+        That of an `attempt` behind which there is no mark yet is all that came since the last one.
+        """
+        if attempt in self._logs:
+            return self._logs.pop(attempt)
         if not self._size:
             return ""
         tail = b"".join(self._tail)[-self._keep :]

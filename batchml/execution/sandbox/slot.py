@@ -18,9 +18,10 @@ from batchml.execution.sandbox.child import (
     offer_to_oom_killer,
 )
 from batchml.execution.sandbox.protocol import Frame, Link
+from batchml.execution.sandbox.sink import mark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from batchml.execution.sandbox.gauge import Gauge
 
@@ -31,14 +32,14 @@ _BADNESS = 400
 """Of 1000: when memory is short, the kernel shall take a slot before the worker and before what else runs here."""
 
 
-def run(link_fd: int, pipes: Sequence[int], keeper: Link, settings: Mapping[str, Any]) -> None:
+def run(link_fd: int, pipe: int, keeper: Link, settings: Mapping[str, Any]) -> None:
     """Be a slot: serve jobs until the supervisor closes the link; never returns for any other reason."""
     os.setsid()
     proc.name_process("batchml-slot")
     ignore_stop_signals()
     proc.die_with_parent(settings["parent"])
-    log = Log(pipes)
-    close_unknown_fds({link_fd, log.dump_fd, *log.fds, keeper.fileno()})
+    log = Log(pipe)
+    close_unknown_fds({link_fd, log.dump_fd, log.fd, keeper.fileno()})
     limit_memory(settings["memory"])
     offer_to_oom_killer(_BADNESS)
     gc.enable()
@@ -59,10 +60,11 @@ class Slot:
         self._nonce = settings["nonce"]
         self._pid = os.getpid()
         self._attempt = 0
+        self._known: set[str] = set()
         self._runner = _load(settings["runner"])(settings, keeper, self._announce)
         self._gauge: Gauge = settings["gauge"]
         self._meter = Meter(self._gauge)
-        self._state = hygiene.State(own_fds={link.fileno(), keeper.fileno(), self._meter.fd, *log.fds})
+        self._state = hygiene.State(own_fds={link.fileno(), keeper.fileno(), self._meter.fd, log.fd})
 
     def serve(self) -> None:
         """Run job after job."""
@@ -80,9 +82,14 @@ class Slot:
         self._attempt = header["a"]
         if header.get("drop"):
             self._runner.forget(header["drop"])
+            self._known.difference_update(header["drop"])
         if frame.blobs:
             self._runner.learn(header["e"], frame.blobs[0])
-        self._log.turn(header["log"])
+            self._known.add(header["e"])
+        elif header["e"] not in self._known:  # it was to come with a job that was recalled meanwhile
+            self._send({"t": "back", "a": self._attempt, "n": self._nonce}, [])
+            return
+        self._log.lead()
         self._state.prepare()
         self._meter.start()
         with observed(self._gauge.stage):
@@ -93,6 +100,9 @@ class Slot:
         report["dirty"] = self._state.changes()
         report |= {"t": "done", "a": self._attempt, "n": self._nonce}
         hygiene.flush()
+        # Whatever a process that leaves has printed belongs to its last job.
+        if not report["dirty"] and not self._log.mark(mark(self._nonce, self._attempt)):
+            report["dirty"].append("log")
         self._send(report, blobs)
         if report["dirty"]:
             os._exit(0)  # before another job begins
