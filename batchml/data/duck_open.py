@@ -208,7 +208,9 @@ def _no_csv(path: str, problem: Exception) -> DataError:
     words = str(problem)
     # DuckDB says it below its first line, which is all that its translation keeps.
     if re.search(r"utf-?8|unicode|codec", f"{words} {problem.__cause__ or ''}", re.IGNORECASE):
-        return DataError(f"{path!r} is not UTF-8 text: convert it, e.g. with iconv")
+        line = re.search(r"Line: (\d+)", words)
+        there = f" (line {line[1]})" if line else ""
+        return DataError(f"{path!r} is not UTF-8 text{there}: convert it, e.g. with iconv")
     return DataError(f"{path!r} cannot be read as CSV: {words.removeprefix('DuckDB refuses: ')}")
 
 

@@ -369,4 +369,4 @@ def test_an_index_that_pandas_stored_is_no_feature_and_is_noted_in_a_line(tmp_pa
 def test_a_csv_that_is_not_utf_8_is_named(tmp_path):
     (tmp_path / "d.csv").write_bytes("x,y\n1,ä\n2,b\n".encode("latin-1"))
     text = GOOD.replace('key = "iris"', 'type = "classif"\ncsv = "d.csv"\ntarget = "y"')
-    refused(batchml("plan", design(tmp_path, text), cwd=tmp_path), "d.csv", "UTF-8", "'y'")
+    refused(batchml("plan", design(tmp_path, text), cwd=tmp_path), "d.csv", "UTF-8", "line 2")
