@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from batchml.core import columns
 from batchml.core.identity import row_digest
+from batchml.core.last_read import LastRead
 from batchml.core.roles import check_roles, empty_roles, known_columns
 from batchml.core.rows import RowIndex
 from batchml.core.show import Shown, listing
@@ -28,29 +29,6 @@ _Ids = NDArray[np.int64]
 _T = TypeVar("_T")
 _KEPT_BYTES = 1 << 22
 """Features of a table in memory that take less are kept as estimators want them: each process has its own copy."""
-
-
-class _Read:
-    """Rows that were read last from a table that lies elsewhere."""
-
-    def __init__(self, names: frozenset[str], ids: _Ids, table: pa.Table, places: _Ids | None) -> None:
-        self.names, self.ids, self.table, self.places = names, ids, table, places
-        self._index: RowIndex | None = None
-
-    def find(self, ids: _Ids, names: list[str]) -> tuple[pa.Table, _Ids | None] | None:
-        """Return the table and where these rows are in it; None if one, or a column, was not read."""
-        if not self.names.issuperset(names) or not len(self.ids):
-            return None
-        if len(ids) == len(self.ids) and np.array_equal(ids, self.ids):
-            return self.table, self.places
-        if len(ids) > len(self.ids):
-            return None
-        if self._index is None:
-            self._index = RowIndex(self.ids)
-        positions, known = self._index.find(ids)
-        if not known.all():
-            return None
-        return self.table, positions if self.places is None else self.places[positions]
 
 
 class TaskView(Shown):
@@ -248,7 +226,7 @@ class TaskView(Shown):
             A row that the backend has lost.
         """
         ids = self._use if rows is None else self.row_ids[self.positions(rows)]
-        held: _Read | None = self._cache.get("read")
+        held: LastRead | None = self._cache.get("read")
         if held is not None and ids is not None and (found := held.find(ids, names)) is not None:
             return found
         table, places = self.backend.lookup(ids, names)
@@ -266,9 +244,9 @@ class TaskView(Shown):
             return self._lookup(rows, names)
         names = [*names, *(name for role in ("target", "weight") for name in self._roles[role] if name not in names)]
         table, places = self._lookup(rows, names)
-        held: _Read | None = self._cache.get("read")
+        held: LastRead | None = self._cache.get("read")
         if held is None or held.table is not table:
-            self._cache["read"] = _Read(frozenset(names), self.row_ids[self.positions(rows)], table, places)
+            self._cache["read"] = LastRead(frozenset(names), self.row_ids[self.positions(rows)], table, places)
         return table, places
 
     def read_ahead(self, rows: Any) -> None:

@@ -72,7 +72,7 @@ def _awaited(url, folder, server, services):
         try:
             with engine.begin() as connection:
                 connection.exec_driver_sql("CREATE DATABASE study CHARACTER SET utf8mb4")
-            return url
+                return url
         except sa.exc.OperationalError:
             if server.poll() is not None or time.monotonic() > end:
                 said = (folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
