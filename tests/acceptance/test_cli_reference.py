@@ -12,7 +12,8 @@ LEAVES = dict(commands(batchml, before="")).items()
 PROMISED = {
     "run", "plan", "add", "submit", "worker", "wait", "status", "resume", "stop", "jobs", "errors", "log", "grep",
     "attempts", "why", "test-job", "estimate", "retry", "reset", "cancel", "remove", "tag", "untag", "reduce",
-    "rescore", "summary", "tags", "sql", "export", "db upgrade", "db check", "db info", "db unlock", "db serve", "config show",
+    "rescore", "summary", "tags", "sql", "export", "db upgrade", "db check", "db info", "db unlock", "db serve",
+    "config show", "sync",
 }  # fmt: skip
 
 
