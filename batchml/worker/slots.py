@@ -48,6 +48,7 @@ _STALLED = 1.0
 _TEMPLATE_TRIES = 3
 _STILLBIRTHS = 4
 """So many slots in a row, and one for each seat, may die before they are ready: then none ever will be."""
+_NO_TEMPLATE = "the template of the slots cannot be started; see standard error"
 
 _EXPERIMENTS = 4096
 
@@ -344,7 +345,7 @@ class SandboxPool:
         self._watch.drop(self._family.pidfd)
         self._template_deaths += 1
         if self._template_deaths > _TEMPLATE_TRIES and not any(seat.handle.up for seat in self._seats):
-            self._give_up("the template of the slots cannot be started; see standard error")
+            self._give_up(_NO_TEMPLATE)
             return
         self._family.restart()
         self._watch.add(self._family.pidfd, self._template_died)
@@ -356,7 +357,9 @@ class SandboxPool:
         """Count slots that died before they were ready: None for one that is, else its last words."""
         self._stillbirths = 0 if words is None else self._stillbirths + 1
         if self._stillbirths >= _STILLBIRTHS + len(self._seats):
-            self._give_up(f"{self._stillbirths} slots in a row died before their first job{words and f': {words}'}")
+            why = f"{self._stillbirths} slots in a row died before their first job{words and f': {words}'}"
+            # Slots that are asked of a template which is about to die are born dead, too.
+            self._give_up(_NO_TEMPLATE if self._template_deaths else why)
 
     def _give_up(self, reason: str) -> None:
         """Take nothing any more, and give back all there is: it is not the jobs' fault."""
