@@ -29,8 +29,8 @@ COLUMNS = {
     "conditions": "job_id attempt_id task learner resampling iteration stage level message",
     "coverage": "benchmark task learner resampling defined done error cancelled missing",
     "runtimes": "task learner n_jobs fit_s_median predict_s_median peak_mb_max",
-    "workers": "worker_id submission_id executor host pid state heartbeat_at environment_id allocation scheduler_id slots "
-    "reason",
+    "workers": "worker_id submission_id executor host pid state heartbeat_at environment_id allocation scheduler_id "
+    "slots reason",
     "environments": "environment_id python platform cpu cpu_level blas packages code n_workers n_jobs",
 }
 
