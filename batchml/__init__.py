@@ -173,7 +173,7 @@ _HOMES = {
         "generate_design_lhs",
         "generate_design_random",
         "generate_design_sobol",
-    "p_dbl",
+        "p_dbl",
         "p_fct",
         "p_int",
         "p_lgl",
