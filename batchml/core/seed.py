@@ -28,7 +28,7 @@ __all__ = [
     "seed_globals",
 ]
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16  # stays in the processor's cache
 
 _ROOT_BITS = 63
 
@@ -75,16 +75,15 @@ def first_of_permutation(seed: int, n: int, k: int) -> NDArray[np.bool_]:
     raw = np.random.PCG64(_sequence(*_root_words(seed))).random_raw(n)
     raw.partition(k - 1)
     last = raw[k - 1]
-    del raw
+    del raw  # drawn once more, a block at a time, rather than kept
     stream = np.random.PCG64(_sequence(*_root_words(seed)))
     for start in range(0, n, _BLOCK):
         part = stream.random_raw(min(_BLOCK, n - start))
         found[start : start + len(part)] = part <= last
-    extra = int(found.sum()) - k
+    extra = int(np.count_nonzero(found)) - k
     if extra:  # equal numbers keep their order, so the last of those that are as large as the largest are too many
-        stream = np.random.PCG64(_sequence(*_root_words(seed)))
-        equal = np.flatnonzero(stream.random_raw(n) == last)
-        found[equal[-extra:]] = False
+        equal = np.random.PCG64(_sequence(*_root_words(seed))).random_raw(n) == last
+        found[np.flatnonzero(equal)[-extra:]] = False
     return found
 
 

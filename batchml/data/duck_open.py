@@ -118,6 +118,7 @@ def open_parquet(paths: Sequence[str | os.PathLike[str]], primary_key: str | Non
     relation = replace(
         plain,
         rows=tuple(head.num_rows for head in heads),
+        group=max((head.row_group(i).num_rows for head in heads for i in range(head.num_row_groups)), default=0),
         alike=all(schema.names == schemas[0].names for schema in schemas),
         partitions=_partition_types(local, [name for name in partitions if name not in names]),
     )

@@ -38,6 +38,8 @@ class Relation:
         In their order; of a DuckDB database its file first, then those that its query may read.
     rows
         Parquet: the number of rows of each file.
+    group
+        Parquet: the most rows of a row group.
     alike
         Parquet: all files have the same columns, so that those without wanted rows can be left out.
     partitions
@@ -55,6 +57,7 @@ class Relation:
     kind: Literal["parquet", "csv", "duckdb"]
     files: tuple[PinnedFile, ...]
     rows: tuple[int, ...] = ()
+    group: int = 0
     alike: bool = True
     partitions: Mapping[str, str] = field(default_factory=dict)
     below: tuple[tuple[str, ...], ...] = ()
@@ -135,7 +138,7 @@ class Relation:
         data |= {name: list(getattr(self, name)) for name in ("rows", "below") if getattr(self, name)}
         pairs = {name: [list(pair) for pair in getattr(self, name).items()] for name in ("partitions", "types")}
         data |= {name: value for name, value in pairs.items() if value}
-        data |= {name: getattr(self, name) for name in ("table", "query") if getattr(self, name)}
+        data |= {name: getattr(self, name) for name in ("table", "query", "group") if getattr(self, name)}
         return data | {name: False for name in ("alike", "dense") if not getattr(self, name)}
 
     @classmethod
@@ -145,6 +148,7 @@ class Relation:
             kind=data["kind"],
             files=tuple(PinnedFile.from_json(file) for file in data["files"]),
             rows=tuple(data.get("rows", ())),
+            group=data.get("group", 0),
             partitions=dict(data.get("partitions", ())),
             below=tuple(tuple(folders) for folders in data.get("below", ())),
             types=dict(data.get("types", ())),

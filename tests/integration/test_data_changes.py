@@ -47,8 +47,10 @@ def reopened(backend):
 
 @pytest.fixture
 def large(monkeypatch):
-    """Tables are read in parts, however small they are."""
+    """Tables are read in parts, however small they are, and a few columns at a time."""
     monkeypatch.setattr("batchml.data.duck._KEPT_BYTES", 0)
+    monkeypatch.setattr("batchml.data.duck._SCANNED_CELLS", 0)
+    monkeypatch.setattr("batchml.data.duck._COLUMNS", 2)
 
 
 @pytest.fixture
