@@ -17,15 +17,15 @@ from batchml.core.conditions import Condition
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HEAD_SIZE", "Frame", "decode_outcome", "encode_outcome", "frame", "read_frames", "write_frame"]
+__all__ = ["Frame", "decode_outcome", "encode_outcome", "frame", "read_frames", "write_frame"]
 
 _HEAD = struct.Struct("<IIq")  # length of the payload, CRC-32 of key and payload, key
 _KEY = struct.Struct("<q")
 _SIZE = struct.Struct("<I")
 _LARGEST = 2**31
 
-HEAD_SIZE = _HEAD.size
-"""Bytes of a frame besides its payload."""
+_FIELDS = tuple(field.name for field in dataclasses.fields(Outcome))
+_NOTHING = (None, "", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +72,11 @@ def read_frames(file: BinaryIO) -> Iterator[Frame]:
 
 def encode_outcome(outcome: Outcome) -> bytes:
     """Return an outcome as bytes."""
-    data: dict[str, Any] = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
+    # Without what is not there: a registry reads these by the hundred thousand.
+    data = {name: value for name in _FIELDS if (value := getattr(outcome, name)) not in _NOTHING}
     data["ending"] = outcome.ending.value
-    data["conditions"] = [condition.as_json() for condition in outcome.conditions]
+    if outcome.conditions:
+        data["conditions"] = [condition.as_json() for condition in outcome.conditions]
     blobs: list[bytes] = []
     if outcome.result is not None:
         data["result"] = _pack_result(outcome.result, blobs)
@@ -87,11 +89,13 @@ def decode_outcome(payload: bytes) -> Outcome:
     """Return the outcome that `encode_outcome` wrote."""
     (size,) = _SIZE.unpack_from(payload)
     start = _SIZE.size + size
-    data = json.loads(payload[_SIZE.size : start])
+    data = json.loads(payload[_SIZE.size : start].decode("utf-8", "surrogatepass"))
     data["ending"] = Ending(data["ending"])
-    data["conditions"] = tuple(Condition(**condition) for condition in data["conditions"])
-    data["dirty"] = tuple(data["dirty"])
-    if data["result"] is not None:
+    if "conditions" in data:
+        data["conditions"] = tuple(Condition(**condition) for condition in data["conditions"])
+    if "dirty" in data:
+        data["dirty"] = tuple(data["dirty"])
+    if "result" in data:
         data["result"] = _unpack_result(data["result"], memoryview(payload)[start:])
     return Outcome(**data)
 

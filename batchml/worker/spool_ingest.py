@@ -41,6 +41,7 @@ _FIRST = 100
 _MOST = 2_000
 _LARGEST = 1 << 24  # bytes in one transaction
 _AIM_S = 0.08
+_SAME_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -117,7 +118,7 @@ class _News:
     """What some frames say."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    begun: list[tuple[float, list[int]]] = field(default_factory=list)
+    begun: list[tuple[float, list[int]]] = field(default_factory=list)  # when, to some seconds
     released: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     environment: dict[str, Any] | None = None
@@ -136,7 +137,11 @@ class _News:
     def _hear(self, said: dict[str, Any]) -> None:
         match said["say"]:
             case "begin":
-                self.begun.append((said["at"], said["ids"]))
+                # One statement for what began within seconds: the times are for people.
+                if self.begun and 0 <= said["at"] - self.begun[-1][0] < _SAME_S:
+                    self.begun[-1][1].extend(said["ids"])
+                else:
+                    self.begun.append((said["at"], said["ids"]))
             case "release":
                 self.released += said["ids"]
             case "refuse":

@@ -580,7 +580,15 @@ def test_cancel_and_stop_reach_workers_without_a_database(held):
     assert counts(held) == {"done": 40, "cancelled": 20}
 
 
-def test_jobs_of_a_spool_can_go_on_with_workers_of_the_database_and_back(held):
+def test_jobs_of_a_spool_can_go_on_with_workers_of_the_database_and_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    with bm.Registry.create(f"sqlite:///{tmp_path / 'a.db'}", seed=1) as registry:
+        learner = bm.lrn("classif.debug", sleep_train=0.05)
+        registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("subsampling", repeats=60)), "b")
+        there_and_back(registry)
+
+
+def there_and_back(held):
     first = held.submit(executor=bm.Local(slots=1, spool=True))
     until(lambda: held.sync() and counts(held).get("done", 0) >= 2, "two jobs are done")
     first.stop(timeout=30)
