@@ -295,6 +295,9 @@ class Registry(Syncing):
             reconcile(self._store, evidence=self._watch().evidence, before=last_words(self._store))
         self._sync_now_and_then()
         found = read_backlog(self._store, self._watch().served, departed(self._launched))
+        if found.stalled and self.spooled and not self._store.readonly:
+            self._sync_changes()  # a worker without a database that is gone may have said goodbye
+            found = read_backlog(self._store, self._watch().served, departed(self._launched))
         if found.stalled and not self._store.readonly:
             self._launched += serve_grown(self._store, self._consent(), self._watch().served())
             found = read_backlog(self._store, self._watch().served, departed(self._launched))

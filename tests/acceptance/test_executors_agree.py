@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import batchml as bm
+from batchml.registry.store import Store
 
 DESIGN = """
 [benchmark]
@@ -179,8 +180,40 @@ def dask_on_slurm(stage):
         session.communicate("", timeout=60)
 
 
-LOCAL = [local_one_slot, local_killed_with_its_command, local_detached, dask_of_its_own]
+def without_a_database(stage, executor):
+    """The registry is on a network file system, so this host alone opens it; a worker is killed in the midst of it."""
+    file = stage.url.removeprefix("sqlite:///")
+    mounts = f"36 35 98:0 / {Path(file).parent} rw,noatime master:1 - nfs4 server:/home rw"
+    with Store.open(stage.url, mountinfo=mounts) as store:
+        assert store.place.shared
+        registry = bm.Registry(store)
+        registry.submit(executor=executor, resources={"walltime": "10m"} if executor.name == "slurm" else None)
+        end = time.monotonic() + 120
+        while registry.sync() and registry.tally()["done"] < 4:
+            assert time.monotonic() < end, registry.tally()
+            time.sleep(0.1)
+        os.kill(int(registry.workers()["pid"].iloc[0]), signal.SIGKILL)
+        for _ in range(3):
+            registry.resume()
+            if registry.wait(60):
+                break
+        assert Path(f"{file}.spool").is_dir()
+        assert registry.tally()["done"] == 30
+        registry.stop()
+
+
+def local_spool(stage):
+    without_a_database(stage, bm.Local(workers=2, slots=1, detach=True, spool=True))
+
+
+def slurm_spool(stage):
+    """Elements that reach no database, of a registry that none but its own host may open."""
+    without_a_database(stage, bm.Slurm(workers=2, slots=2, spool=True))
+
+
+LOCAL = [local_spool, local_one_slot, local_killed_with_its_command, local_detached, dask_of_its_own]
 ON_SLURM = [slurm_database, dask_on_slurm]
+ON_SLURM_WITHOUT_A_DATABASE = [slurm_spool]
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +255,14 @@ def test_local_workers_predict_what_the_session_does(place, tmp_path, monkeypatc
 def test_elements_on_slurm_predict_what_the_session_does(place, slurm, postgres_url, tmp_path, monkeypatch, expected):
     monkeypatch.setenv("BATCHML_ARTIFACTS", str(tmp_path / "artifacts"))
     stage = Stage(tmp_path, postgres_url)
+    stage.cluster = slurm
+    place(stage)
+    compare(stage, expected)
+
+
+@pytest.mark.parametrize("place", ON_SLURM_WITHOUT_A_DATABASE, ids=lambda place: place.__name__)
+def test_elements_without_a_database_predict_what_the_session_does(place, slurm, tmp_path, expected):
+    stage = Stage(tmp_path, f"sqlite:///{tmp_path / 'study.db'}")
     stage.cluster = slurm
     place(stage)
     compare(stage, expected)
