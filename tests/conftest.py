@@ -26,22 +26,31 @@ HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 def pytest_configure(config):
     config.stash[MISSING] = {}
+    config.pluginmanager.register(Sharing())
     # Tests make signing keys and read settings: not those of whoever runs them.
     config.stash[HOME] = tempfile.TemporaryDirectory(prefix="batchml-config-")
     os.environ["XDG_CONFIG_HOME"] = config.stash[HOME].name
 
 
-@pytest.hookimpl(trylast=True)  # after the shuffle
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--run-benchmarks"):
         deselected = [item for item in items if "benchmark" in item.path.parts]
         if deselected:
             config.hook.pytest_deselected(items=deselected)
             items[:] = [item for item in items if "benchmark" not in item.path.parts]
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    # What takes long begins first, so that no process is left alone with it at the end.
-    items.sort(key=lambda item: (_group(item) not in TOGETHER, item.path.parent.name != "acceptance"))
+
+
+class Sharing:
+    """Who runs what, if several processes share the tests."""
+
+    @pytest.hookimpl(tryfirst=True)  # before the processes read the names of groups
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+    @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")  # after the shuffle
+    def begin_with_what_takes_long(self, items):
+        items.sort(key=lambda item: (_group(item) not in TOGETHER, item.path.parent.name != "acceptance"))
 
 
 # Tests that one process has to run if several share the tests: they have one cluster, torment the machine, or look

@@ -65,7 +65,8 @@ ReturnToService=2
 JobRequeue=1
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill
+# Proportional: slots share most of their pages, which a sum of resident sizes counts once for each.
+JobAcctGatherParams=UsePss,OverMemoryKill
 AccountingStorageType=accounting_storage/none
 {nodes}
 PartitionName=main Nodes=ALL Default=YES PriorityTier=1 MaxTime=INFINITE DefaultTime=60 DefMemPerCPU={mem_cpu} State=UP
