@@ -24,7 +24,7 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@tests/services/install.sh
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

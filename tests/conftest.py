@@ -26,66 +26,18 @@ HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 def pytest_configure(config):
     config.stash[MISSING] = {}
-    config.pluginmanager.register(Sharing())
     # Tests make signing keys and read settings: not those of whoever runs them.
     config.stash[HOME] = tempfile.TemporaryDirectory(prefix="batchml-config-")
     os.environ["XDG_CONFIG_HOME"] = config.stash[HOME].name
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--run-benchmarks"):
-        deselected = [item for item in items if "benchmark" in item.path.parts]
-        if deselected:
-            config.hook.pytest_deselected(items=deselected)
-            items[:] = [item for item in items if "benchmark" not in item.path.parts]
-
-
-class Sharing:
-    """Who runs what, if several processes share the tests."""
-
-    @pytest.hookimpl(tryfirst=True)  # before the processes read the names of groups
-    def pytest_collection_modifyitems(self, items):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-    @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")  # after the shuffle
-    def begin_with_what_takes_long(self, items):
-        items.sort(key=lambda item: (_group(item) not in TOGETHER, item.path.parent.name != "acceptance"))
-
-
-# Tests that one process has to run if several share the tests: they have one cluster, torment the machine, or look
-# for processes that the others of their kind leave behind.
-TOGETHER = {
-    "chaos": [],
-    "SLURM": [],
-    "processes": [
-        "test_failures.py",
-        "test_sandbox.py",
-        "test_sandbox_family.py",
-        "test_encapsulation.py",
-        "test_local.py",
-    ],
-}
-
-
-def _group(item):
-    """Return the name of the tests that one process runs: those of a file, if nothing keeps more together."""
-    if "slurm_server" in item.fixturenames:
-        return "SLURM"
-    if "chaos" in item.path.parts:
-        return "chaos"
-    return next((group for group, files in TOGETHER.items() if item.path.name in files), item.path.name)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node, error):
-    """Hear from a process that shared the tests what it could not start."""
-    node.config.stash[MISSING].update(getattr(node, "workeroutput", {}).get("missing", {}))
-
-
-def pytest_sessionfinish(session):
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["missing"] = session.config.stash[MISSING]
+    if config.getoption("--run-benchmarks"):
+        return
+    deselected = [item for item in items if "benchmark" in item.path.parts]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if "benchmark" not in item.path.parts]
 
 
 def pytest_unconfigure(config):
