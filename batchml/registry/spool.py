@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
@@ -268,13 +269,10 @@ def take_back(connection: Connection, attempts: Sequence[int], *, note: str | No
     return connection.execute(close_queries.close_plainly(), values).rowcount
 
 
-def refuse(connection: Connection, attempts: Sequence[int], why: str) -> None:
-    """Close planned attempts that could not be begun, by the system's fault: their jobs are tried again, some times."""
-    begin_nowhere = update(job).where(among(job.c.id), job.c.state == QUEUED)
+def refuse(connection: Connection, worker_id: int, attempts: Sequence[int], why: str) -> None:
+    """Close attempts that a worker could not begin, by the system's fault: their jobs are tried again, some times."""
+    begin(connection, worker_id, attempts, time.time())
     rows = [row for row in read_locked(connection, attempts) if row.outcome is None]
-    connection.execute(
-        begin_nowhere.values(state="running", attempts=job.c.attempts + 1), {"ids": [row.job_id for row in rows]}
-    )
     close_rows(connection, rows, Ending.INFRASTRUCTURE, why)
 
 

@@ -191,7 +191,7 @@ def _commit(store: Store, row: Any, old: int, new: int, news: _News) -> bool:
         release(connection, row.id, news.released)
         spool.forget(connection, news.released)
         for number, why in news.refused:
-            spool.refuse(connection, spool.planned(connection, [number]).get(number, ()), why)
+            spool.refuse(connection, row.id, spool.planned(connection, [number]).get(number, ()), why)
         if news.bye is not None:
             broken = news.bye.startswith("infrastructure")
             end_worker(connection, row.id, "stopped", news.bye, Ending.INFRASTRUCTURE if broken else Ending.PREEMPTED)
