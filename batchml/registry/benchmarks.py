@@ -20,7 +20,6 @@ from batchml.registry.dialects import (
     among_words,
     insert_new,
     refresh_statistics,
-    run_many,
     series,
     unindexed,
     utc_now,
@@ -28,6 +27,7 @@ from batchml.registry.dialects import (
 from batchml.registry.moves import reset
 from batchml.registry.specs import put_specs, spec_bodies
 from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job, spec
+from batchml.registry.trips import run_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

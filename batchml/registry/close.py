@@ -11,12 +11,14 @@ from batchml.core.attempt import Ending, Outcome
 from batchml.core.conditions import fingerprint
 from batchml.registry import close_queries as queries
 from batchml.registry.again import RETRIED, granted, grow
-from batchml.registry.dialects import lock_rows, run_many
+from batchml.registry.trips import each, lock, once, run_many, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
+
+    from batchml.registry.trips import Step
 
 __all__ = ["FAILURES", "Fate", "StoredModel", "close_outcomes", "fate", "release", "score_columns"]
 
@@ -140,9 +142,9 @@ def close_outcomes(
 
 def read_locked(connection: Connection, attempts: Sequence[int]) -> Sequence[Any]:
     """Return rows of `close_queries.delivered`, which nobody else changes before the end of this transaction."""
-    values = {"ids": list(attempts)}
-    lock_rows(connection, queries.jobs_of(), values)
-    return connection.execute(queries.delivered(), values).all()
+    ids = list(attempts)
+    _, found = together(connection, lock(queries.jobs_of(), ids=ids), once(queries.delivered(), ids=ids))
+    return found.rows
 
 
 def _is_late_result(row: Any, outcome: Outcome) -> bool:
@@ -169,25 +171,23 @@ def _write(
 ) -> None:
     if not outcomes:
         return
-    closed = run_many(connection, queries.close_attempt(), queries.CLOSE_NAMES, [_closing(o) for o in outcomes])
-    assert closed in {len(outcomes), -1}, (closed, len(outcomes))
     done = [o for o in outcomes if o.ending is Ending.DONE]
-    _store_results(connection, done, known, models)
-    if done:
-        connection.execute(queries.finish_jobs(), {"ids": [known[o.attempt_id].job_id for o in done]})
+    finished = [known[o.attempt_id].job_id for o in done]
+    closed, *_ = together(
+        connection,
+        each(queries.close_attempt(), queries.CLOSE_NAMES, [_closing(o) for o in outcomes]),
+        *_results(done, known, models),
+        *([once(queries.finish_jobs(), ids=finished)] if finished else []),
+        each(queries.add_condition(), queries.CONDITION_NAMES, [row for o in outcomes for row in _conditions(o)]),
+        each(queries.add_log(), queries.LOG_NAMES, [(o.attempt_id, o.log) for o in outcomes if o.log]),
+    )
+    assert closed.count in {len(outcomes), -1}, (closed.count, len(outcomes))
     ended = [(known[o.attempt_id], o.ending) for o in outcomes if o.ending is not Ending.DONE]
     failed = {row.job_id: ending for row, ending in ended if ending in RETRIED}
     again = granted(connection, failed) if failed else {}
     moves = [_move(ending, row, again=row.job_id in again) for row, ending in ended]
     run_many(connection, queries.move_job(), queries.MOVE_NAMES, moves)
     grow(connection, again)
-    run_many(
-        connection,
-        queries.add_condition(),
-        queries.CONDITION_NAMES,
-        [row for o in outcomes for row in _conditions(o)],
-    )
-    run_many(connection, queries.add_log(), queries.LOG_NAMES, [(o.attempt_id, o.log) for o in outcomes if o.log])
 
 
 def _move(ending: Ending, row: Any, *, again: bool = False) -> tuple[Any, ...]:
@@ -257,9 +257,10 @@ def _conditions(outcome: Outcome) -> Iterable[tuple[Any, ...]]:
         )
 
 
-def _store_results(
-    connection: Connection, outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, StoredModel]
-) -> None:
+def _results(
+    outcomes: Sequence[Outcome], known: Mapping[int, Any], models: Mapping[int, StoredModel]
+) -> tuple[Step, ...]:
+    """Return what stores results, with scores and predictions."""
     results: list[tuple[Any, ...]] = []
     scores: list[tuple[Any, ...]] = []
     predictions: list[tuple[Any, ...]] = []
@@ -281,9 +282,11 @@ def _store_results(
         )
         scores.extend((job_id, measure, *score_columns(value)) for measure, value in found.scores if value is not None)
         predictions.extend((job_id, name, data) for name, data in found.predictions.items())
-    run_many(connection, queries.add_result(), queries.RESULT_NAMES, results)
-    run_many(connection, queries.add_score(), queries.SCORE_NAMES, scores)
-    run_many(connection, queries.add_prediction(), queries.PREDICTION_NAMES, predictions)
+    return (
+        each(queries.add_result(), queries.RESULT_NAMES, results),
+        each(queries.add_score(), queries.SCORE_NAMES, scores),
+        each(queries.add_prediction(), queries.PREDICTION_NAMES, predictions),
+    )
 
 
 def score_columns(value: float) -> tuple[str, float | None]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Double,
-    Executable,
     Insert,
     Integer,
     Table,
@@ -55,7 +53,6 @@ __all__ = [
     "moment",
     "one_at_a_time",
     "refresh_statistics",
-    "run_many",
     "series",
     "unindexed",
     "up_since",
@@ -274,29 +271,3 @@ def series(dialect: Dialect) -> TextualSelect:
     """
     body = _SERIES_POSTGRESQL if dialect.name == "postgresql" else _SERIES_SQLITE
     return text(body).bindparams(bindparam("spans", type_=Text)).columns(key=Id, number=Integer)
-
-
-@lru_cache(maxsize=256)
-def _prepared(statement: Executable, dialect_name: str) -> tuple[str, tuple[str, ...] | None]:
-    dialect: Any = sqlite.dialect() if dialect_name == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
-    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-    positions = compiled.positiontup
-    return str(compiled), None if positions is None else tuple(positions)
-
-
-def run_many(
-    connection: Connection, statement: Executable, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> int:
-    """Run a statement once per row of plain values and return the number of rows it touched.
-
-    For the few statements that run once per job: the values go to the driver as they are, without a dictionary and a
-    type conversion each. `statement` must be the same object at each call (it is compiled once) and name its
-    parameters in the order of `names`.
-    """
-    if not rows:
-        return 0
-    query, positions = _prepared(statement, connection.dialect.name)
-    if positions is None:
-        return connection.exec_driver_sql(query, [dict(zip(names, row, strict=True)) for row in rows]).rowcount
-    assert positions == names, (positions, names)
-    return connection.exec_driver_sql(query, list(rows)).rowcount
