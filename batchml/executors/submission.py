@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Submission", "executor_of", "launch", "launch_of", "require_consent"]
 
 _POLL_S = 0.1
+_SYNC_S = 0.3
 
 
 class Submission:
@@ -64,10 +65,12 @@ class Submission:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the jobs that its workers serve have ended; False if time is up, or the workers left before."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        look = 0.0
         while True:
             alive = self.alive
-            if self._spool is not None:
+            if self._spool is not None and (time.monotonic() >= look or not alive):
                 self._spool.refresh()
+                look = time.monotonic() + _SYNC_S
             if not class_waits(self._store, self.id):
                 return True
             if not alive or (deadline is not None and time.monotonic() >= deadline):
@@ -81,7 +84,7 @@ class Submission:
         states = ("queued", "running") if running else ("queued",)
         cancelled = cancel(self._store, submission_jobs(self._store, self.id, states), running=running)
         if self._spool is not None:
-            self._spool.refresh()
+            self._spool.refresh(thorough=True)
         if not class_waits(self._store, self.id):
             for kind, handles in self._by_kind():
                 if hasattr(kind, "drop_waiting"):

@@ -36,15 +36,7 @@ def sync(store: Store, evidence: Evidence | None = None, *, thorough: bool = Tru
     delivered = sum(each.ingest() for each in spools)
     if bury:
         reconcile(store, evidence=evidence, before=last_words(store))
-    found = Synced(delivered=delivered)
-    for each in spools:
-        returned = each.tidy(thorough=thorough)
-        found += Synced(returned=returned)
-        if each.close():
-            continue
-        found += Synced(dealt=each.deal())
-        each.tell()
-    return found
+    return sum((each.refresh(thorough=thorough) for each in spools), Synced(delivered=delivered))
 
 
 def last_words(store: Store) -> Callable[[Any], None]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    Double,
     Executable,
     Select,
     bindparam,
@@ -27,38 +24,33 @@ from sqlalchemy import (
 from batchml.core.attempt import Assignment, Ending
 from batchml.registry import close_queries
 from batchml.registry.bundles import Waiting, pack
-from batchml.registry.close import close_rows, read_locked
-from batchml.registry.dialects import among, among_words, epoch_now, lease_seconds, lock_rows, moment, utc_now
+from batchml.registry.dialects import among, epoch_now, lock_rows, moment
 from batchml.registry.experiments import cached_experiments
 from batchml.registry.queries import LONGEST_BACK_OFF_S, QUEUED, revision
 from batchml.registry.runtimes import expected_seconds
 from batchml.registry.tables import attempt, bundle, experiment, job, resource, submission, worker
-from batchml.registry.workers import replace_predecessors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from batchml.registry.processes import Process
     from batchml.registry.store import Store
 
 __all__ = [
     "Plan",
-    "begin",
     "close_spool",
-    "enter",
+    "is_expected",
+    "lost_bundles",
     "open_spool",
     "plan",
     "planned",
-    "refuse",
     "spools",
     "stale",
     "take_back",
 ]
 
 _PLANNED = (attempt.c.ended_at.is_(None), attempt.c.worker_id.is_(None), attempt.c.bundle_id.is_not(None))
-_JOBS = 20_000  # dealt out in one turn: what a process holds of them
 _AT_ONCE = 2_000  # in one transaction
 
 
@@ -88,9 +80,8 @@ def open_spool(store: Store, submission_id: int, folder_of: Callable[[int], str]
         return connection.execute(opened).one()
 
 
-def close_spool(connection: Connection, resource_id: int) -> bool:
-    """Say that no folder serves a class any more; False if something is still to be expected from it."""
-    lock_rows(connection, select(resource.c.id).where(resource.c.id == resource_id), {})
+def is_expected(connection: Connection, resource_id: int) -> bool:
+    """Whether anything is still to come out of a class's folder."""
     waits: Select[Any] = select(literal_column("1")).where(
         job.c.resource_id == resource_id, job.c.state.in_(("queued", "running"))
     )
@@ -99,7 +90,13 @@ def close_spool(connection: Connection, resource_id: int) -> bool:
         .select_from(worker.join(submission))
         .where(submission.c.resource_id == resource_id, worker.c.segment.is_not(None), worker.c.state != "stopped")
     )
-    if connection.execute(select(or_(waits.exists(), owes.exists()))).scalar():
+    return bool(connection.execute(select(or_(waits.exists(), owes.exists()))).scalar())
+
+
+def close_spool(connection: Connection, resource_id: int) -> bool:
+    """Say that no folder serves a class any more; False if something is still to be expected from it."""
+    lock_rows(connection, select(resource.c.id).where(resource.c.id == resource_id), {})
+    if is_expected(connection, resource_id):
         return False
     connection.execute(update(resource).where(resource.c.id == resource_id).values(spool=None))
     return True
@@ -267,112 +264,3 @@ def take_back(connection: Connection, attempts: Sequence[int], *, note: str | No
     still = connection.execute(select(attempt.c.id).where(among(attempt.c.id), *_PLANNED), ids).scalars().all()
     values = {"ids": list(still), "outcome": Ending.RELEASED.value, "recall": 0, "note": note, "mark": None}
     return connection.execute(close_queries.close_plainly(), values).rowcount
-
-
-def refuse(connection: Connection, worker_id: int, attempts: Sequence[int], why: str) -> None:
-    """Close attempts that a worker could not begin, by the system's fault: their jobs are tried again, some times."""
-    begin(connection, worker_id, attempts, time.time())
-    rows = [row for row in read_locked(connection, attempts) if row.outcome is None]
-    close_rows(connection, rows, Ending.INFRASTRUCTURE, why)
-
-
-# -- what workers report ---------------------------------------------------------------------------------------------
-
-
-def enter(store: Store, resource_id: int, segment: str, size: int, about: Mapping[str, Any], process: Process) -> Any:
-    """Enter the worker that writes a segment, or find it; return its row.
-
-    Parameters
-    ----------
-    size
-        Bytes of its first words.
-    about
-        Its slots, lease, scheduler's id, incarnation and allocation.
-    """
-    found = select(worker).where(worker.c.segment == bindparam("segment"))
-    with store.write() as connection:
-        lock_rows(connection, select(resource.c.id).where(resource.c.id == resource_id), {})
-        known = connection.execute(found, {"segment": segment}).one_or_none()
-        if known is not None:
-            return known
-        newest = select(func.max(submission.c.id)).where(submission.c.resource_id == resource_id)
-        values = {
-            "submission_id": connection.execute(newest).scalar_one(),
-            "host": process.host,
-            "boot_id": process.boot_id,
-            "pid": process.pid,
-            "pid_start": process.pid_start,
-            "pid_ns": process.pid_ns,
-            "scheduler_id": about["scheduler_id"],
-            "incarnation": about["incarnation"],
-            "allocation": json.dumps(about["allocation"]) if about["allocation"] else None,
-            "slots": about["slots"],
-            "lease_s": about["lease_s"],
-            "beat_s": lease_seconds(connection),
-            "segment": segment,
-            "synced": size,
-        }
-        connection.execute(insert(worker), values)
-        if about["scheduler_id"] is not None:
-            replace_predecessors(connection, about["scheduler_id"], about["incarnation"])
-        return connection.execute(found, {"segment": segment}).one()
-
-
-@cache
-def hear() -> Executable:
-    """Note that the first `new` bytes of a worker's segment are taken in, if `old` were: a sign of life."""
-    return (
-        update(worker)
-        .where(worker.c.id == bindparam("worker"), worker.c.synced == bindparam("old"))
-        .values(synced=bindparam("new"), beat_s=bindparam("beat"), heartbeat_at=utc_now())
-    )
-
-
-@cache
-def revive() -> Executable:
-    """A `worker` that was taken for dead and goes on writing is alive."""
-    lost = update(worker).where(worker.c.id == bindparam("worker"), worker.c.state == "lost")
-    return lost.values(stopped_at=null(), state="running")
-
-
-def begin(connection: Connection, worker_id: int, attempts: Sequence[int], at: float) -> None:
-    """Note that a worker has begun planned attempts, also those that were given up meanwhile."""
-    if not attempts:
-        return
-    values = {"ids": list(attempts)}
-    lock_rows(connection, close_queries.jobs_of(), values)
-    rows = connection.execute(_begin(), {**values, "worker": worker_id, "at": at}).all()
-    started = [row.job_id for row in rows if row.ended_at is None]
-    run = update(job).where(among(job.c.id), job.c.state == QUEUED).values(state="running", attempts=job.c.attempts + 1)
-    connection.execute(run, {"ids": started})
-
-
-@cache
-def _begin() -> Executable:
-    return (
-        update(attempt)
-        .where(among(attempt.c.id), attempt.c.worker_id.is_(None))
-        .values(worker_id=bindparam("worker"), started_at=moment(bindparam("at", type_=Double())))
-        .returning(attempt.c.job_id, attempt.c.ended_at)
-    )
-
-
-def recalled(connection: Connection, worker_id: int, bundles: Collection[int]) -> list[int]:
-    """Return the attempts that a worker holds, begun or in one of its bundles, and that somebody else has closed."""
-    mine = or_(attempt.c.worker_id == bindparam("worker"), attempt.c.worker_id.is_(None) & among(attempt.c.bundle_id))
-    rows = select(attempt.c.id).where(mine, attempt.c.recalled == 1).order_by(attempt.c.id)
-    return list(connection.execute(rows, {"worker": worker_id, "ids": list(bundles)}).scalars())
-
-
-def segments(store: Store, names: Collection[str]) -> dict[str, Any]:
-    """Return the workers that write segments, by the segment's name."""
-    rows = select(worker).where(among_words(worker.c.segment))
-    with store.read() as connection:
-        return {row.segment: row for row in connection.execute(rows, {"words": list(names)})}
-
-
-def forget(connection: Connection, attempts: Sequence[int]) -> None:
-    """Note that no worker will begin these, which somebody has closed."""
-    if attempts:
-        nobodys = update(attempt).where(among(attempt.c.id), attempt.c.worker_id.is_(None))
-        connection.execute(nobodys.values(recalled=0), {"ids": list(attempts)})

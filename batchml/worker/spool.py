@@ -274,7 +274,7 @@ class SpoolChannel:
 
     def _inherit(self, worker: SpoolWorker) -> None:
         """Go on with the bundles of earlier incarnations, without what those have begun: that is the registry's."""
-        old = set(predecessors([path.name for path in self._folder.segments.iterdir()], worker))
+        old = set(predecessors(self._folder.segment_names(), worker))
         if not old:
             return
         known: set[int] = set()

@@ -212,6 +212,10 @@ class SpoolFolder:
         """Return what a claimed bundle holds."""
         return (self._claimed / f"{name}={segment}").read_bytes()
 
+    def segment_names(self) -> list[str]:
+        """Return the segments, those of earlier incarnations first."""
+        return sorted(_listed(self.segments))
+
     # -- orders ------------------------------------------------------------------------------------------------------
 
     def order(self, whom: str, order: Order, cancel: Iterable[int] = ()) -> None:

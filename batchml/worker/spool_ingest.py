@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
 from batchml.errors import BatchmlError, PoisonedError
-from batchml.registry import spool
+from batchml.registry import spool, spool_workers
 from batchml.registry.close import release
 from batchml.registry.dialects import lease_seconds
 from batchml.registry.environments import put_environment
@@ -53,9 +53,9 @@ def ingest_segments(store: Store, resource_id: int, folder: SpoolFolder, only: s
     only
         The name of one segment; None for all, those of earlier incarnations first.
     """
-    names = sorted(path.name for path in folder.segments.iterdir()) if folder.segments.is_dir() else []
-    names = [name for name in names if only is None or name == only]
-    known = spool.segments(store, names)
+    names = [name for name in folder.segment_names() if only is None or name == only]
+    spool_workers.set_clocks(store, names)
+    known = spool_workers.segments(store, names)
     taken = 0
     for name in names:
         try:
@@ -110,7 +110,7 @@ def _enter(store: Store, resource_id: int, name: str, first: Frame | None) -> An
         _log.warning("%s is no segment: it is left alone", name)
         return None
     worker = SpoolWorker.from_json(said)
-    return spool.enter(store, resource_id, name, first.size, said, worker.process)
+    return spool_workers.enter(store, resource_id, name, first.size, said, worker.process)
 
 
 @dataclass(slots=True)
@@ -181,17 +181,17 @@ def _commit(store: Store, row: Any, old: int, new: int, news: _News) -> bool:
     models = store_models(store, news.outcomes)
     with store.write() as connection:
         values = {"worker": row.id, "old": old, "new": new, "beat": lease_seconds(connection)}
-        if connection.execute(spool.hear(), values).rowcount != 1:
+        if connection.execute(spool_workers.hear(), values).rowcount != 1:
             return False
-        connection.execute(spool.revive(), {"worker": row.id})
+        connection.execute(spool_workers.revive(), {"worker": row.id})
         for at, attempts in news.begun:
-            spool.begin(connection, row.id, attempts, at)
+            spool_workers.begin(connection, row.id, attempts, at)
         if news.outcomes:
             close_checked(connection, row.id, news.outcomes, models)
         release(connection, row.id, news.released)
-        spool.forget(connection, news.released)
+        spool_workers.forget(connection, news.released)
         for number, why in news.refused:
-            spool.refuse(connection, row.id, spool.planned(connection, [number]).get(number, ()), why)
+            spool_workers.refuse(connection, row.id, spool.planned(connection, [number]).get(number, ()), why)
         if news.bye is not None:
             broken = news.bye.startswith("infrastructure")
             end_worker(connection, row.id, "stopped", news.bye, Ending.INFRASTRUCTURE if broken else Ending.PREEMPTED)

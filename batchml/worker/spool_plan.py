@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Order
 from batchml.data.artifacts import ArtifactFolder
-from batchml.registry import spool
+from batchml.registry import spool, spool_workers
 from batchml.worker.spool_bundle import digest_of, pack_bundle
 from batchml.worker.spool_folder import EVERYBODY, BundleName, SpoolFolder
 from batchml.worker.spool_ingest import ingest_segments
@@ -29,6 +30,7 @@ __all__ = ["Spool", "Synced", "open_spool", "spools_of"]
 _REGISTRY = "registry"
 """Who holds a bundle that was taken back, in place of a segment."""
 _MISSING_S = 60.0
+_SELDOM = 20
 _TABLES = ("table", "table.sha256")
 _log = logging.getLogger(__name__)
 
@@ -93,6 +95,7 @@ class Spool:
         """Write queued jobs that nobody has into bundles; return how many."""
         about = self.folder.about()
         dealt = 0
+        start = time.monotonic()
         for each in spool.plan(self._store, self.resource_id, workers=about["workers"], slots=about["slots"]):
             self._share(each)
             content = pack_bundle(each.bundle, self._store.uuid, each.assignments)
@@ -107,6 +110,8 @@ class Spool:
             )
             self.folder.offer(name, content)
             dealt += len(each.assignments)
+        now = time.monotonic()
+        self._store.memo["deal", self.resource_id] = now + _SELDOM * (now - start)
         return dealt
 
     def _share(self, plan: Plan) -> None:
@@ -135,7 +140,7 @@ class Spool:
         """
         offered = self.folder.offered()
         claimed = self.folder.claimed()
-        holders = spool.segments(self._store, {segment for _, segment in claimed})
+        holders = spool_workers.segments(self._store, {segment for _, segment in claimed})
         returned = 0
         with self._store.read() as connection:
             left = spool.planned(connection, [name.bundle for name, _ in claimed])
@@ -145,6 +150,8 @@ class Spool:
             holder = holders.get(segment)
             note = None if holder is None else f"worker {holder.id} ended before it began this"
             ended = segment == _REGISTRY or (holder is not None and holder.stopped_at is not None)
+            if thorough and holder is None and not (self.folder.segments / segment).exists():
+                note, ended = "its worker has left no word", True  # a machine lost its power
             if ended and name.bundle in left:
                 returned += self._take_back(left[name.bundle], note)
             if ended or (name.bundle not in left and holder is not None):
@@ -191,28 +198,39 @@ class Spool:
         bundles: defaultdict[str, list[int]] = defaultdict(list)
         for name, segment in self.folder.claimed():
             bundles[segment].append(name.bundle)
-        names = [path.name for path in self.folder.segments.iterdir()]
-        for segment, row in spool.segments(self._store, names).items():
+        names = self.folder.segment_names()
+        for segment, row in spool_workers.segments(self._store, names).items():
             if row.stopped_at is None:
                 with self._store.read() as connection:
-                    cancel = spool.recalled(connection, row.id, bundles[segment])
+                    cancel = spool_workers.recalled(connection, row.id, bundles[segment])
                 self.folder.order(segment, Order(row.wanted), cancel)
 
     def tell_everybody(self, order: Order) -> None:
         """Tell also those whom the registry has not yet heard of."""
         self.folder.order(EVERYBODY, order)
 
-    def refresh(self) -> None:
-        """Take in what came, and deal out what waits again."""
+    def refresh(self, *, thorough: bool = False) -> Synced:
+        """Take in what came, deal out what waits again, tell workers what to do; what is done with is removed."""
         if not self.folder.exists():
-            return
-        self.ingest()
-        self.tidy(thorough=False)
-        self.deal()
+            return Synced()
+        delivered = self.ingest()
+        returned = self.tidy(thorough=thorough)
+        if self.close():
+            return Synced(delivered=delivered, returned=returned)
+        dealt = self.deal() if thorough or self._deal_is_due() else 0
         self.tell()
+        return Synced(delivered=delivered, returned=returned, dealt=dealt)
+
+    def _deal_is_due(self) -> bool:
+        """Looking for jobs to be dealt out takes seconds where a million are: at most a twentieth of the time."""
+        due: float = self._store.memo.get(("deal", self.resource_id), 0.0)
+        return time.monotonic() >= due
 
     def close(self) -> bool:
         """Remove what was done with; False if something is still to be expected."""
+        with self._store.read() as connection:
+            if spool.is_expected(connection, self.resource_id):
+                return False
         with self._store.write() as connection:
             if not spool.close_spool(connection, self.resource_id):
                 return False

@@ -24,7 +24,7 @@ from batchml.reduce.sync import last_words, sync
 from batchml.registry.benchmarks import add
 from batchml.registry.processes import here
 from batchml.registry.rescue import reconcile
-from batchml.registry.spool import segments
+from batchml.registry.spool_workers import segments
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
 from batchml.registry.tables import attempt, result
