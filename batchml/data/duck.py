@@ -33,6 +33,8 @@ _SCANNED_CELLS = 1 << 24
 _COLUMNS = 5
 _COLUMNS_OF_LARGE_GROUPS = 3
 _LARGE_GROUP = 1 << 19
+_FRUGAL = "192MB"
+"""What DuckDB may hold to begin with: left alone, it hoards on a busy machine. Where that is too little, all it wants."""
 _IDS = "..ids"
 
 
@@ -148,14 +150,23 @@ class DuckBackend(LazyBackend):
         settings: dict[str, Any] = {"preserve_insertion_order": self._relation.kind == "csv"}
         if self._relation.group > _LARGE_GROUP:
             settings["threads"] = 1
-        with self._open(paths, **settings) as connection:
-            if not alone:
-                connection.register(_IDS, pa.table({"id": pa.array(ids)}))
-            found = [connection.sql(f"SELECT {self._listed([key, *part])} {rest}").to_arrow_table() for part in parts]
+        queries = [f"SELECT {self._listed([key, *part])} {rest}" for part in parts]
+        try:
+            found = self._selected(paths, queries, None if alone else ids, {**settings, "memory_limit": _FRUGAL})
+        except MemoryError:
+            found = self._selected(paths, queries, None if alone else ids, settings)
         keys, tables = _aligned(found, key)
         columns = {name: table.column(name) for part, table in zip(parts, tables, strict=True) for name in part}
         columns[key] = pa.chunked_array([pa.array(keys)])
         return keys, self._fitted(names, [columns[name] for name in names], len(keys))
+
+    def _selected(
+        self, paths: list[str], queries: list[str], ids: NDArray[np.int64] | None, settings: Mapping[str, Any]
+    ) -> list[pa.Table]:
+        with self._open(paths, **settings) as connection:
+            if ids is not None:
+                connection.register(_IDS, pa.table({"id": pa.array(ids)}))
+            return [connection.sql(query).to_arrow_table() for query in queries]
 
     def _listed(self, names: Sequence[str]) -> str:
         return ", ".join(f"t.{quoted(name)}" for name in names)

@@ -681,3 +681,9 @@ def test_files_that_were_moved_are_found_below_the_configured_folder(tmp_path, m
     monkeypatch.setenv("BATCHML_CONFIG", str(tmp_path / "c.toml"))
     for backend in backends:
         assert reopened(backend).data([1]).num_rows == 1
+
+
+def test_a_reading_that_needs_more_memory_gets_it(tmp_path, large, monkeypatch):
+    monkeypatch.setattr("batchml.data.duck._FRUGAL", "1KB")
+    pq.write_table(numbers(5000, columns=8), tmp_path / "t.parquet")
+    assert bm.as_data_backend(tmp_path / "t.parquet").data(range(0, 5000, 2)).num_rows == 2500
