@@ -34,7 +34,7 @@ _COLUMNS = 5
 _COLUMNS_OF_LARGE_GROUPS = 3
 _LARGE_GROUP = 1 << 19
 _FRUGAL = "192MB"
-"""What DuckDB may hold to begin with: left alone, it hoards on a busy machine. Where that is too little, all it wants."""
+"""What DuckDB may hold to begin with: left alone, it hoards on a busy machine. Where that fails, all it wants."""
 _IDS = "..ids"
 
 
