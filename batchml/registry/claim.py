@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.attempt import Assignment
 from batchml.registry import queries
 from batchml.registry.experiments import cached_experiments
-from batchml.registry.processes import boot_seconds
+from batchml.registry.trips import once, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,17 +73,18 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
         "slots": post.slots,
         "most": 2 * max(want, 1),
     }
-    now = connection.execute(queries.situation(), asked).one()
+    now = together(connection, once(queries.situation(), **asked))[0].rows[0]
     cancel: tuple[int, ...] = ()
     if now.recalled:
         cancel = tuple(connection.execute(queries.recalled(), asked).scalars())
     if want <= 0 or now.waiting == 0 or now.alone:
         return Claimed(waiting=now.waiting, cancel=cancel)
     share = min(want, math.ceil(now.waiting / (2 * max(int(now.live), post.slots))))
-    chosen = _choose(store, connection, post, share)
+    chosen, expected = _choose(store, connection, post, share)
     alone = False
     if not chosen and not now.held:
         chosen = _fitting(store, connection, post, 1, suspect=1)
+        expected = _expected(store, connection, {row.experiment_id for row in chosen})
         alone = bool(chosen)
     if not chosen and _too_long(store, post):
         return Claimed(waiting=0, cancel=cancel)
@@ -90,15 +92,18 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
         due = connection.execute(queries.next_due(), {"resource": post.resource_id}).scalar()
         return Claimed(waiting=now.waiting, cancel=cancel, next_s=max(0.0, float(due)) if due is not None else 0.0)
     return Claimed(
-        assignments=_open(store, connection, post, chosen, now.revision, alone=alone),
+        assignments=_open(store, connection, post, chosen, now.revision, expected, alone=alone),
         waiting=now.waiting - len(chosen),
         cancel=cancel,
     )
 
 
-def _choose(store: Store, connection: Connection, post: Post, want: int) -> Sequence[Row[int, int, int]]:
+def _choose(
+    store: Store, connection: Connection, post: Post, want: int
+) -> tuple[Sequence[Row[int, int, int]], dict[int, float]]:
+    """Return jobs to start, and what is expected of their experiments."""
     rows = _fitting(store, connection, post, want, suspect=0)
-    expected = _expected(store, connection, {row.experiment_id for row in rows}, post.now_s)
+    expected = _expected(store, connection, {row.experiment_id for row in rows})
     given: Counter[int] = Counter()
     chosen = []
     for row in rows:
@@ -107,7 +112,7 @@ def _choose(store: Store, connection: Connection, post: Post, want: int) -> Sequ
         # Nobody knows how long these take: a batch of them could keep one slot busy for a day while others starve.
         if given[experiment_id] <= post.slots or experiment_id in expected:
             chosen.append(row)
-    return chosen
+    return chosen, expected
 
 
 def _fitting(
@@ -117,12 +122,12 @@ def _fitting(
     while True:
         asked: dict[str, Any] = {"resource": post.resource_id, "want": want}
         if post.left_s is None:
-            return connection.execute(queries.claimable(suspect), asked).all()
+            return together(connection, once(queries.claimable(suspect), **asked))[0].rows
         long = _too_long(store, post)
         if long:
             asked["ids"] = sorted(long)
         rows = connection.execute(queries.claimable(suspect, spare=bool(long)), asked).all()
-        expected = _expected(store, connection, {row.experiment_id for row in rows}, post.now_s)
+        expected = _expected(store, connection, {row.experiment_id for row in rows})
         found = {key for key, seconds in expected.items() if seconds * _CAUTION > post.left_s}
         if not found:
             return rows
@@ -142,31 +147,33 @@ def _open(
     post: Post,
     chosen: Sequence[Row[int, int, int]],
     revision: int,
+    expected: dict[int, float],
     *,
     alone: bool,
 ) -> tuple[Assignment, ...]:
     jobs = {job_id: (experiment_id, iteration) for job_id, experiment_id, iteration in chosen}
     ids = list(jobs)
-    connection.execute(queries.start_jobs(), {"ids": ids})
-    opened = connection.execute(
-        queries.open_attempts_for(), {"ids": ids, "worker": post.worker_id, "alone": int(alone)}
-    ).all()
-    rows = [(attempt_id, job_id, jobs[job_id][1], jobs[job_id][0], alone) for attempt_id, job_id in sorted(opened)]
-    return _assignments(store, connection, rows, revision)
+    _, opened = together(
+        connection,
+        once(queries.start_jobs(), ids=ids),
+        once(queries.open_attempts_for(), ids=ids, worker=post.worker_id, alone=int(alone)),
+    )
+    rows = [(attempt_id, job_id, jobs[job_id][1], jobs[job_id][0], alone) for attempt_id, job_id in sorted(opened.rows)]
+    return _assignments(store, connection, rows, revision, expected)
 
 
 def read_open(store: Store, connection: Connection, worker_id: int, revision: int) -> tuple[Assignment, ...]:
     """Return the open attempts of a worker as assignments."""
     rows = connection.execute(queries.assigned(), {"worker": worker_id}).all()
-    return _assignments(store, connection, rows, revision)
+    expected = _expected(store, connection, {row[3] for row in rows})
+    return _assignments(store, connection, rows, revision, expected)
 
 
 def _assignments(
-    store: Store, connection: Connection, rows: Sequence[Sequence[Any]], revision: int
+    store: Store, connection: Connection, rows: Sequence[Sequence[Any]], revision: int, expected: dict[int, float]
 ) -> tuple[Assignment, ...]:
     ids = {row[3] for row in rows}
     experiments = cached_experiments(store, connection, revision, ids)
-    expected = _expected(store, connection, ids, boot_seconds())
     return tuple(
         Assignment(
             attempt_id=attempt_id,
@@ -180,8 +187,9 @@ def _assignments(
     )
 
 
-def _expected(store: Store, connection: Connection, ids: Iterable[int], now_s: float) -> dict[int, float]:
+def _expected(store: Store, connection: Connection, ids: Iterable[int]) -> dict[int, float]:
     """Return median wall times of experiments that have finished jobs; read again now and then."""
+    now_s = time.monotonic()
     held: dict[int, tuple[float, float]] = store.memo.setdefault("expected", {})
     wanted = set(ids)
     old = [key for key in wanted if key not in held or now_s - held[key][1] > _STALE_S]

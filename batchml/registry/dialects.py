@@ -52,6 +52,7 @@ __all__ = [
     "lock_rows",
     "moment",
     "one_at_a_time",
+    "own_seconds",
     "refresh_statistics",
     "series",
     "unindexed",
@@ -132,6 +133,11 @@ def lease_seconds(connection: Connection) -> float:
     if connection.dialect.name == "postgresql":
         return float(connection.execute(select(epoch_now())).scalar_one())
     return boot_seconds()
+
+
+def own_seconds(connection: Connection) -> float | None:
+    """Return what `lease_seconds` does where this host's clock says it, None where the server's does."""
+    return None if connection.dialect.name == "postgresql" else boot_seconds()
 
 
 def up_since(connection: Connection) -> float:

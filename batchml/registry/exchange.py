@@ -12,8 +12,9 @@ from batchml.errors import ArtifactError, PoisonedError, WorkerStoppedError
 from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
 from batchml.registry.close import StoredModel, close_outcomes, release
-from batchml.registry.dialects import lease_seconds
+from batchml.registry.dialects import own_seconds
 from batchml.registry.ranking import rerank, watch
+from batchml.registry.trips import by_index, once, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +50,7 @@ def exchange(
     """
     models = store_models(store, outcomes)
     with store.write() as connection:
-        now = lease_seconds(connection)
-        order = _beat(connection, worker_id, now)
+        order, now = _beat(connection, worker_id)
         lost = close_checked(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
         rerank(store, connection, outcomes, released)
@@ -101,11 +101,13 @@ def close_checked(
         raise PoisonedError(f"an outcome cannot be stored: {error}") from None
 
 
-def _beat(connection: Connection, worker_id: int, now_s: float) -> Order:
-    wanted = connection.execute(queries.beat(), {"worker": worker_id, "beat": now_s}).scalar()
-    if wanted is None:
+def _beat(connection: Connection, worker_id: int) -> tuple[Order, float]:
+    """Renew the lease; return what the worker is asked to do, and the moment by the clock of leases."""
+    _, found = together(connection, by_index(), once(queries.beat(), worker=worker_id, beat=own_seconds(connection)))
+    if not found.rows:
         raise WorkerStoppedError(f"worker {worker_id} is unknown here or has said that it stopped; start another")
-    return Order(wanted)
+    wanted, now_s = found.rows[0]
+    return Order(wanted), now_s
 
 
 def _post(store: Store, connection: Connection, worker_id: int, now_s: float, left_s: float | None) -> Post:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import select
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,7 @@ _SESSION = {
     "TimeZone": "UTC",
 }
 _PATIENCE_S = 20.0
+_REST_S = 1.0
 _NAP_S = (0.05, 2.0)
 _LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
 _LOGIN = ("password", "authentication failed", "pg_hba.conf", 'role "')
@@ -68,13 +71,15 @@ def server_engine(url: URL, scrub: Callable[[str], str]) -> Engine:
     """
     whole = url.update_query_dict({key: value for key, value in _WIRE.items() if key not in url.query})
     try:
-        engine = create_engine(whole, hide_parameters=True, pool_pre_ping=True, pool_size=1, max_overflow=9)
+        engine = create_engine(whole, hide_parameters=True, pool_size=1, max_overflow=9)
     except ModuleNotFoundError:
         raise ConfigError("PostgreSQL needs the package psycopg: pip install 'batchml[postgres]'") from None
     except exc.ArgumentError as error:
         raise ConfigError(scrub(str(error))) from None
     event.listen(engine, "do_connect", _Patience())
     event.listen(engine, "connect", _settle)
+    event.listen(engine, "checkin", _rest)
+    event.listen(engine, "checkout", _rouse)
     return engine
 
 
@@ -110,6 +115,34 @@ def _settle(connection: Any, _record: Any) -> None:
     known = "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings WHERE name = ANY (%s)"
     connection.execute(known, (json.dumps(_SESSION), list(_SESSION)))
     connection.commit()
+
+
+def _rest(_connection: Any, record: Any) -> None:
+    record.info["idle since"] = time.monotonic()
+
+
+def _rouse(connection: Any, record: Any, _proxy: Any) -> None:
+    """Ask a connection that has rested whether its server is still there; the pool replaces it if not.
+
+    One that was at work a moment ago is not asked unless there is something to read from it, such as its end: the
+    question is a trip, and workers exchange many times a second.
+    """
+    rested = time.monotonic() - record.info.get("idle since", math.inf) > _REST_S
+    if not (rested or connection.closed or _has_news(connection.fileno())):
+        return
+    import psycopg
+
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise exc.DisconnectionError(str(error)) from None
+
+
+def _has_news(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _refused(said: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Double,
     Executable,
     Integer,
     Select,
@@ -55,17 +56,22 @@ def raise_revision() -> Executable:
 
 @cache
 def beat() -> Executable:
-    """Renew the lease of `worker`; one that was taken for dead is alive again."""
+    """Renew the lease of `worker`; one that was taken for dead is alive again.
+
+    `beat` is the moment, NULL where it is the server's clock that says it. Returns what the worker is asked to do, and
+    the moment.
+    """
+    moment: ColumnElement[float] = bindparam("beat", type_=Double())
     return (
         update(worker)
         .where(worker.c.id == bindparam("worker"), worker.c.state != "stopped")
         .values(
             heartbeat_at=utc_now(),
-            beat_s=bindparam("beat"),
+            beat_s=func.coalesce(moment, epoch_now()),
             stopped_at=null(),
             state=case((worker.c.wanted == "go_on", "running"), else_="draining"),
         )
-        .returning(worker.c.wanted)
+        .returning(worker.c.wanted, worker.c.beat_s)
     )
 
 
@@ -100,7 +106,7 @@ def situation() -> Select[Any]:
     """What claiming has to know, in one statement.
 
     The revision of designs; the slots of the workers of resource class `resource` whose lease runs at `now` (`live`);
-    the queued jobs of the class, counted up to `most` for each of these and of this worker's `slots` (`waiting`); how
+    the queued jobs of the class, counted up to `most` for each of these, or of this worker's `slots` (`waiting`); how
     many attempts `worker` holds (`held`), whether one of them runs alone (`alone`), and whether somebody else has
     closed one, for it to end (`recalled`).
     """
@@ -115,12 +121,13 @@ def situation() -> Select[Any]:
         )
         .scalar_subquery()
     )
+    slots: ColumnElement[int] = bindparam("slots", type_=Integer())
     few = (
         select(literal(1))
         .where(job.c.resource_id == bindparam("resource"), job.c.state == QUEUED)
         # The order of the index of queued jobs: PostgreSQL would read the whole table for them, past all that is done.
         .order_by(job.c.suspect, job.c.priority.desc(), job.c.id)
-        .limit((live + bindparam("slots", type_=Integer())) * bindparam("most", type_=Integer()))
+        .limit(case((live > slots, live), else_=slots) * bindparam("most", type_=Integer()))
     )
     waiting = select(func.count()).select_from(few.subquery()).scalar_subquery()
     mine = select(func.count(), func.max(attempt.c.alone)).where(
