@@ -195,8 +195,13 @@ def _put_pieces(connection: Connection, pieces: Sequence[Piece]) -> list[int]:
     last = connection.execute(select(func.coalesce(func.max(job.c.id), 0))).scalar_one()
     missing = [(key, max(start, counts[key]), end) for key, start, end in pieces if counts[key] < end]
     if missing:
+        # Iterations past the first gap stay when jobs are removed. To look for them once is cheaper than in each row.
+        past = select(job.c.id).join_from(experiment, job, job.c.experiment_id == experiment.c.id)
+        past = past.where(among(experiment.c.id), job.c.iteration >= experiment.c.n_jobs).limit(1)
+        some = connection.execute(past, {"ids": keys}).first() is not None
         source = series(connection.dialect)
-        statement = insert_new(connection.dialect, job).from_select(["experiment_id", "iteration"], source)
+        entering = insert_new(connection.dialect, job) if some else insert(job)
+        statement = entering.from_select(["experiment_id", "iteration"], source)
         connection.execute(statement, {"spans": json.dumps(missing)})
     ends = {key: end for key, _, end in missing}  # the pieces of an experiment come in their order
     if ends:
