@@ -213,7 +213,9 @@ def _query(statement: Any) -> tuple[str, Mapping[str, Any]]:
 def _of_arrays(statement: Any, names: tuple[str, ...]) -> tuple[str, tuple[type, ...]]:
     """Return an INSERT or UPDATE of one row as one of many rows, and the types of the members of its arrays."""
     dialect = _psycopg()
-    bound = _compiled(statement, dialect).binds
+    one = _compiled(statement, dialect)
+    assert "ON CONFLICT" not in str(one), "its INSERT is built anew, without that"
+    bound = one.binds
     types: dict[str, TypeEngine[Any]] = {name: bound[name].type for name in names}
     arrays = (bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in types.items())
     members = (column(name, kind) for name, kind in types.items())

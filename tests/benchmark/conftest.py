@@ -42,16 +42,35 @@ def bench_url(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def statements():
+def statements(monkeypatch):
     """A list that grows by each statement that is issued: how often it stands for how many rows."""
     issued = []
 
-    def note(_connection, _cursor, statement, parameters, _context, executemany):
-        issued.append((statement, len(parameters) if executemany else 1))
+    def note(connection, _cursor, statement, parameters, _context, executemany):
+        if connection.dialect.name == "sqlite":
+            issued.append((statement, len(parameters) if executemany else 1))
 
     event.listen(Engine, "before_cursor_execute", note)
+    _note_trips(monkeypatch, issued)
     yield issued
     event.remove(Engine, "before_cursor_execute", note)
+
+
+def _note_trips(monkeypatch, issued):
+    """Note what goes to a server where the driver sends it: not all of it passes SQLAlchemy."""
+    psycopg = pytest.importorskip("psycopg")
+    once, many = psycopg.Cursor.execute, psycopg.Cursor.executemany
+
+    def execute(self, query, *values, **options):
+        issued.append((query, 1))
+        return once(self, query, *values, **options)
+
+    def executemany(self, query, rows, **options):
+        issued.append((query, len(rows)))
+        return many(self, query, rows, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", execute)
+    monkeypatch.setattr(psycopg.Cursor, "executemany", executemany)
 
 
 class Wal:
