@@ -237,7 +237,7 @@ def stale(connection: Connection, bundles: Mapping[int, int]) -> set[int]:
         .group_by(attempt.c.bundle_id)
     )
     counts = {number: n for number, n in connection.execute(sound, {"ids": list(bundles)})}  # noqa: C416 - rows
-    return {number for number, n in bundles.items() if counts.get(number, 0) != n}
+    return {number for number, n in bundles.items() if counts.get(number, 0) < n}
 
 
 def lost_bundles(connection: Connection, resource_id: int, known: Collection[int], age_s: float) -> set[int]:

@@ -170,7 +170,9 @@ class Spool:
             return 0  # a worker was faster
         with self._store.read() as connection:
             attempts = spool.planned(connection, [name.bundle]).get(name.bundle, [])
-        returned = self._take_back(attempts, None)
+        # Whoever had it before may have begun some of it, and have written so since its segment was read last.
+        note = None if name.first == 0 else "the rest of its bundle was taken back"
+        returned = self._take_back(attempts, note)
         self.folder.drop(name, _REGISTRY)
         return returned
 

@@ -310,6 +310,19 @@ def test_a_worker_that_leaves_offers_what_it_had_not_begun_to_the_others_at_once
     assert bench.outcomes() == {"done": 12}
 
 
+def test_results_of_a_bundle_that_is_pulled_back_before_they_were_seen_still_count(bench):
+    channel = bench.alone()
+    begun = claim(channel, 2)
+    channel.exchange([bench.outcome(each) for each in begun], (), 0)
+    channel.close("drained")  # offers the other two again; nobody has read its segment yet
+    bench.spool.tidy(thorough=True)
+    bench.spool.withdraw()
+    bench.spool.deal()
+    bench.spool.ingest()
+    assert [bench.seen()[each.job_id] for each in begun] == ["done", "done"]
+    assert bench.results() == 2
+
+
 def test_a_new_incarnation_goes_on_with_the_bundles_of_the_old_one(bench):
     first = bench.alone(scheduler_id="12_0@c", incarnation=0)
     begun = claim(first, 2)
@@ -542,8 +555,9 @@ def test_workers_need_neither_the_registry_nor_its_name(held, tmp_path):
     assert not any("a.db" in name and "a.db.spool" not in name for name in opened)
     assert any("/segments/" in name for name in opened)
     assert counts(held) == {"done": 60}
-    assert held.workers(live=False)["reason"].tolist() == ["idle", "idle"]
+    until(lambda: not submission.alive, "the workers leave")  # their last jobs may be known before their goodbye
     held.sync()
+    assert held.workers(live=False)["reason"].tolist() == ["idle", "idle"]
     assert not held.spooled
 
 
