@@ -95,11 +95,11 @@ def family_cpu(worker):
     return seconds
 
 
-def through_the_registry(folder, slots, repeats):
+def through_the_registry(url, slots, repeats):
     """Span of the run and what the slots themselves measured."""
     import batchml as bm
 
-    reg = bm.Registry.create(f"sqlite:///{folder}/bench{slots}.db", seed=1)
+    reg = bm.Registry.create(url, seed=1)
     design = bm.benchmark_grid(
         bm.tsks(["iris", "breast_cancer"]),
         [bm.lrn("classif.featureless"), bm.lrn("classif.tree", max_depth=3)],
@@ -129,10 +129,10 @@ def through_the_registry(folder, slots, repeats):
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_overhead_of_short_jobs(tmp_path, slots):
+def test_overhead_of_short_jobs(bench_url, slots):
     repeats = 1250
     bare, n = bare_loops(slots, repeats)
-    span, times, cpu = through_the_registry(tmp_path, slots, repeats)
+    span, times, cpu = through_the_registry(bench_url, slots, repeats)
     again, _ = bare_loops(slots, repeats)
     assert len(times) == n
     bare = (bare + again) / 2
@@ -141,7 +141,7 @@ def test_overhead_of_short_jobs(tmp_path, slots):
     print(
         f"\n{n} jobs, {slots} slot(s): span {span:.2f} s, bare {1e3 * bare / n:.3f} ms a job; "
         f"overhead {overhead:.3f} ms = in-child service {service:.3f} + transport and registry "
-        f"{overhead - service:.3f}; CPU of a job once all is warm: "
+        f"{overhead - service:.3f} (limit 0.5); CPU of a job once all is warm: "
         + ", ".join(f"{name} {used:.3f} ms" for name, used in cpu.items() if used >= 0.0005)
     )
 
