@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Select, bindparam, func, literal_column, or_, select, update
 
 from batchml.registry.chunks import chunked
-from batchml.registry.dialects import among, utc_now
+from batchml.registry.dialects import among, unindexed, utc_now
 from batchml.registry.processes import Process, is_gone
 from batchml.registry.tables import (
     attempt,
@@ -267,5 +267,9 @@ def adopt(store: Store, resource_id: int, new: int) -> int:
             select(job.c.id).where(job.c.state == "queued", job.c.resource_id == resource_id, ~dealt).order_by(job.c.id)
         )
         ids = list(connection.execute(queued).scalars())
-    move = update(job).where(among(job.c.id), job.c.state == "queued").values(submission_id=new, resource_id=becomes)
+    move = (
+        update(job)
+        .where(among(job.c.id), unindexed(job.c.state) == "queued")
+        .values(submission_id=new, resource_id=becomes)
+    )
     return sum(chunked(store, ids, lambda connection, part: connection.execute(move, {"ids": list(part)}).rowcount))

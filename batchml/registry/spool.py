@@ -24,7 +24,7 @@ from sqlalchemy import (
 from batchml.core.attempt import Assignment, Ending
 from batchml.registry import close_queries
 from batchml.registry.bundles import Waiting, pack
-from batchml.registry.dialects import among, epoch_now, lock_rows, moment
+from batchml.registry.dialects import among, epoch_now, lock_rows, moment, unindexed
 from batchml.registry.experiments import cached_experiments
 from batchml.registry.queries import LONGEST_BACK_OFF_S, QUEUED, revision
 from batchml.registry.runtimes import expected_seconds
@@ -179,8 +179,8 @@ def _open(
 
 @cache
 def _still_waiting() -> Select[int]:
-    mine = job.c.resource_id == bindparam("resource")
-    return select(job.c.id).where(among(job.c.id), mine, job.c.state == QUEUED, ~_dealt())
+    mine = unindexed(job.c.resource_id) == bindparam("resource")
+    return select(job.c.id).where(among(job.c.id), mine, unindexed(job.c.state) == QUEUED, ~_dealt())
 
 
 @cache
@@ -230,7 +230,7 @@ def stale(connection: Connection, bundles: Mapping[int, int]) -> set[int]:
         .where(
             among(attempt.c.bundle_id),
             *_PLANNED,
-            job.c.state == QUEUED,
+            unindexed(job.c.state) == QUEUED,
             job.c.generation == attempt.c.generation,
             experiment.c.policy_id == attempt.c.policy_id,
         )

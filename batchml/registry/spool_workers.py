@@ -12,7 +12,7 @@ from sqlalchemy import Double, Executable, bindparam, func, insert, null, or_, s
 from batchml.core.attempt import Ending
 from batchml.registry import close_queries
 from batchml.registry.close import close_rows, read_locked
-from batchml.registry.dialects import among, among_words, lease_seconds, lock_rows, moment, utc_now
+from batchml.registry.dialects import among, among_words, lease_seconds, lock_rows, moment, unindexed, utc_now
 from batchml.registry.queries import QUEUED
 from batchml.registry.tables import attempt, job, resource, submission, worker
 from batchml.registry.workers import replace_predecessors
@@ -92,8 +92,13 @@ def begin(connection: Connection, worker_id: int, attempts: Sequence[int], at: f
     lock_rows(connection, close_queries.jobs_of(), values)
     rows = connection.execute(_begin(), {**values, "worker": worker_id, "at": at}).all()
     started = [row.job_id for row in rows if row.ended_at is None]
-    run = update(job).where(among(job.c.id), job.c.state == QUEUED).values(state="running", attempts=job.c.attempts + 1)
-    connection.execute(run, {"ids": started})
+    connection.execute(_run(), {"ids": started})
+
+
+@cache
+def _run() -> Executable:
+    waits = unindexed(job.c.state) == QUEUED
+    return update(job).where(among(job.c.id), waits).values(state="running", attempts=job.c.attempts + 1)
 
 
 @cache
