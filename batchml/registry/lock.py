@@ -12,6 +12,7 @@ import fcntl
 import os
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from batchml.errors import BusyError, ReadOnlyError
@@ -45,6 +46,7 @@ class FairLock:
         self._timeout = timeout
         self._thread = threading.Lock()
         self._files: tuple[int, int] | None = None
+        self._closing: weakref.finalize[[tuple[int, int]], FairLock] | None = None
 
     def _open(self) -> tuple[int, int]:
         if self._files is None:
@@ -56,6 +58,7 @@ class FairLock:
                     f"cannot write to {folder}: {error.strerror}; open the registry with readonly=True to look at it"
                 ) from None
             self._files = (turn, lock)
+            self._closing = weakref.finalize(self, _close, self._files)  # registries are dropped more often than closed
         return self._files
 
     @contextlib.contextmanager
@@ -108,7 +111,11 @@ class FairLock:
 
     def close(self) -> None:
         """Close the files."""
-        if self._files is not None:
-            for file in self._files:
-                os.close(file)
-            self._files = None
+        if self._closing is not None:
+            self._closing()
+        self._files = self._closing = None
+
+
+def _close(files: tuple[int, int]) -> None:
+    for file in files:
+        os.close(file)

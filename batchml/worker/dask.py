@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending
 from batchml.errors import PoolError
+from batchml.execution.sandbox.proc import readable
 from batchml.worker.dask_feeder import Feeder
 from batchml.worker.endings import ended_outcome
 
@@ -134,7 +134,7 @@ class DaskPool:
         """
         self._flush()
         if timeout > 0 and not self._arrived:
-            select.select([self._read], [], [], timeout)
+            readable([self._read], timeout)
         with contextlib.suppress(BlockingIOError):
             os.read(self._read, 65536)
         done = self._take()

@@ -1,6 +1,7 @@
 """Stages in a process of their own, limits that really pass: the worst of the debug learner."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from batchml.core.catalog import lrn, tsk
 from batchml.errors import ConfigError, LearnerError, ProcessDiedError, StageTimeoutError
 from batchml.execution import iteration
 from batchml.execution.limits import thread_limit, time_limit
+from batchml.execution.sandbox.session import session_partner
 
 PYTHON_ONLY = "ignore:learner .* in a session the time limit:UserWarning"
 
@@ -198,3 +200,15 @@ def test_a_limit_from_a_design_file_warns_where_a_session_runs_it(tmp_path):
     design = load_design(tmp_path / "design.toml")  # for workers, maybe
     with pytest.warns(UserWarning, match="in a session"):
         benchmark(design)
+
+
+def test_a_session_with_thousands_of_open_files_still_has_processes_of_its_own(penguins):
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]  # `select` ends at 1023
+    try:
+        session_partner().close()
+        learner = lrn("classif.debug", segfault_train=1, encapsulate="process", fallback="classif.featureless")
+        assert len(learner.train(penguins, seed=1).predict(penguins)) == penguins.n_rows
+    finally:
+        for file in files:
+            os.close(file)
+        session_partner().close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +93,13 @@ def test_a_killed_holder_lets_go(tmp_path):
         assert time.monotonic() - began < 5
     child.communicate()
     lock.close()
+
+
+def test_a_lock_that_is_dropped_leaves_no_open_files(tmp_path):
+    gc.collect()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for number in range(3):
+        with FairLock(tmp_path / f"{number}.db").held():
+            pass
+    gc.collect()
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before

@@ -6,13 +6,13 @@ import contextlib
 import fcntl
 import math
 import os
-import select
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from batchml.execution.sandbox import proc
 from batchml.execution.sandbox.pickles import dumps, loads
 from batchml.execution.sandbox.protocol import Frame, Link, ProtocolError, pair
 from batchml.execution.sandbox.sink import Sink
@@ -204,7 +204,7 @@ class PartnerClient:
         spoken = -1 if link is None else link.fileno()
         sources = [self._keeper.fileno(), *([] if link is None else [spoken])]
         sources += [] if self._sink.ended else [self._sink.fd]
-        ready, _, _ = select.select(sources, [], [], None if seconds == math.inf else seconds)
+        ready = proc.readable(sources, seconds)
         if self._sink.fd in ready:
             self._sink.drain()
         if spoken in ready or self._keeper.fileno() not in ready:

@@ -11,8 +11,8 @@ In a session the exec'ed template itself is the keeper, without a slot, of one p
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-import select
 import signal
 import traceback
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ class Keeper:
         sources += [child.pidfd for child in (self._slot, self._partner) if child is not None]
         if self._slot is not None and self._slot.link is not None:
             sources.append(self._slot.link.fileno())
-        ready, _, _ = select.select(sources, [], [], scales.BEAT if self._scales.watched else None)
+        ready = proc.readable(sources, scales.BEAT if self._scales.watched else math.inf)
         if self._gone in ready:
             clear(self._gone)
             if os.getppid() != self._parent:
@@ -247,7 +247,7 @@ class Keeper:
             ending.dump(own)
         ending.ask(own, grace)
         proc.send([self._slot.pid], signal.SIGKILL)
-        select.select([self._slot.pidfd], [], [], ending.GRACE)
+        proc.readable([self._slot.pidfd], ending.GRACE)
         self._slot_died()
 
     # -- partner -------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ class Keeper:
         if dump:
             ending.dump([self._partner.pid])
         proc.send([self._partner.pid], signal.SIGKILL)
-        select.select([self._partner.pidfd], [], [], ending.GRACE)
+        proc.readable([self._partner.pidfd], ending.GRACE)
         self._partner_died()
 
     def _partner_died(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import os
 import select
 import signal
@@ -253,7 +254,18 @@ def kill_all(keep: Iterable[int] = (), *, patience: float = 5.0) -> list[Ended]:
 
 def exited(pidfd: int) -> bool:
     """Say whether the process behind a pidfd is dead."""
-    return bool(select.select([pidfd], [], [], 0)[0])
+    return bool(readable([pidfd], 0))
+
+
+def readable(fds: Iterable[int], seconds: float = math.inf) -> set[int]:
+    """Wait until something can be read from one of the descriptors, or its other end is gone; return which.
+
+    Not `select.select`: that one refuses descriptors above 1023, of which a user's session may have many.
+    """
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(None if seconds == math.inf else max(0, math.ceil(seconds * 1000)))}
 
 
 def pending(pid: int, signum: int) -> bool:

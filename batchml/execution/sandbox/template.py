@@ -12,7 +12,6 @@ import gc
 import importlib
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -107,7 +106,7 @@ def _settle() -> None:
 
 def _serve(link: Link, parent: int, gone: int, setup: Mapping[str, Any]) -> None:
     while True:
-        ready, _, _ = select.select([link.fileno(), gone], [], [])
+        ready = proc.readable([link.fileno(), gone])
         if gone in ready and os.getppid() != parent:
             break
         if link.fileno() not in ready:
