@@ -40,6 +40,17 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if "benchmark" not in item.path.parts]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """What was missing for one of the processes that share the tests was missing."""
+    node.config.stash[MISSING].update(getattr(node, "workeroutput", {}).get("missing", {}))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["missing"] = session.config.stash[MISSING]
+
+
 def pytest_unconfigure(config):
     config.stash[HOME].cleanup()
     # Not `pytest_terminal_summary`: the line with the numbers comes after that one, and a green one hides the gap.

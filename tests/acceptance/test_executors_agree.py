@@ -18,6 +18,8 @@ import pytest
 import batchml as bm
 from batchml.registry.store import Store
 
+pytestmark = pytest.mark.xdist_group("slurm")
+
 DESIGN = """
 [benchmark]
 name = "agree"

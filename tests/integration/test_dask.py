@@ -18,6 +18,8 @@ from dask_cluster import DaskCluster, certificates
 import batchml as bm
 from batchml.errors import ConfigError
 
+pytestmark = pytest.mark.xdist_group("dask")
+
 
 class Study:
     """A registry on a file with jobs that sleep."""

@@ -12,6 +12,8 @@ import pytest
 
 from batchml.execution.sandbox import proc
 
+pytestmark = pytest.mark.xdist_group("daemons")
+
 POOL = """
 import sys, time
 sys.path.insert(0, {here!r})

@@ -23,6 +23,8 @@ from batchml.registry.rescue import Verdict, reconcile
 from batchml.registry.store import Store
 from batchml.registry.tables import worker
 
+pytestmark = pytest.mark.xdist_group("slurm")
+
 
 class Study:
     """A registry in a file, whose elements use it directly, since all nodes are this machine."""
