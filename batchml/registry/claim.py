@@ -62,8 +62,9 @@ class Claimed:
 def claim(store: Store, connection: Connection, post: Post, want: int) -> Claimed:
     """Open attempts for up to `want` queued jobs of the worker's resource class, and see what was recalled.
 
-    Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished job
-    gives at most one job a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing
+    Jobs of one rank come as they were added, and so task by task: the slots of a machine work on one table, which they
+    share. Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished
+    job gives at most one job a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing
     else. A job that is expected to outlast the worker is left to others; if there are only such, nothing waits.
     """
     asked = {

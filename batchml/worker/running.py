@@ -22,6 +22,8 @@ class Running:
     ----------
     key, experiment
         Its experiment, written down once for all attempts.
+    data
+        The digest of its task's table, empty if it has none.
     expected_s
         How long it will take, infinite if nobody knows.
     sink
@@ -39,6 +41,7 @@ class Running:
     assignment: Assignment
     key: str
     experiment: bytes
+    data: str = ""
     expected_s: float = math.inf
     sink: Sink | None = None
     started: float = field(default_factory=time.monotonic)

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
+from batchml.execution.sandbox.job import TASKS
 from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Seat:
         self.running: Running | None = None
         self.queued: deque[Running] = deque()  # have been sent, so that the slot goes on without waiting for us
         self.ahead_s = 0.0  # how long they will take
+        self._data: deque[str] = deque(maxlen=TASKS)  # tables that its process has open, the latest last
         self._nap = math.inf  # until when it is not listened to
         self._watch = watch
         self._timeout_s = timeout_s
@@ -87,6 +89,7 @@ class Seat:
         self._listen_slot()
 
     def _listen_slot(self) -> None:
+        self._data.clear()
         self._nap = math.inf
         self._watch.add(self.handle.link.fileno(), self.hear)
         self._watch.add(self.handle.sink.fd, self._hear_log)
@@ -132,8 +135,15 @@ class Seat:
         if self._nap == math.inf:
             self._doze()
 
+    def holds(self, data: str) -> bool:
+        """Whether the slot has a table open, or will by the time it has come to what it was sent."""
+        return data in self._data
+
     def _send(self, running: Running) -> None:
         assignment = running.assignment
+        if running.data in self._data:
+            self._data.remove(running.data)
+        self._data.append(running.data)
         running.sink = self.handle.start(assignment.attempt_id, assignment.iteration, running.key, running.experiment)
 
     def _begin(self, running: Running) -> None:

@@ -266,25 +266,26 @@ class SandboxPool:
         while self._lobby:
             running = self._lobby[0]
             running.expected_s = self._expected(running)
-            seat = self._idle() or (self._ahead() if running.expected_s < _SHORT else None)
+            seat = self._idle(running.data) or (self._ahead(running.data) if running.expected_s < _SHORT else None)
             if seat is None:
                 return
             seat.start(self._lobby.popleft())
 
-    def _idle(self) -> Seat | None:
-        """Return a slot that does nothing, rather one that has started up."""
+    def _idle(self, data: str = "") -> Seat | None:
+        """Return a slot that does nothing: rather one that has a table open, and rather one that has started up."""
         found = None
         for seat in self._seats:
             if seat.running is None:
-                if seat.handle.up and seat.handle.alive:
+                if seat.holds(data):
                     return seat
-                found = found or seat
+                if found is None or (seat.handle.up and seat.handle.alive and not found.handle.up):
+                    found = seat
         return found
 
-    def _ahead(self) -> Seat | None:
-        """Return the slot with the least work, of those that may be sent more."""
+    def _ahead(self, data: str) -> Seat | None:
+        """Return the slot with the least work, of those that may be sent more; rather one that has a table open."""
         found = [seat for seat in self._seats if self._more(seat, _AHEAD)]
-        return min(found, key=lambda seat: len(seat.queued), default=None)
+        return min(found, key=lambda seat: (not seat.holds(data), len(seat.queued)), default=None)
 
     def _more(self, seat: Seat, most: int) -> int:
         """Return how many more jobs a busy slot may be sent, if at most so many wait there."""

@@ -54,6 +54,10 @@ def nothing(self):
     pass
 
 
+def name_process(self):
+    print("process", os.getpid())
+
+
 def allocate(self):
     block = bytearray(300 << 20)
     del block

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from batchml.execution.iteration import IterationResult
     from batchml.execution.sandbox.protocol import Link
 
-__all__ = ["JobRunner", "build_task", "ending_of", "failure"]
+__all__ = ["TASKS", "JobRunner", "build_task", "ending_of", "failure"]
 
-_TASKS = 8
+TASKS = 8
+"""So many tasks are kept open."""
 _LARGE_BYTES = 1 << 24
 """After an iteration on a task of this size or more, what it has freed goes back to the system."""
 _MESSAGE = 10_000
@@ -136,7 +137,7 @@ class JobRunner:
             task = self._tasks[key] = build_task(experiment.task, self._artifacts)
             self._task_specs[id(task)] = experiment.task
         self._tasks.move_to_end(key)
-        while len(self._tasks) > _TASKS:
+        while len(self._tasks) > TASKS:
             _, old = self._tasks.popitem(last=False)
             self._built = {name: built for name, built in self._built.items() if built.task is not old}
             self._task_specs.pop(id(old), None)
@@ -153,7 +154,7 @@ class JobRunner:
         if key not in self._resamplings:
             resampling = Resampling.from_spec(experiment.resampling, trust=trust)
             self._resamplings[key] = resampling.instantiate(task, seed=experiment.seed)
-            while len(self._resamplings) > _TASKS:
+            while len(self._resamplings) > TASKS:
                 self._resamplings.popitem(last=False)
         return self._resamplings[key]
 
