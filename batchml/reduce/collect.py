@@ -68,7 +68,7 @@ def reduce(
     _refuse_mixed_types(store, members)
     source = RegistrySource(store, members, frame, benchmarks, trust, open_models=open_models)
     measures = _measures(store, benchmarks, trust)
-    scores, unscored = _scores(store, benchmarks, frame, measures)
+    scores, unscored = _scores(store, frame, measures)
     table = ResultTable(
         cells=cells,
         jobs=frame[list(JOB_COLUMNS)],
@@ -97,36 +97,44 @@ def _job_frame(store: Store, benchmarks: Sequence[int], members: Sequence[Member
     """Return `JOB_COLUMNS` and ``job_id`` of all jobs, in design order."""
     import pandas as pd
 
-    names = ["job_id", "experiment", "iteration", "state", "n", "n_missing", "n_imputed", "fit_s", "predict_s"]
-    frame = pd.DataFrame(reduction.read_jobs(store, benchmarks), columns=names)
+    frame = pd.DataFrame(reduction.read_jobs(store, benchmarks))
     place = {member.id: number for number, member in enumerate(members)}
     frame["cell"] = frame["experiment"].map(place).astype(np.int64)
     for name in ("n", "n_missing", "n_imputed"):
         frame[name] = frame[name].fillna(0).astype(np.int64)
-    for name in ("fit_s", "predict_s"):
-        frame[name] = frame[name].astype(np.float64)
-    counts = pd.DataFrame(
-        reduction.read_condition_counts(store, benchmarks), columns=["job_id", "n_warnings", "n_errors"], dtype=np.int64
-    ).set_index("job_id")
-    for name in counts.columns:
-        frame[name] = counts[name].reindex(frame["job_id"]).fillna(0).to_numpy(dtype=np.int64)
+    frame["n_warnings"], frame["n_errors"] = _condition_counts(store, frame)
     frame["source"] = 0
     frame["key"] = frame["cell"]
     return frame.sort_values(["cell", "iteration"], kind="stable", ignore_index=True)
 
 
+def _condition_counts(store: Store, frame: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return numbers of warnings and errors of the jobs; one that failed without a recorded error has its ending."""
+    known = frame["attempt"].to_numpy()
+    has = known > 0
+    warned, failed = np.zeros(len(frame), dtype=np.int64), np.zeros(len(frame), dtype=np.int64)
+    if has.any():
+        attempts, *counts = reduction.read_condition_counts(store, int(known[has].min()), int(known.max()))
+        at = np.searchsorted(attempts, known)
+        recorded = at < len(attempts)
+        recorded[recorded] &= attempts[at[recorded]] == known[recorded]
+        for numbers, counted in zip((warned, failed), counts, strict=True):
+            numbers[recorded] = counted[at[recorded]]
+    failed[has & (failed == 0) & (frame["state"] == "error").to_numpy()] = 1
+    return warned, failed
+
+
 def _scores(
-    store: Store, benchmarks: Sequence[int], frame: pd.DataFrame, measures: Sequence[tuple[int, Measure]]
+    store: Store, frame: pd.DataFrame, measures: Sequence[tuple[int, Measure]]
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
     """Return the stored values of each measure, aligned with the jobs, and which finished jobs lack one."""
     ids = frame["job_id"].to_numpy()
     order = np.argsort(ids, kind="stable")
     done = (frame["state"] == "done").to_numpy()
+    first, last = (int(ids[order[0]]), int(ids[order[-1]])) if len(ids) else (0, 0)
     found, lacking = {}, {}
     for row, measure in measures:
-        rows = reduction.read_scores(store, benchmarks, row)
-        jobs = np.fromiter((job for job, _, _ in rows), dtype=np.int64, count=len(rows))
-        values = np.fromiter((_value(kind, value) for _, kind, value in rows), dtype=np.float64, count=len(rows))
+        jobs, values = reduction.read_scores(store, row, first, last)
         at = np.searchsorted(ids, jobs, sorter=order)
         known = at < len(ids)
         known[known] &= ids[order[at[known]]] == jobs[known]
@@ -139,12 +147,6 @@ def _scores(
         if (done & ~has).any():
             lacking[key] = done & ~has
     return found, lacking
-
-
-def _value(kind: str, value: float | None) -> float:
-    if value is not None:
-        return value
-    return {"pos_inf": np.inf, "neg_inf": -np.inf}.get(kind, np.nan)
 
 
 def _measures(store: Store, benchmarks: Sequence[int], trust: Trust | None) -> list[tuple[int, Measure]]:

@@ -82,8 +82,8 @@ def predictions(store: Store, jobs: Iterable[int] | None = None) -> pa.RecordBat
     import pyarrow as pa
 
     if jobs is None:
-        rows = reduction.read_jobs(store, reduction.read_benchmarks(store, None))
-        ids = sorted(row[0] for row in rows if row[3] == "done")
+        held = reduction.read_jobs(store, reduction.read_benchmarks(store, None))
+        ids = sorted(held["job_id"][held["state"] == "done"].tolist())
     else:
         ids = known_jobs(store, [int(job) for job in jobs])
     schema = _prediction_schema()

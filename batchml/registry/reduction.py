@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,14 @@ from sqlalchemy import Select, and_, case, column, func, select, table
 
 from batchml.errors import UnknownKeyError, nearest
 from batchml.registry import tables as t
+from batchml.registry.columns import read_columns
 from batchml.registry.specs import spec_bodies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from sqlalchemy import ColumnElement, Subquery
 
     from batchml.registry.store import Store
@@ -88,6 +90,9 @@ class Member:
     params: str
 
 
+_MEMBER = tuple(Member.__dataclass_fields__)
+
+
 def read_members(store: Store, benchmarks: Sequence[int]) -> list[Member]:
     """Return the experiments of the benchmarks in design order; one that is in several has the labels of the first."""
     m, e = t.benchmark_experiment.c, t.experiment.c
@@ -102,28 +107,43 @@ def read_members(store: Store, benchmarks: Sequence[int]) -> list[Member]:
     )  # fmt: skip
     members: dict[int, Member] = {}
     with store.read() as connection:
-        for row in connection.execute(statement).mappings():
-            members.setdefault(row["id"], Member(**row))
+        for row in connection.execute(statement):
+            members.setdefault(row[0], Member(**dict(zip(_MEMBER, row, strict=True))))
     return list(members.values())
 
 
-def read_jobs(store: Store, benchmarks: Sequence[int]) -> Rows:
-    """Return a row per job of the members, by experiment and iteration.
+_JOBS = {
+    "job_id": int, "experiment": int, "iteration": int, "state": object, "attempt": int,
+    "n": float, "n_missing": float, "n_imputed": float, "fit_s": float, "predict_s": float,
+}  # fmt: skip
 
-    Columns: job, experiment, iteration, state, n, n_missing, n_imputed, fit_s, predict_s; the last five are None where
-    there is no result.
+
+def read_jobs(store: Store, benchmarks: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the jobs of the members by experiment and iteration, as columns.
+
+    They are job_id, experiment, iteration, state, attempt, n, n_missing, n_imputed, fit_s, predict_s. The attempt is
+    the one that a job is known by, 0 if it has none; the last five are NaN where there is no result.
     """
-    job, result, attempt = t.job, t.result, t.attempt
+    job, result, attempt, m = t.job, t.result, t.attempt, t.benchmark_experiment.c
+    member = (
+        select(m.experiment_id, func.max(m.n_iterations).label("size"))
+        .where(m.benchmark_id.in_(benchmarks))
+        .group_by(m.experiment_id)
+        .subquery()
+    )
     statement = (
         select(
-            job.c.id, job.c.experiment_id, job.c.iteration, job.c.state,
+            job.c.id, job.c.experiment_id, job.c.iteration, job.c.state, func.coalesce(_known_by(), 0),
             result.c.n, result.c.n_missing, result.c.n_imputed, attempt.c.fit_s, attempt.c.predict_s,
         )
-        .select_from(_with_result().outerjoin(attempt, attempt.c.id == result.c.attempt_id))
-        .where(_is_member(benchmarks))
+        .select_from(
+            member.join(job, and_(job.c.experiment_id == member.c.experiment_id, job.c.iteration < member.c.size))
+            .outerjoin(result, result.c.job_id == job.c.id)
+            .outerjoin(attempt, attempt.c.id == result.c.attempt_id)
+        )
         .order_by(job.c.experiment_id, job.c.iteration)
     )  # fmt: skip
-    return _all(store, statement)
+    return dict(zip(_JOBS, read_columns(store, statement, list(_JOBS.values())), strict=True))
 
 
 def read_measures(store: Store, benchmarks: Sequence[int]) -> Rows:
@@ -139,33 +159,29 @@ def read_measures(store: Store, benchmarks: Sequence[int]) -> Rows:
     return list(unique.values())
 
 
-def read_scores(store: Store, benchmarks: Sequence[int], measure: int) -> Rows:
-    """Return a row per stored score of a measure: job, kind (finite, nan, pos_inf, neg_inf), value."""
-    job, score = t.job, t.score
-    statement = (
-        select(score.c.job_id, score.c.kind, score.c.value)
-        .select_from(score.join(job, job.c.id == score.c.job_id))
-        .where(score.c.measure_id == measure, _is_member(benchmarks))
-    )
-    return _all(store, statement)
+def read_scores(store: Store, measure: int, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the stored scores of a measure, of the jobs `first` to `last` of whatever benchmarks: jobs, values."""
+    import numpy as np
+
+    score = t.score.c
+    endless = case((score.kind == "pos_inf", 1), (score.kind == "neg_inf", -1), else_=0)
+    ours = score.job_id.between(first, last)
+    statement = select(score.job_id, score.value, endless).where(score.measure_id == measure, ours)
+    jobs, values, signs = read_columns(store, statement, [int, float, int])
+    return jobs, np.where(signs == 0, values, np.inf * np.where(signs < 0, -1.0, 1.0))
 
 
-def read_condition_counts(store: Store, benchmarks: Sequence[int]) -> Rows:
-    """Return a row per job for which something was recorded: job, number of warnings, number of errors."""
-    last, condition = _last_attempts(benchmarks), t.condition
-    counted = [func.sum(case((condition.c.level == level, 1), else_=0)) for level in ("warning", "error")]
+def read_condition_counts(store: Store, first: int, last: int) -> list[NDArray[np.int64]]:
+    """Return the attempts `first` to `last` for which something was recorded, their numbers of warnings and errors."""
+    condition = t.condition.c
+    counted = [func.count(case((condition.level == level, 1))) for level in ("warning", "error")]
     statement = (
-        select(last.c.job_id, *counted)
-        .select_from(last.join(condition, condition.c.attempt_id == last.c.attempt_id))
-        .where(condition.c.level != "output")
-        .group_by(last.c.job_id)
+        select(condition.attempt_id, *counted)
+        .where(condition.attempt_id.between(first, last))
+        .group_by(condition.attempt_id)
+        .order_by(condition.attempt_id)
     )
-    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for job, warnings, errors in _all(store, statement):
-        counts[job] = [int(warnings), int(errors)]
-    for row in _all(store, _unrecorded_endings(last)):
-        counts[row[0]][1] += 1
-    return [(job, warnings, errors) for job, (warnings, errors) in counts.items()]
+    return read_columns(store, statement, [int, int, int])
 
 
 def read_conditions(store: Store, benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Rows:
@@ -248,21 +264,24 @@ def _is_member(benchmarks: Sequence[int]) -> ColumnElement[bool]:
     )
 
 
-def _last_attempts(benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Subquery:
-    """Return for each job, of all or of some, the attempt it is known by.
-
-    That is the one that brought its result, else the last that ended.
-    """
+def _known_by() -> ColumnElement[int]:
+    """Say the attempt that a job is known by: the one that brought its result, else the last that ended."""
     latest = (
         select(func.max(t.attempt.c.id))
         .where(t.attempt.c.job_id == t.job.c.id, t.attempt.c.ended_at.is_not(None))
+        .correlate(t.job)
         .scalar_subquery()
     )
+    return func.coalesce(t.result.c.attempt_id, latest)
+
+
+def _last_attempts(benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Subquery:
+    """Return for each job, of all or of some, the attempt it is known by."""
     return (
         select(
             t.job.c.id.label("job_id"),
             t.job.c.state.label("state"),
-            func.coalesce(t.result.c.attempt_id, latest).label("attempt_id"),
+            _known_by().label("attempt_id"),
         )
         .select_from(_with_result())
         .where(_is_member(benchmarks), *(() if jobs is None else (t.job.c.id.in_(jobs),)))
