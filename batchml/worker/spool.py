@@ -7,31 +7,22 @@ import logging
 import math
 import socket
 import time
-from collections import deque
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchml.core.attempt import Exchange, Order
-from batchml.errors import PoisonedError, SpoolError
+from batchml.errors import PoisonedError
 from batchml.worker.channel import BrokenChannelError, ChannelError
-from batchml.worker.spool_bundle import unpack_bundle
+from batchml.worker.spool_claims import Claims
 from batchml.worker.spool_folder import EVERYBODY
-from batchml.worker.spool_segment import (
-    Segment,
-    notice,
-    outcome_frame,
-    predecessors,
-    segment_name,
-    touched,
-)
+from batchml.worker.spool_segment import Segment, notice, outcome_frame, segment_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from batchml.core.attempt import Assignment, Outcome
     from batchml.worker.allocation import Allocation
     from batchml.worker.probe import Probe
-    from batchml.worker.spool_folder import BundleName, SpoolFolder
+    from batchml.worker.spool_folder import SpoolFolder
     from batchml.worker.spool_segment import SpoolWorker
 
 __all__ = ["SpoolChannel"]
@@ -39,19 +30,10 @@ __all__ = ["SpoolChannel"]
 _CAUTION = 1.2  # times the median: half of the jobs take longer than that
 _ORDERS_S = 1.0
 _BEAT_S = 5.0
-_MANY = 10_000
 _PATIENCE_S = 3.0
 _LARGEST = 2**63
 _SEVERITY = {Order.GO_ON: 0, Order.DRAIN: 1, Order.STOP: 2}
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bundle:
-    """A bundle in hand; `rest` are those of its assignments that were not given to the loop, with their places."""
-
-    name: BundleName
-    rest: deque[tuple[int, Assignment]]
 
 
 class SpoolChannel:
@@ -87,7 +69,6 @@ class SpoolChannel:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
-        self._registry = registry
         self._probe = probe
         self._allocation = allocation
         self._clock = clock
@@ -95,12 +76,14 @@ class SpoolChannel:
         self._orders: tuple[Order, frozenset[int]] = (Order.GO_ON, frozenset())
         self._look_at = -math.inf
         self._spoke_at = clock()
-        self._bundles: deque[_Bundle] = deque()
         self._held: dict[int, Assignment] = {}
         self._told: dict[int, str] = {}  # what was said of attempts: a second word about one is refused
         self._untold: list[bytes] = []
         self._segment = Segment(folder.segments / segment_name(worker), worker, clock=clock)
-        self._inherit(worker)
+        self._claims = Claims(
+            folder, self.name, registry, has_time_for=self._has_time_for, listed_s=orders_s, clock=clock
+        )
+        self._claims.inherit(worker)
 
     @property
     def name(self) -> str:
@@ -125,21 +108,23 @@ class SpoolChannel:
         back = [attempt_id for attempt_id in released if attempt_id in self._held and attempt_id not in fresh]
         order, cancel = self._heed()
         left = self._held.keys() - fresh.keys() - set(back)
-        given = self._choose(want, left) if order is Order.GO_ON else []
+        given = self._claims.choose(want, [self._held[key] for key in left]) if order is Order.GO_ON else []
+        frames += [notice("refuse", bundle=bundle, why=why) for bundle, why in self._claims.refused]
         frames += [notice("release", ids=back)] if back else []
         frames += [notice("begin", ids=[each.attempt_id for each in given], at=time.time())] if given else []
         # Before any of it is begun: what a worker may have begun is what its death is charged to.
         self._write(frames)
         self._told.update({key: each.ending.value for key, each in fresh.items()})
         self._held = {key: each for key, each in self._held.items() if key in left}
-        self._held.update(self._take({each.attempt_id for each in given}))
+        self._held.update(self._claims.take({each.attempt_id for each in given}))
+        self._claims.refused.clear()
         self._note_environment()
         return Exchange(
             assignments=tuple(given),
             lost=lost,
             order=order,
             cancel=tuple(sorted(cancel & self._held.keys())),
-            waiting=self._waiting(),
+            waiting=self._claims.waiting(),
         )
 
     def open_attempts(self) -> Sequence[Assignment]:
@@ -152,9 +137,7 @@ class SpoolChannel:
         if self._probe is not None:
             self._probe.close()
         try:
-            for each in self._bundles:
-                if each.rest:
-                    self._folder.give_back(each.name, self.name, replace(each.name, first=each.rest[0][0]))
+            self._claims.give_back()
             self._write([notice("bye", reason=reason)])
         except OSError as error:  # the scheduler, or resume, will find out that this process is gone
             _log.warning("could not take leave in the spool: %s", error)
@@ -187,8 +170,6 @@ class SpoolChannel:
         if found is not None:
             self._untold.append(notice("environment", found=found))
 
-    # -- orders ------------------------------------------------------------------------------------------------------
-
     def _heed(self) -> tuple[Order, frozenset[int]]:
         now = self._clock()
         if now >= self._look_at:
@@ -196,104 +177,13 @@ class SpoolChannel:
             mine, cancel = self._folder.orders(self.name)
             others, _ = self._folder.orders(EVERYBODY)
             self._orders = max(mine, others, key=_SEVERITY.__getitem__), cancel
-            self._skip(cancel)
-        return self._orders
-
-    def _skip(self, cancel: frozenset[int]) -> None:
-        """Begin no attempt that somebody has cancelled; the registry is told that nobody holds it."""
-        for place, each in enumerate(self._bundles):
-            dropped = [a.attempt_id for _, a in each.rest if a.attempt_id in cancel]
-            if dropped:
-                rest = deque(pair for pair in each.rest if pair[1].attempt_id not in cancel)
-                self._bundles[place] = replace(each, rest=rest)
+            if dropped := self._claims.drop(cancel):  # the registry is told that nobody holds them
                 self._untold.append(notice("release", ids=dropped))
-
-    # -- bundles -----------------------------------------------------------------------------------------------------
-
-    def _choose(self, want: int, held: Collection[int]) -> list[Assignment]:
-        """Return what to give next. A suspect comes alone, to a worker that holds nothing else."""
-        if want <= 0 or any(self._held[key].alone for key in held):
-            return []
-        given: list[Assignment] = []
-        while True:
-            given = self._next(want)
-            if given and given[0].alone:
-                return [] if held else given[:1]
-            if len(given) >= want or not self._claim(suspects=not held and not given):
-                return given
-
-    def _next(self, want: int) -> list[Assignment]:
-        """Return the next assignments of the bundles in hand, each bundle's from its start, in the order of `_take`."""
-        given: list[Assignment] = []
-        for each in self._bundles:
-            for _, assignment in each.rest:
-                if len(given) >= want or not self._has_time_for(assignment.expected_s) or (given and assignment.alone):
-                    break
-                given.append(assignment)
-        return given
-
-    def _take(self, ids: Collection[int]) -> dict[int, Assignment]:
-        """Take what `_next` has returned out of the bundles."""
-        taken: dict[int, Assignment] = {}
-        for each in self._bundles:
-            while each.rest and each.rest[0][1].attempt_id in ids:
-                _, assignment = each.rest.popleft()
-                taken[assignment.attempt_id] = assignment
-        self._bundles = deque(each for each in self._bundles if each.rest)
-        return taken
-
-    def _claim(self, *, suspects: bool) -> bool:
-        """Claim the most urgent bundle that there is time for; False if there is none."""
-        for name in self._folder.offered():
-            if (
-                (suspects or not name.alone)
-                and self._has_time_for(name.longest_s)
-                and self._folder.claim(name, self.name)
-            ):
-                self._open(name, ())
-                return True
-        return False
-
-    def _open(self, name: BundleName, known: Collection[int]) -> None:
-        """Read a bundle that was claimed; one that is not what it should be is reported, and none of it is run."""
-        try:
-            content = self._folder.content(name, self.name)
-        except OSError:
-            self._folder.give_back(name, self.name, name)
-            raise
-        try:
-            assignments = unpack_bundle(content, name.bundle, self._registry, name.digest)
-        except SpoolError as error:
-            _log.error("%s: refused", error)
-            self._untold.append(notice("refuse", bundle=name.bundle, why=str(error)))
-            return
-        rest = deque(
-            (i, each) for i, each in enumerate(assignments) if i >= name.first and each.attempt_id not in known
-        )
-        self._bundles.append(_Bundle(name=name, rest=rest))
-
-    def _inherit(self, worker: SpoolWorker) -> None:
-        """Go on with the bundles of earlier incarnations, without what those have begun: that is the registry's."""
-        old = set(predecessors(self._folder.segment_names(), worker))
-        if not old:
-            return
-        known: set[int] = set()
-        for name in old:
-            known |= touched(self._folder.segments / name)
-        for bundle, holder in self._folder.claimed():
-            if holder in old and self._folder.inherit(bundle, holder, self.name):
-                self._open(bundle, known)
+        return self._orders
 
     def _has_time_for(self, seconds: float | None) -> bool:
         left = None if self._allocation is None else self._allocation.left_s
         return left is None or not seconds or seconds * _CAUTION <= left
-
-    def _waiting(self) -> int:
-        """How many jobs this worker may still get."""
-        mine = len(self._next(_MANY))
-        if mine:
-            return mine
-        return sum(name.count - name.first for name in self._folder.offered() if self._has_time_for(name.longest_s))
 
 
 def _storable(outcome: Outcome) -> bytes:

@@ -117,7 +117,7 @@ class SpoolFolder:
             for name in _FOLDERS:
                 (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
             self.root.chmod(0o700)
-            self.write(self.root / _ABOUT, json.dumps({"format": _FORMAT, **about}).encode())
+            self._tell({"format": _FORMAT, **about})
         except OSError as error:
             raise SpoolError(f"the spool folder {self.root} cannot be written: {error.strerror}") from error
 
@@ -155,28 +155,21 @@ class SpoolFolder:
     def close(self) -> None:
         """Leave only the word that there is nothing to do: a worker that comes late leaves at once, without alarm."""
         about = self.about()
-        self.write(self.root / _ABOUT, json.dumps({**about, "closed": True}).encode())
+        self._tell({**about, "closed": True})
         for name in _FOLDERS:
             _remove(self.root / name)
 
-    @staticmethod
-    def write(path: Path, content: bytes) -> None:
-        """Write a file aside, make it durable, and move it into place."""
-        aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}")
-        try:
-            with aside.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    def _tell(self, about: Mapping[str, Any]) -> None:
+        _write(self.root / _ABOUT, json.dumps(about).encode(), durable=True)
 
     # -- bundles -----------------------------------------------------------------------------------------------------
 
     def offer(self, name: BundleName, content: bytes) -> None:
-        """Put a bundle where anybody may claim it."""
-        self.write(self._open / str(name), content)
+        """Put a bundle where anybody may claim it.
+
+        It is not made durable, which would cost more than all the rest: what a power cut takes is dealt out again.
+        """
+        _write(self._open / str(name), content)
 
     def offered(self) -> list[BundleName]:
         """Return the bundles that nobody has claimed, the most urgent first."""
@@ -226,7 +219,7 @@ class SpoolFolder:
             if path.read_bytes() == content:
                 return
         if path.exists() or order is not Order.GO_ON or b"[]" not in content:
-            self.write(path, content)
+            _write(path, content)
 
     def orders(self, whom: str) -> tuple[Order, frozenset[int]]:
         """Return what the writer of a segment, or `EVERYBODY`, is told; what cannot be read is told again."""
@@ -235,6 +228,20 @@ class SpoolFolder:
             return Order(data["order"]), frozenset(map(int, data["cancel"]))
         except (OSError, ValueError, KeyError, TypeError):
             return Order.GO_ON, frozenset()
+
+
+def _write(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file aside and move it into place."""
+    aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        with aside.open("xb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _moved(old: Path, new: Path) -> bool:

@@ -48,7 +48,7 @@ class Attended(SpoolChannel):
         self._harness.sync()
         answer = super().exchange(outcomes, released, want)
         self._harness.sync()
-        return replace(answer, waiting=self._waiting())
+        return replace(answer, waiting=self._claims.waiting())
 
 
 class SpoolHarness:
