@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -27,59 +22,24 @@ WORD = 'wo"rd é'
 def mariadb_url(services):
     """The URL of an empty database."""
     pytest.importorskip("pymysql", reason="pip install 'batchml[mysql]'")
-    programs = [
-        shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("mariadbd", "mariadb-install-db")
-    ]
-    if None in programs:
-        services.missing("MariaDB", "no mariadbd and mariadb-install-db on the path")
+    from mariadb_server import MariaServer, MariaUnavailableError
+
+    # Not below pytest's folder: nobody but root may enter it there, and MariaDB does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="batchml-mariadb-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = [f"--datadir={folder / 'data'}", *([f"--user={_owner(folder)}"] if os.geteuid() == 0 else [])]
-    made = subprocess.run(
-        [programs[1], "--no-defaults", *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        shutil.rmtree(folder)
-        services.missing("MariaDB", (made.stderr + made.stdout).strip()[-300:])
-    log = (folder / "log").open("wb")
-    options = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 'socket'}", "--skip-log-bin"]
-    server = subprocess.Popen([programs[0], "--no-defaults", *common, *options], stdout=log, stderr=log)
-    try:
-        yield _awaited(f"mysql://root@127.0.0.1:{port}/study", folder, server, services)
-    finally:
-        server.send_signal(signal.SIGKILL)
-        server.wait()
-        log.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _owner(folder):
-    """Return the user to run as: the server does not run as root."""
-    import pwd
-
-    name = next((name for name in ("mysql", "nobody") if name in {entry.pw_name for entry in pwd.getpwall()}), "nobody")
-    entry = pwd.getpwnam(name)
     folder.chmod(0o755)
-    os.chown(folder, entry.pw_uid, entry.pw_gid)
-    return name
-
-
-def _awaited(url, folder, server, services):
-    engine = sa.create_engine(url.replace("mysql://", "mysql+pymysql://").replace("/study", "/"), poolclass=sa.NullPool)
-    end = time.monotonic() + 30
-    while True:
-        try:
-            with engine.begin() as connection:
-                connection.exec_driver_sql("CREATE DATABASE study CHARACTER SET utf8mb4")
-                return url
-        except sa.exc.OperationalError:
-            if server.poll() is not None or time.monotonic() > end:
-                said = (folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                services.missing("MariaDB", said[-1] if said else "it does not answer")
-            time.sleep(0.1)
+    server = None
+    try:
+        server = MariaServer(folder / "server")
+        engine = sa.create_engine(f"mysql+pymysql://root@127.0.0.1:{server.port}/", poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE DATABASE study CHARACTER SET utf8mb4")
+        yield f"mysql://root@127.0.0.1:{server.port}/study"
+    except MariaUnavailableError as error:
+        services.missing("MariaDB", str(error))
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def filled(url):

@@ -13,6 +13,7 @@ ip                                iproute2
 munged                            munge
 slurmctld                         slurmctld
 slurmd                            slurmd
+slurmdbd                          slurmdbd
 sbatch                            slurm-client
 mariadbd                          mariadb-server-core
 my_print_defaults                 mariadb-client-core

@@ -1,4 +1,4 @@
-"""A SLURM cluster of one's own on this machine: munge, a controller and some nodes, without systemd, as root.
+"""A SLURM cluster of one's own on this machine, without systemd, as root: munge, accounting, controller, some nodes.
 
 Everything it writes is in one folder and every port is its own, so a SLURM of the machine is not touched. The daemons
 are children of the process that starts them (in the foreground, so that their process ids are known) and end with it.
@@ -19,7 +19,18 @@ import subprocess
 import time
 from pathlib import Path
 
-PROGRAMS = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
+from mariadb_server import MariaServer, MariaUnavailableError
+
+PROGRAMS = {
+    "munged": "munge",
+    "slurmctld": "slurmctld",
+    "slurmd": "slurmd",
+    "slurmdbd": "slurmdbd",
+    "sbatch": "slurm-client",
+}
+NAME = "batchml"
+GPUS = 4
+FEW = 3
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 CONF = """\
@@ -67,10 +78,30 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 # Proportional: slots share most of their pages, which a sum of resident sizes counts once for each.
 JobAcctGatherParams=UsePss,OverMemoryKill
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={accounting_port}
+AccountingStoragePass=socket={folder}/munge.socket
+AccountingStorageEnforce=associations,limits,qos
+GresTypes=gpu
 {nodes}
 PartitionName=main Nodes=ALL Default=YES PriorityTier=1 MaxTime=INFINITE DefaultTime=60 DefMemPerCPU={mem_cpu} State=UP
+PartitionName=scavenger Nodes=ALL PriorityTier=1 PreemptMode=CANCEL GraceTime=5 MaxTime=INFINITE DefaultTime=60 State=UP
 PartitionName=urgent Nodes=ALL PriorityTier=9 PreemptMode=OFF MaxTime=INFINITE DefaultTime=60 State=UP
+"""
+ACCOUNTING = """\
+DbdHost={host}
+DbdAddr=127.0.0.1
+DbdPort={accounting_port}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+PidFile={folder}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={storage_port}
+StorageUser=root
+StorageLoc=slurm
 """
 
 
@@ -105,26 +136,41 @@ class SlurmCluster:
         self.conf = self.folder / "slurm.conf"
         self.environment = {**os.environ, "SLURM_CONF": str(self.conf), "PATH": PATH, "LC_ALL": "C"}
         self._processes = {}
-        self._write(cpus, memory_mb, array, patience_s)
+        self._database = None
         try:
+            self._database = MariaServer(self.folder / "mariadb")
+            self._write(cpus, memory_mb, array, patience_s)
             self._start_munge()
+            self._start_accounting()
             self._start("slurmctld", "slurmctld", "-D", "-i")
             for node in self.nodes:
                 self.start_node(node)
+        except MariaUnavailableError as error:
+            raise SlurmUnavailableError(f"MariaDB, for its accounting: {error}") from error
         except BaseException:
             self.stop()
             raise
 
     def _write(self, cpus, memory_mb, array, patience_s):
         host = socket.gethostname().partition(".")[0]
-        ports = _free_ports(len(self.nodes) + 1)
+        ports = _free_ports(len(self.nodes) + 2)
         lines = [
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory_mb}"
-            for node, port in zip(self.nodes, ports[1:], strict=True)
+            for node, port in zip(self.nodes, ports[2:], strict=True)
         ]
+        lines[-1] += f" Gres=gpu:{GPUS}"
         values = {"folder": self.folder, "host": host, "controller_port": ports[0], "array": array}
         values |= {"nodes": "\n".join(lines), "mem_cpu": memory_mb // cpus, "patience": patience_s}
-        self.conf.write_text(CONF.format(name="batchml", **values))
+        values |= {"accounting_port": ports[1], "storage_port": self._database.port}
+        self.conf.write_text(CONF.format(name=NAME, **values))
+        accounting = self.folder / "slurmdbd.conf"
+        accounting.touch(0o600)
+        accounting.write_text(ACCOUNTING.format(**values))
+        for number in range(GPUS):
+            (self.folder / f"gpu{number}").touch()
+        (self.folder / "gres.conf").write_text(
+            f"NodeName={self.nodes[-1]} Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n"
+        )
         # slurmd loads a plug-in for cgroups even where nothing uses it; this one touches nothing before it is used.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
         (self.folder / "controller").mkdir(exist_ok=True)
@@ -137,6 +183,21 @@ class SlurmCluster:
         options = [f"--{option}-file={names[option]}" for option in ("pid", "log", "seed")]
         self._start("munged", "munged", "-F", "--force", f"--key-file={key}", f"--socket={names['socket']}", *options)
         _until(names["socket"].exists, 10, lambda: self._complaint("munged"))
+
+    def _start_accounting(self):
+        """Start what `sacct` asks, and let root submit: as much as he likes for everyone, little for few."""
+        self._start("slurmdbd", "slurmdbd", "-D")
+        _until(lambda: self._enter("add", "cluster", NAME), 30, lambda: self._complaint("slurmdbd"))
+        self._enter("add", "account", "everyone", "few", f"cluster={NAME}")
+        self._enter("add", "user", "root", "account=everyone", f"cluster={NAME}")
+        self._enter("add", "user", "root", "account=few", f"cluster={NAME}", f"MaxSubmitJobs={FEW}")
+
+    def _enter(self, *words):
+        """Change something in the accounting; say whether it is as asked."""
+        done = subprocess.run(
+            ["sacctmgr", "--immediate", *words], env=self.environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode == 0
 
     def _start(self, name, *words):
         # If the tests are killed, the daemons go, too.
@@ -251,6 +312,8 @@ class SlurmCluster:
         for pid in self.job_processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if self._database is not None:
+            self._database.stop()
 
 
 def _until(condition, seconds, complaint):
