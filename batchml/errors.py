@@ -34,6 +34,7 @@ The command line exits with 2 for every BatchmlError but IncompleteError (1).
 from __future__ import annotations
 
 import difflib
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -178,5 +179,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     " (did you mean 'tree'?)"
     """
     by_lower = {str(one).lower(): str(one) for one in known}
-    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
-    return f" (did you mean '{by_lower[close[0]]}'?)" if close else ""
+    lower = str(word).lower()
+    close = difflib.get_close_matches(lower, by_lower, n=3, cutoff=0.5)
+    if not close:
+        return ""
+
+    # Of equally near ones that which begins alike: words are cut short more often than they lose their end.
+    def likeness(one: str) -> tuple[float, int]:
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, lower, strict=False))
+        return difflib.SequenceMatcher(None, one, lower).ratio(), sum(1 for _ in alike)
+
+    return f" (did you mean '{by_lower[max(close, key=likeness)]}'?)"

@@ -13,6 +13,7 @@ from batchml.cli.progress import sentence
 from batchml.cli.selection import Filters, chosen, job_selection
 from batchml.cli.session import Session, command
 from batchml.cli.tables import echo, say
+from batchml.core.resources import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,12 +145,13 @@ def worker(  # noqa: PLR0913 - one for each option
 
 
 @click.command("wait")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after so long (status 1).")
+@click.option("--timeout", metavar="TIME", help="Give up after so long (status 1): seconds, 90s, 60m, 2h.")
 @command
-def wait(session: Session, *, timeout: float | None, as_json: bool) -> int:
+def wait(session: Session, *, timeout: str | None, as_json: bool) -> int:
     """Wait until nothing is queued or running; status 1 if jobs failed or nobody is there to run them."""
+    limit = math.inf if timeout is None else parse_duration(timeout)
     with session.attend() as registry:
-        ended = follow(session, registry, (), quiet=as_json, timeout=math.inf if timeout is None else timeout)
+        ended = follow(session, registry, (), quiet=as_json, timeout=limit)
         return verdict(registry, ended=ended, as_json=as_json)
 
 

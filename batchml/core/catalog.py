@@ -39,7 +39,7 @@ _FIXED: Final = frozenset(
     task_type""".split()  # noqa: SIM905  # a list of words
 )
 
-# What R users know under another name.
+# What users of R and of scikit-learn know under another name.
 _KNOWN_AS: Final[Mapping[str, str]] = {
     "classif.rpart": "classif.tree",
     "regr.rpart": "regr.tree",
@@ -60,7 +60,6 @@ _KNOWN_AS: Final[Mapping[str, str]] = {
     "classif.ksvm": "classif.svm",
     "regr.ksvm": "regr.svm",
     "classif.mmce": "classif.ce",
-    "classif.mauc_aunu": "classif.auc",
     "mtcars": "diabetes",
     "boston_housing": "diabetes",
     "cp": "ccp_alpha",
@@ -76,6 +75,19 @@ _KNOWN_AS: Final[Mapping[str, str]] = {
     "num.threads": "n_jobs",
     "k": "n_neighbors",
     "cost": "C",
+    "accuracy": "classif.acc",
+    "log_loss": "classif.logloss",
+    "dummy": "classif.featureless",
+    "logistic_regression": "classif.log_reg",
+    "linear_regression": "regr.lm",
+    "svc": "classif.svm",
+    "svr": "regr.svm",
+    "kfold": "cv",
+    "stratifiedkfold": "cv",
+    "repeatedkfold": "repeated_cv",
+    "leaveoneout": "loo",
+    "shufflesplit": "subsampling",
+    "train_test_split": "holdout",
 }
 
 
@@ -183,10 +195,11 @@ def msrs(keys: Iterable[str] | None = None, /, **kwargs: Any) -> Any:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for a misspelt word or one that R users know, or nothing."""
+    """Return `` (did you mean 'x'?)`` for a misspelt word or one that others use, or nothing."""
     listed = list(known)
-    if _KNOWN_AS.get(word) in listed:
-        return f" (did you mean '{_KNOWN_AS[word]}'?)"
+    for name in (word, str(word).lower(), f"classif.{word}", f"regr.{word}"):
+        if _KNOWN_AS.get(name) in listed:
+            return f" (did you mean '{_KNOWN_AS[name]}'?)"
     for name in listed:
         if name.endswith(f".{word}"):
             return f" (did you mean '{name}'?)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,9 @@ def _elsewhere(text: str, trust: Trust | None) -> Any:
         from sklearn.metrics import get_scorer, get_scorer_names
 
         return get_scorer(text) if text in get_scorer_names() else None
-    if text.partition(".")[0] in _KINDS:
+    head = text.partition(".")[0]
+    # A misspelt key must not end as advice to trust a module of that name.
+    if head in _KINDS or (head and nearest(head, _KINDS) and importlib.util.find_spec(head) is None):
         return None
     from batchml.core.spec import decode
 

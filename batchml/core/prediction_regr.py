@@ -199,7 +199,7 @@ def _floats(values: Any) -> _Floats:
 
         array = np.array([np.nan if is_missing(one) else one for one in values], dtype=np.float64)
     except ValueError as problem:
-        raise DataError(f"a prediction of numbers cannot hold {problem}") from problem
+        raise DataError(f"a prediction of a regression holds numbers: {problem}") from problem
     if array.ndim != 1:
         raise DataError(f"a prediction is one number per row, not of the shape {array.shape}")
     return array

@@ -227,7 +227,9 @@ def available_cores() -> int:
 
 
 def set_threads(learner: Any, n: Any = None) -> Any:
-    """Let a learner, or each of several, use `n` threads (None: `available_cores`); return what was given.
+    """Let a learner, or each of several, use `n` threads (None: `available_cores`); return it, or them.
+
+    A learner is changed and returned; a key or an estimator becomes one.
 
     Results may then differ in their last digits from those with one thread, and between machines.
 
@@ -236,16 +238,20 @@ def set_threads(learner: Any, n: Any = None) -> Any:
     ConfigError
         `n` is no positive whole number.
     """
+    from batchml.core.learner import as_learner
+
     threads = available_cores() if n is None else n
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         msg = f"n must be a whole number of at least 1, not {n!r}"
         raise ConfigError(msg)
-    for one in learner if isinstance(learner, (list, tuple)) else [learner]:
-        one.threads = threads
-        for name, domain in one.param_set.domains.items():
-            # n_jobs follows from the learner's threads; a value here would say it twice.
-            if "threads" in domain.tags and name.rpartition("__")[2] != "n_jobs":
-                one.param_set.values[name] = threads
+    if isinstance(learner, (list, tuple)):
+        return [set_threads(one, threads) for one in learner]
+    learner = as_learner(learner)
+    learner.threads = threads
+    for name, domain in learner.param_set.domains.items():
+        # n_jobs follows from the learner's threads; a value here would say it twice.
+        if "threads" in domain.tags and name.rpartition("__")[2] != "n_jobs":
+            learner.param_set.values[name] = threads
     return learner
 
 

@@ -166,7 +166,10 @@ def arrow_table(obj: Any) -> pa.Table:
     if kind == "polars.LazyFrame":
         return _from_polars(obj.collect())
     if isinstance(obj, dict):
-        return _from_pandas(_pandas().DataFrame(obj))
+        try:
+            return _from_pandas(_pandas().DataFrame(obj))
+        except ValueError as error:  # columns of several lengths, or single values
+            raise DataError(f"a mapping is a table if it holds columns of one length: {error}") from error
     if hasattr(obj, "__arrow_c_stream__"):
         return pa.table(obj)
     raise DataError(f"{type(obj).__name__} is no table: give a pandas, polars or pyarrow table or Parquet paths")

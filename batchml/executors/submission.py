@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.resources import parse_duration
 from batchml.core.trust import Trust
 from batchml.data.snapshots import check_snapshots, snapshot_folders, take_snapshot
 from batchml.errors import ConfigError, TrustError, nearest
@@ -62,9 +63,9 @@ class Submission:
         """Whether any of its workers has not ended."""
         return any(handle.alive() for handle in self.handles)
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: float | str | None = None) -> bool:
         """Wait until the jobs that its workers serve have ended; False if time is up, or the workers left before."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + parse_duration(timeout)
         look = 0.0
         while True:
             alive = self.alive

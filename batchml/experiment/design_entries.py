@@ -235,6 +235,10 @@ def _pipeline(steps: Any, where: str, trust: Trust) -> Any:
         elif not isinstance(step, str):
             raise DesignError(f'{place}: write a class path, or {{ class = "...", params = {{ ... }} }}, not {step!r}')
         made.append(build_object(step, trust=trust, where=place))
+    if not callable(getattr(made[-1], "predict", None)):
+        raise DesignError(
+            f"{where}: the last of steps must be a classifier or regressor, not {type(made[-1]).__name__}"
+        )
     return make_pipeline(*made)
 
 

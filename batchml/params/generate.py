@@ -10,7 +10,7 @@ from batchml.errors import ConfigError, UnknownKeyError, nearest
 from batchml.params.design import Design, design_of, without_duplicates
 from batchml.params.kinds import is_count
 from batchml.params.quantile import quantile
-from batchml.params.sampler import SamplerUnif, check_bounded
+from batchml.params.sampler import SamplerUnif, check_bounded, check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ def generate_design_lhs(param_set: ParamSet, n: int, *, seed: int | None = None)
         best: NDArray[np.float64] = max(cubes, key=lambda cube: pdist(cube).min() if 1 < n <= _MAX_MAXIMIN else 0.0)
         return best
 
-    return _from_cube(param_set, n, draw)
+    return _from_cube(param_set, n, seed, draw)
 
 
 def generate_design_sobol(param_set: ParamSet, n: int, *, seed: int | None = None) -> Design:
@@ -109,14 +109,15 @@ def generate_design_sobol(param_set: ParamSet, n: int, *, seed: int | None = Non
             points: NDArray[np.float64] = qmc.Sobol(d=dimensions, rng=seed).random(n)
         return points
 
-    return _from_cube(param_set, n, draw)
+    return _from_cube(param_set, n, seed, draw)
 
 
-def _from_cube(param_set: ParamSet, n: int, draw: Callable[[int], NDArray[np.float64]]) -> Design:
+def _from_cube(param_set: ParamSet, n: int, seed: int | None, draw: Callable[[int], NDArray[np.float64]]) -> Design:
     import numpy as np
 
     if not is_count(n):
         raise ConfigError(f"{n!r} points cannot be drawn")
+    check_seed(seed)
     check_bounded(param_set)
     ids = param_set.ids
     points = draw(len(ids)) if ids and n else np.empty((n, len(ids)))

@@ -29,10 +29,17 @@ __all__ = [
     "SamplerJointIndep",
     "SamplerUnif",
     "check_bounded",
+    "check_seed",
 ]
 
 # Rounds of drawing again what fell outside of the bounds.
 _ROUNDS: Final = 1000
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what is no seed; None draws one."""
+    if seed is not None and not is_count(seed):
+        raise ConfigError(f"a seed is a whole number of at least 0, not {seed!r}")
 
 
 class Sampler:
@@ -53,6 +60,7 @@ class Sampler:
 
         if not is_count(n):
             raise ConfigError(f"{n!r} points cannot be drawn")
+        check_seed(seed)
         return design_of(self.param_set, self._draw(n, np.random.default_rng(seed)))
 
     def _draw(self, n: int, generator: np.random.Generator) -> dict[str, NDArray[Any]]:

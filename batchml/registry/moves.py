@@ -185,5 +185,5 @@ def untag(store: Store, jobs: Sequence[int], word: str) -> int:
 
 def _checked_tag(tag: Any) -> str:
     if not isinstance(tag, str) or not tag.strip() or len(tag) > 200 or "\0" in tag:
-        raise ConfigError(f"a tag is a word of 1 to 200 characters, not {tag!r:.50}")
+        raise ConfigError(f"a tag is a text of 1 to 200 characters, not {tag!r:.50}")
     return tag.strip()

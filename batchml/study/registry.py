@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from batchml.core.attempt import Order
+from batchml.core.resources import parse_duration
 from batchml.errors import ConfigError, NotARegistryError, RegistryError
 from batchml.executors.configured import configured_executor, configured_resources
 from batchml.executors.consent import Consent, remember
@@ -255,15 +256,15 @@ class Registry(Syncing):
 
         return pd.DataFrame(self._watch().arrays(), columns=["submission", "array", "states", "reason"])
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no job is queued or running.
+    def wait(self, timeout: float | str | None = None) -> bool:
+        """Wait until no job is queued or running, no longer than `timeout` (seconds, or ``"2h"``).
 
         Returns
         -------
         bool
             False if time is up, or if jobs wait and nobody is there to run them: the reason is a `StalledWarning`.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + parse_duration(timeout)
         while True:
             backlog = self.backlog()
             if not backlog.queued + backlog.running:

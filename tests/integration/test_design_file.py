@@ -239,6 +239,10 @@ def test_a_measure_of_an_own_module_is_trusted_with_it(write):
         ),
         (TASK + '[[learner]]\nid = "a"\nsteps = []\n' + RESAMPLING, "steps must be a list"),
         (
+            TASK + '[[learner]]\nid = "a"\nsteps = ["sklearn.preprocessing.StandardScaler"]\n' + RESAMPLING,
+            "the last of steps must be a classifier or regressor, not StandardScaler",
+        ),
+        (
             TASK + '[[learner]]\nid = "a"\nsteps = ["sklearn.svm.SVC", { klass = "x" }]\n' + RESAMPLING,
             r"step 2: unknown key 'klass'",
         ),

@@ -90,6 +90,9 @@ def test_a_young_submission_may_still_be_starting_its_workers(registry):
 
 def test_waiting_for_nothing_is_over_at_once(registry):
     assert registry.wait() is True
+    assert registry.wait(timeout="2h") is True
+    with pytest.raises(ConfigError, match="no duration"):
+        registry.wait(timeout="soon")
 
 
 def test_resume_starts_workers_as_the_last_submission_did_and_may_change_what_jobs_need(registry):

@@ -176,9 +176,13 @@ def test_each_kind_has_a_table_of_what_there_is(kind):
         (msr, "classif.mmce", "classif.ce"),
         (msr, "acc", "classif.acc"),
         (msr, "rmse", "regr.rmse"),
+        (msr, "classif.ac", "classif.acc"),
+        (msr, "accuracy", "classif.acc"),
+        (lrn, "rpart", "classif.tree"),
+        (rsmp, "KFold", "cv"),
     ],
 )
-def test_an_unknown_key_names_the_nearest_also_for_names_of_r(get, key, near):
+def test_an_unknown_key_names_the_nearest_also_for_names_of_others(get, key, near):
     with pytest.raises(UnknownKeyError) as caught:
         get(key)
     assert f"(did you mean '{near}'?)" in str(caught.value)

@@ -228,6 +228,7 @@ def test_threads_are_the_learners_matter(iris):
     assert set_threads(learner, 2) is learner
     assert learner.train(iris, seed=1).model.n_jobs == 2
     assert learner.policy_spec()["threads"] == 2
+    assert [one.threads for one in set_threads(["classif.tree", learner], 3)] == [3, 3]
     with pytest.raises(ConfigError):
         set_threads(learner, 0)
 
@@ -382,6 +383,8 @@ def test_new_data_may_have_its_columns_in_any_order_more_of_them_and_unknown_lev
         learner.predict_newdata(frame.drop(columns="sex"))
     with pytest.raises(DataError, match=r"'bill_length_mm' of the new data is categorical"):
         learner.predict_newdata(frame.assign(bill_length_mm="long"))
+    with pytest.raises(DataError, match="columns of one length"):
+        learner.predict_newdata({"bill_length_mm": 40.0})
     with pytest.raises(NotTrainedError):
         lrn("classif.tree").predict_newdata(frame)
 

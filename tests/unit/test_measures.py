@@ -65,6 +65,8 @@ def test_a_measure_for_the_other_task_type_is_refused():
 def test_an_unknown_measure_names_the_nearest():
     with pytest.raises(UnknownKeyError, match=r"did you mean 'classif\.fomr'"):
         bm.msr("classif.fom")
+    with pytest.raises(UnknownKeyError, match=r"no measure is called 'clasif\.acc' \(did you mean 'classif\.acc'"):
+        bm.as_measure("clasif.acc")
     with pytest.raises(UnknownKeyError, match=r"no parameter 'bta'.*did you mean 'beta'"):
         bm.msr("classif.fbeta", bta=2)
 

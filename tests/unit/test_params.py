@@ -271,6 +271,13 @@ def test_logarithmic_scales():
 
 
 @pytest.mark.parametrize("generate", [generate_design_random, generate_design_lhs, generate_design_sobol])
+@pytest.mark.parametrize("seed", ["a", -1, 0.5])
+def test_what_is_no_seed_is_refused(generate, seed):
+    with pytest.raises(ConfigError, match="a seed is a whole number"):
+        generate(ps(a=p_dbl(0, 1)), 2, seed=seed)
+
+
+@pytest.mark.parametrize("generate", [generate_design_random, generate_design_lhs, generate_design_sobol])
 def test_drawn_designs_are_seeded_respect_conditions_and_satisfy_check(generate):
     space = ps(
         A=p_lgl(),
