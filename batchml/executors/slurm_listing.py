@@ -148,7 +148,10 @@ class Listing:
             name, _, rest = line.partition("|")
             state, _, code = rest.partition("|")
             # "CANCELLED by 1000"
-            self.known[name] = Element(state=state.partition(" ")[0], signal=_number(code.partition(":")[2]))
+            element = Element(state=state.partition(" ")[0], signal=_number(code.partition(":")[2]))
+            # What the controller has lost without an end runs on in its accounting for ever.
+            if element.ended:
+                self.known[name] = element
 
     def state(self, name: str) -> Element | None:
         """Return what the last list says about an element, None if it does not know it."""

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from batchml.executors.slurm_cluster import Cluster
     from batchml.executors.slurm_request import Request
 
-__all__ = ["Place", "submit_array"]
+__all__ = ["Place", "folder_of", "submit_array"]
 
 _JOB = re.compile(r"(\d+)(?:;\S+)?")
 _TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _TOO_MANY = ("submit limit", "maxsubmitjob", "max_submit", "invalid job array specification", "maxjobcount")
 _log = logging.getLogger("batchml.executors")
+
+
+def folder_of(workdir: str | os.PathLike[str] | None, registry: str) -> Path:
+    """Return where scripts and logs are: below the working folder of the elements, else in the state folder."""
+    root = state_folder() if workdir is None else Path(workdir).expanduser().absolute() / ".batchml"
+    return root / "slurm" / registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +57,10 @@ class Place:
 
     @classmethod
     def of(cls, workdir: str | None, launch: Launch) -> Place:
-        """Return the place of a launch: below the working folder of the elements, else in the state folder."""
-        root = state_folder() if workdir is None else Path(workdir).expanduser().absolute() / ".batchml"
+        """Return the place of a launch."""
         short = launch.registry[:8]
         return cls(
-            folder=root / "slurm" / launch.registry,
+            folder=folder_of(workdir, launch.registry),
             name=f"batchml-{short}-{launch.submission}",
             submission=launch.submission,
         )

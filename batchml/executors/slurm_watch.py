@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from batchml.errors import BatchmlError, ConfigError
 from batchml.executors.slurm_cluster import read_cluster
 from batchml.executors.slurm_handle import cancel_waiting, signal_running
 from batchml.executors.slurm_listing import Element, Listing, array_of
-from batchml.registry.allocations import allocated, elements
+from batchml.executors.slurm_submit import folder_of
+from batchml.registry.allocations import allocated, elements, settings_of
 from batchml.registry.rescue import Verdict, Word
 from batchml.worker.home import state_folder
 
@@ -30,15 +32,22 @@ __all__ = ["SlurmWatch", "word_of"]
 
 _NODE = frozenset({"NODE_FAIL", "BOOT_FAIL"})
 _TAKEN = frozenset({"CANCELLED", "DEADLINE", "PREEMPTED", "REVOKED", "TIMEOUT"})
-_KILL = 9
+_MEMORY = re.compile(r"^slurmstepd.*(exceeded (job |step )?memory limit|oom[-_ ]kill)", re.MULTILINE | re.IGNORECASE)
+_TAIL = 16384  # bytes of a log in which SLURM's own last words are
 _NEWEST = 10  # submissions asked about though nothing waits for them any more
 
 
-def word_of(name: str, element: Element, incarnation: int) -> Word:
+def word_of(name: str, element: Element, incarnation: int, log: str = "") -> Word:
     """Say what SLURM's view of an element means for the worker that was its `incarnation`.
 
     A node that failed is no proof: what runs there may live on, cut off, until its lease has expired. The same holds
     for an element that was requeued.
+
+    Parameters
+    ----------
+    log
+        The end of what the element wrote. Without cgroups SLURM kills what takes too much memory with signal 9, and
+        its state is that of anything killed so: only there does SLURM say why.
     """
     if element.restarts > incarnation:
         return Word(verdict=Verdict.MISSING, reason=f"SLURM has requeued {name}", ending=Ending.PREEMPTED)
@@ -50,14 +59,10 @@ def word_of(name: str, element: Element, incarnation: int) -> Word:
     reason = f"SLURM reports {element.state} for {name}"
     if element.state in _TAKEN:
         return Word(verdict=Verdict.DEAD, reason=reason, ending=Ending.PREEMPTED)
-    if element.state == "OUT_OF_MEMORY" or _is_memory_kill(element):
+    if element.state == "OUT_OF_MEMORY" or (element.state == "FAILED" and _MEMORY.search(log)):
         return Word(verdict=Verdict.DEAD, reason=f"{reason} (memory)", ending=Ending.OUT_OF_MEMORY)
-    return Word(verdict=Verdict.DEAD, reason=reason)
-
-
-def _is_memory_kill(element: Element) -> bool:
-    """Without cgroups SLURM kills what takes too much with signal 9, and says no more than this."""
-    return element.state == "FAILED" and element.signal == _KILL and element.reason == "JobLaunchFailure"
+    killed = f", killed by signal {element.signal}" if element.signal else ""
+    return Word(verdict=Verdict.DEAD, reason=f"{reason}{killed}")
 
 
 class SlurmWatch:
@@ -83,10 +88,20 @@ class SlurmWatch:
         element = self._listing.state(name)
         if element is not None:
             self._seen(name)
-            return word_of(name, element, row.incarnation)
+            log = self._end_of_log(name, row.submission_id) if element.state == "FAILED" else ""
+            return word_of(name, element, row.incarnation, log)
         if self._missing_for(name) < self._missing_s:
             return Word(verdict=Verdict.ALIVE)
         return Word(verdict=Verdict.MISSING, reason=f"SLURM knows no job {name}")
+
+    def _end_of_log(self, name: str, submission: int) -> str:
+        """Return the last that an element wrote; nothing if that cannot be read here."""
+        configured = load_configuration().slurm(self._cluster or "")
+        workdir = settings_of(self._store, submission).get("workdir") or configured.get("workdir")
+        with contextlib.suppress(OSError), (folder_of(workdir, self._store.uuid) / f"{name}.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            return file.read().decode(errors="replace")
+        return ""
 
     @property
     def recheck_s(self) -> float | None:

@@ -9,11 +9,11 @@ from sqlalchemy import bindparam, delete, func, select, update
 from batchml.registry.tables import attempt, job, submission, worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from batchml.registry.store import Store
 
-__all__ = ["allocated", "elements", "set_scheduler_id", "withdraw"]
+__all__ = ["allocated", "elements", "set_scheduler_id", "settings_of", "withdraw"]
 
 _NEWEST = 100
 
@@ -23,6 +23,13 @@ def set_scheduler_id(store: Store, submission_id: int, scheduler_id: str) -> Non
     note = update(submission).where(submission.c.id == bindparam("which")).values(scheduler_id=scheduler_id)
     with store.write() as connection:
         connection.execute(note, {"which": submission_id})
+
+
+def settings_of(store: Store, submission_id: int) -> Mapping[str, Any]:
+    """Return what the executor of a submission was told."""
+    with store.read() as connection:
+        query = select(submission.c.settings).where(submission.c.id == bindparam("which"))
+        return dict(connection.execute(query, {"which": submission_id}).scalar_one_or_none() or {})
 
 
 def allocated(store: Store) -> Sequence[Any]:

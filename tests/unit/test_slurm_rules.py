@@ -29,7 +29,7 @@ from batchml.worker.places import DEVICES, places
         (Element(state="PREEMPTED"), Verdict.DEAD, Ending.PREEMPTED),
         (Element(state="CANCELLED"), Verdict.DEAD, Ending.PREEMPTED),
         (Element(state="OUT_OF_MEMORY"), Verdict.DEAD, Ending.OUT_OF_MEMORY),
-        (Element(state="FAILED", signal=9, reason="JobLaunchFailure"), Verdict.DEAD, Ending.OUT_OF_MEMORY),
+        (Element(state="FAILED", signal=9, reason="JobLaunchFailure"), Verdict.DEAD, Ending.LOST),
         (Element(state="FAILED"), Verdict.DEAD, Ending.LOST),
         (Element(state="COMPLETED"), Verdict.DEAD, Ending.LOST),
         (Element(state="NODE_FAIL"), Verdict.MISSING, Ending.INFRASTRUCTURE),
@@ -41,6 +41,21 @@ def test_the_state_of_an_element_says_what_became_of_its_worker(element, verdict
     assert word.verdict is verdict
     if ending is not None:
         assert word.ending is ending
+
+
+@pytest.mark.parametrize(
+    ("log", "ending"),
+    [
+        ("slurmstepd-n1: error: StepId=2.batch exceeded memory limit (607 > 209), being killed", Ending.OUT_OF_MEMORY),
+        ("slurmstepd: error: Exceeded job memory limit at some point.", Ending.OUT_OF_MEMORY),
+        ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=7.batch.", Ending.OUT_OF_MEMORY),
+        ("my_learner: exceeded memory limit", Ending.LOST),
+        ("slurmstepd: error: *** JOB 2 ON n1 CANCELLED ***", Ending.LOST),
+    ],
+)
+def test_a_kill_is_for_memory_only_if_slurm_says_so(log, ending):
+    element = Element(state="FAILED", signal=9, reason="JobLaunchFailure")
+    assert word_of("12_0", element, 0, f"first line\n{log}\n").ending is ending
 
 
 def test_an_incarnation_is_not_taken_for_its_predecessor():
