@@ -28,7 +28,7 @@ RETRIED = frozenset({Ending.TIMEOUT, Ending.OUT_OF_MEMORY, Ending.CRASHED})
 _CHARGED = (Ending.LEARNER_ERROR.value, *sorted(ending.value for ending in RETRIED))
 
 
-def granted(connection: Connection, failed: Mapping[int, Ending]) -> dict[int, float]:
+def granted(connection: Connection, failed: Mapping[int, Ending], *, pending: bool = False) -> dict[int, float]:
     """Return the jobs that are tried again, with the factor by which their memory grows.
 
     Parameters
@@ -36,6 +36,8 @@ def granted(connection: Connection, failed: Mapping[int, Ending]) -> dict[int, f
     failed
         Jobs with how their attempt, which has been closed, ended. Those of several benchmarks get the most generous
         policy; a job whose resources name no memory has none that could grow.
+    pending
+        The attempts have not been closed yet.
     """
     policies: defaultdict[int, Retry] = defaultdict(Retry)
     about: dict[int, Any] = {}
@@ -49,7 +51,8 @@ def granted(connection: Connection, failed: Mapping[int, Ending]) -> dict[int, f
     history = _history(connection, list(hopeful))
     for key, row in hopeful.items():
         # Since a user last queued it: `charged` does not count the attempt that has just been closed.
-        recent = Counter(history[key][: row.charged + 1])
+        ended = [failed[key].value, *history[key]] if pending else history[key]
+        recent = Counter(ended[: row.charged + 1])
         if not policies[key].allows(failed[key].value, recent[failed[key].value]):
             continue
         if failed[key] is not Ending.OUT_OF_MEMORY:

@@ -118,8 +118,7 @@ def _workers(connection: Connection) -> Sequence[Any]:
 
 
 def _is_dead(row: Any) -> bool:
-    process = Process(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
-    return is_gone(process) is True
+    return is_gone(Process.of(row)) is True
 
 
 def _young_classes(connection: Connection, departed: Collection[int]) -> set[int]:
@@ -212,7 +211,9 @@ def threads_of_waiting(store: Store) -> int:
         return max((int(body.get("threads", 1)) for body in connection.execute(found).scalars()), default=1)
 
 
-def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = None) -> list[Any]:
+def orphaned(
+    store: Store, dead: Collection[int] = (), served: Served | None = None, over: Collection[int] = ()
+) -> list[Any]:
     """Return one row for each resource class with waiting jobs and no live worker: the newest submission of such jobs.
 
     Rows have `id`, `executor`, `settings` of that submission, and `resource_id` and `body`, the resources: more than
@@ -224,6 +225,8 @@ def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = N
         Workers that are about to be declared dead: what they hold waits, too.
     served
         Asks schedulers for the resource classes that workers will still come for.
+    over
+        Jobs that have ended, though that was not taken in: they do not wait.
     """
     with store.read() as connection:
         alive = {
@@ -235,7 +238,7 @@ def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = N
         waits = or_(job.c.state == "queued", job.c.id.in_(held)) if dead else job.c.state == "queued"
         newest = (
             select(job.c.resource_id, func.max(job.c.submission_id).label("submission_id"))
-            .where(waits, ~among(job.c.resource_id, "served"))
+            .where(waits, ~among(job.c.resource_id, "served"), ~among(job.c.id, "over"))
             .group_by(job.c.resource_id)
             .subquery()
         )
@@ -253,7 +256,7 @@ def orphaned(store: Store, dead: Collection[int] = (), served: Served | None = N
             .order_by(submission.c.id, resource.c.id)
         )
         alive |= set() if served is None else set(served())
-        values = {"served": list(alive)} | ({"dead": list(dead)} if dead else {})
+        values = {"served": list(alive), "over": list(over)} | ({"dead": list(dead)} if dead else {})
         return list(connection.execute(query, values))
 
 

@@ -119,7 +119,7 @@ def close_outcomes(
             accepted.append(outcome)
         elif row.outcome == outcome.ending.value:
             answered.append(outcome.attempt_id)
-        elif _is_late_result(row, outcome):
+        elif is_late_result(row, outcome.ending):
             late.append(outcome)
         else:
             lost.append(outcome.attempt_id)
@@ -147,11 +147,11 @@ def read_locked(connection: Connection, attempts: Sequence[int]) -> Sequence[Any
     return found.rows
 
 
-def _is_late_result(row: Any, outcome: Outcome) -> bool:
+def is_late_result(row: Any, ending: Ending) -> bool:
     """Whether an attempt that was closed over its worker's head has been finished by it after all."""
     return (
         row.outcome in queries.CLOSED_BY_OTHERS
-        and outcome.ending is Ending.DONE
+        and ending is Ending.DONE
         and row.generation == row.job_generation
         and row.result_of is None
         and row.state in {"queued", "running", "error"}

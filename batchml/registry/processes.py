@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Process", "boot_id", "boot_seconds", "here", "host_name", "is_gone"]
 
@@ -33,6 +34,11 @@ class Process:
     pid: int
     pid_start: int
     pid_ns: str
+
+    @classmethod
+    def of(cls, row: Any) -> Process:
+        """Return the process of a worker's row."""
+        return cls(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
 
 
 def boot_seconds() -> float:

@@ -151,7 +151,7 @@ def judge(
     up_s
         When the database was started, by that clock.
     """
-    process = Process(host=row.host, boot_id=row.boot_id, pid=row.pid, pid_start=row.pid_start, pid_ns=row.pid_ns)
+    process = Process.of(row)
     told = None if evidence is None or row.scheduler_id is None else evidence(row)
     if told is not None and told.verdict is Verdict.DEAD:
         return told

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from batchml.experiment.design import BenchmarkDesign
     from batchml.reduce.rescore import Rescored
     from batchml.registry.backlog import Backlog
+    from batchml.registry.rescue import Reconciliation
     from batchml.registry.store import Store
     from batchml.study.ids import Jobs
 
@@ -336,24 +337,19 @@ class Registry(Syncing):
         from batchml.registry.submissions import submit
         from batchml.worker.legacy import take_over
 
-        legacy = take_over(self._store, dry_run=dry_run)
         watch = self._watch()
-        if not dry_run:
-            self._sync_changes()
         dead = partial(reconcile, self._store, assume_dead=list(assume_dead), evidence=watch.evidence)
-        dead = partial(dead, before=last_words(self._store))
-        found = dead(dry_run=dry_run)
         if dry_run:
-            unserved = orphaned(self._store, found.dead, watch.served)
-            # Those were not taken over before they were counted.
-            found = replace(found, requeued=max(0, found.requeued - legacy.delivered - legacy.unstarted))
-            return Resumption(found=found, legacy=legacy, unserved=len(unserved))
+            return self._foresee(dead(dry_run=True))
+        legacy = take_over(self._store)
+        synced = self._sync_changes()
+        dead = partial(dead, before=last_words(self._store))
+        found = dead()
         if found.silent and (wait := watch.recheck_s) is not None:
             # SLURM does not know them: the second list that says so is the proof.
             time.sleep(wait)
             found = dead() | found
-        if not dry_run:
-            self._sync_changes()  # what the dead had not begun
+        synced += self._sync_changes()  # what the dead had not begun
         consent = self._consent()
         require_consent(self._store, consent, "queued")
         started = []
@@ -374,7 +370,27 @@ class Registry(Syncing):
             self._launched += started
             for submission in started:
                 await_arrival(self._store, submission)
-        return Resumption(found=found, legacy=legacy, unserved=len(started), submissions=tuple(started))
+        return Resumption(
+            found=found,
+            legacy=legacy,
+            delivered=synced.delivered,
+            unserved=len(started),
+            submissions=tuple(started),
+        )
+
+    def _foresee(self, found: Reconciliation) -> Resumption:
+        """Say what `resume` would do; what workers have left is read and stays where it is."""
+        from batchml.registry.backlog import orphaned
+        from batchml.registry.outlook import outlook
+        from batchml.worker.legacy import take_over
+        from batchml.worker.spool_unread import unread
+
+        legacy = take_over(self._store, dry_run=True)
+        seen = outlook(self._store, found, unread(self._store))
+        unserved = orphaned(self._store, seen.gone, lambda: {*self._watch().served(), *seen.served}, seen.over)
+        # Those were not taken over before they were counted.
+        found = replace(seen.found, requeued=max(0, seen.found.requeued - legacy.delivered - legacy.unstarted))
+        return Resumption(found=found, legacy=legacy, delivered=seen.delivered, unserved=len(unserved))
 
     def stop(self, workers: Iterable[int] | None = None, now: bool = False) -> list[int]:  # noqa: FBT001, FBT002
         """Ask workers (default: all) to finish what runs and leave; `now`: to end that too. Return who will be told."""

@@ -24,6 +24,8 @@ class Resumption:
         Dead workers and what became of their jobs.
     legacy
         What dead workers had left on this machine's disk.
+    delivered
+        Outcomes that workers without a database had left on the shared disk: taken in, or, after a dry run, waiting.
     unserved
         Classes of resources that jobs wait for and no live worker has: workers were started for each, or, after a dry
         run, would be.
@@ -33,19 +35,23 @@ class Resumption:
 
     found: Reconciliation
     legacy: Legacy = field(default_factory=Legacy)
+    delivered: int = 0
     unserved: int = 0
     submissions: tuple[Submission, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
         started = [{"id": each.id, "workers": list(each.workers)} for each in self.submissions]
-        left = {"delivered": self.legacy.delivered, "unstarted": self.legacy.unstarted, "unserved": self.unserved}
+        delivered = self.legacy.delivered + self.delivered
+        left = {"delivered": delivered, "unstarted": self.legacy.unstarted, "unserved": self.unserved}
         return {**self.found.as_json(), **left, "submissions": started}
 
     def __str__(self) -> str:
         """Return a few lines for people."""
         lines = [str(self.found)]
         were = "would be" if self.found.dry_run else "were"
+        if self.delivered:
+            lines.append(f"{self.delivered} outcomes that were left on the shared disk {were} taken in")
         if self.legacy.delivered:
             lines.append(f"{self.legacy.delivered} results that were left on this machine's disk {were} taken in")
         if self.legacy.unstarted:

@@ -66,11 +66,11 @@ class Syncing(Reading):
             sync(self._store, thorough=False, bury=False)
             self._sync_due = time.monotonic() + _SYNC_S
 
-    def _sync_changes(self) -> None:
+    def _sync_changes(self) -> Synced:
         """Have changes of jobs reach workers without a database."""
         from batchml.reduce.sync import sync
 
-        sync(self._store, bury=False)
+        return sync(self._store, bury=False)
 
     def _tell_spools(self, everybody: Order | None) -> None:
         """Write down what workers without a database are to do, also for those that were not heard of yet."""

@@ -17,7 +17,7 @@ from batchml.core.conditions import Condition
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Frame", "decode_outcome", "encode_outcome", "frame", "read_frames", "write_frame"]
+__all__ = ["Frame", "decode_outcome", "encode_outcome", "ending_of", "frame", "read_frames", "write_frame"]
 
 _HEAD = struct.Struct("<IIq")  # length of the payload, CRC-32 of key and payload, key
 _KEY = struct.Struct("<q")
@@ -85,11 +85,15 @@ def encode_outcome(outcome: Outcome) -> bytes:
     return b"".join([_SIZE.pack(len(header)), header, *blobs])
 
 
+def ending_of(payload: bytes) -> Ending:
+    """Return how an outcome that `encode_outcome` wrote ended, without reading the rest."""
+    data, _ = _header(payload)
+    return Ending(data["ending"])
+
+
 def decode_outcome(payload: bytes) -> Outcome:
     """Return the outcome that `encode_outcome` wrote."""
-    (size,) = _SIZE.unpack_from(payload)
-    start = _SIZE.size + size
-    data = json.loads(payload[_SIZE.size : start].decode("utf-8", "surrogatepass"))
+    data, start = _header(payload)
     data["ending"] = Ending(data["ending"])
     if "conditions" in data:
         data["conditions"] = tuple(Condition(**condition) for condition in data["conditions"])
@@ -98,6 +102,13 @@ def decode_outcome(payload: bytes) -> Outcome:
     if "result" in data:
         data["result"] = _unpack_result(data["result"], memoryview(payload)[start:])
     return Outcome(**data)
+
+
+def _header(payload: bytes) -> tuple[dict[str, Any], int]:
+    """Return the header of an outcome, and where its bytes begin."""
+    (size,) = _SIZE.unpack_from(payload)
+    start = _SIZE.size + size
+    return json.loads(payload[_SIZE.size : start].decode("utf-8", "surrogatepass")), start
 
 
 def _pack_result(result: JobResult, blobs: list[bytes]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from batchml.registry.rescue import reconcile
 from batchml.registry.spool_workers import segments
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
-from batchml.registry.tables import attempt, result
+from batchml.registry.tables import attempt, metadata, result
 from batchml.testing import ChannelContract
 from batchml.testing.contract import claim
 from batchml.worker.channel import BrokenChannelError
@@ -70,9 +70,9 @@ class SpoolHarness:
         self.spool.deal()
         self.spool.tell()
 
-    def worker(self, **about):
+    def worker(self, *, pid_ns="another", **about):
         self.workers += 1
-        process = replace(here(), pid=10_000_000 + self.workers, pid_ns="another")
+        process = replace(here(), pid=10_000_000 + self.workers, pid_ns=pid_ns)
         return SpoolWorker(process=process, slots=2, **about)
 
     def connect(self):
@@ -411,6 +411,59 @@ def test_bundles_of_many_unmeasured_jobs_are_few():
     jobs = [Waiting(job_id=i, experiment_id=0, iteration=i, suspect=False, priority=0) for i in range(100_000)]
     assert len(list(pack(jobs, {}, workers=4, slots=8))) == 200
     assert len(list(pack(jobs[:64], {}, workers=4, slots=8))) == 4
+
+
+# -- looking ---------------------------------------------------------------------------------------------------------
+
+
+def everything(harness):
+    with harness.store.read() as connection:
+        return [
+            connection.execute(select(table).order_by(*table.primary_key)).all() for table in metadata.sorted_tables
+        ]
+
+
+def files(harness):
+    return {path: path.stat().st_mtime_ns for path in harness.spool.folder.root.rglob("*")}
+
+
+@pytest.mark.parametrize("synced", [False, True])
+@pytest.mark.parametrize("end", ["lives", "leaves", "breaks", "is dead"])
+def test_a_dry_run_tells_what_resume_would_find_and_changes_nothing(bench, end, synced):
+    gone = end == "is dead"
+    channel = bench.alone(pid_ns=here().pid_ns if gone else "another")
+    held = claim(channel, 6)
+    if synced:
+        bench.sync()
+    ended = [bench.outcome(held[0]), bench.outcome(held[1], Ending.LEARNER_ERROR)]
+    channel.exchange(ended, [held[2].attempt_id], 0)
+    if end == "leaves":
+        channel.close("drained")
+    if end == "breaks":
+        channel.give_up(3)
+    with bm.Registry(Store.open(bench.store.url)) as registry:
+        before = everything(bench), files(bench)
+        seen = registry.resume(dry_run=True)
+        assert (everything(bench), files(bench)) == before
+    assert seen.delivered == 2
+    assert "2 outcomes that were left on the shared disk would be taken in" in str(seen)
+    assert len(seen.found.dead) == (gone and synced)
+    assert seen.unserved == (end != "lives")
+    assert seen.found.requeued == 3 * gone
+    sync(bench.store)
+    states = [*bench.seen().values()]
+    waits, runs = states.count("queued") - 3 * gone, states.count("running") + 3 * gone
+    assert (seen.found.queued, seen.found.running, seen.found.errors) == (waits, runs, states.count("error"))
+    assert states.count("error") == 1
+
+
+def test_what_ended_waits_for_nobody_though_nobody_has_read_it(bench):
+    channel = bench.alone()
+    channel.exchange([bench.outcome(each) for each in claim(channel, 12)], (), 0)
+    channel.close("idle")
+    with bm.Registry(Store.open(bench.store.url, readonly=True)) as registry:
+        seen = registry.resume(dry_run=True)
+    assert (seen.delivered, seen.unserved, seen.found.queued, seen.found.running) == (12, 0, 0, 0)
 
 
 # -- orders and disks ------------------------------------------------------------------------------------------------
