@@ -119,7 +119,7 @@ _JOBS = {
 
 
 def read_jobs(store: Store, benchmarks: Sequence[int]) -> dict[str, NDArray[Any]]:
-    """Return the jobs of the members by experiment and iteration, as columns.
+    """Return the jobs of the members in any order, as columns.
 
     They are job_id, experiment, iteration, state, attempt, n, n_missing, n_imputed, fit_s, predict_s. The attempt is
     the one that a job is known by, 0 if it has none; the last five are NaN where there is no result.
@@ -141,7 +141,6 @@ def read_jobs(store: Store, benchmarks: Sequence[int]) -> dict[str, NDArray[Any]
             .outerjoin(result, result.c.job_id == job.c.id)
             .outerjoin(attempt, attempt.c.id == result.c.attempt_id)
         )
-        .order_by(job.c.experiment_id, job.c.iteration)
     )  # fmt: skip
     return dict(zip(_JOBS, read_columns(store, statement, list(_JOBS.values())), strict=True))
 

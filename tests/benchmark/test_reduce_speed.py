@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+from sqlalchemy import text
 
 from batchml.core.measure import as_measure
 from batchml.registry import tables as t
@@ -34,56 +35,59 @@ print(json.dumps({"cells": len(table), "jobs": len(result), "reduce_s": reduced 
 """
 
 
-def fill(store):
+# One text for both databases: a driver would take minutes for six million rows.
+FILLED = [
+    """INSERT INTO experiment (digest, cell_digest, seed, task_id, model_id, policy_id, resampling_id, n_iterations,
+    n_jobs, task, learner, resampling) SELECT 'e' || i, 'c' || i, 1, :task, :model, :policy, :resampling, :iterations,
+    :iterations, 't' || (i / 100), 'l' || (i % 100), 'cv' FROM n""",
+    """INSERT INTO benchmark_experiment (benchmark_id, experiment_id, position, n_iterations, resampling_id, task,
+    learner, resampling) SELECT 1, id, id, n_iterations, resampling_id, task, learner, resampling FROM experiment""",
+    """INSERT INTO job (experiment_id, iteration, state, resource_id, attempts) SELECT i / :iterations + 1,
+    i % :iterations, 'done', 1, 1 FROM n""",
+    """INSERT INTO attempt (job_id, worker_id, policy_id, generation, ended_at, outcome, fit_s, predict_s, wall_s)
+    SELECT id, 1, :policy, 0, '2024-01-01 00:00:00.000', 'done', 0.1, 0.1, 0.2 FROM job ORDER BY id""",
+    "INSERT INTO result (job_id, attempt_id, completeness, n) SELECT job_id, id, 'full', 10 FROM attempt ORDER BY id",
+    """INSERT INTO score (job_id, measure_id, kind, value) SELECT id, :acc, 'finite', (id % 1009) / 1009.0 FROM job
+    ORDER BY id""",
+    """INSERT INTO score (job_id, measure_id, kind, value) SELECT id, :ce, 'finite', 1 - (id % 1009) / 1009.0 FROM job
+    ORDER BY id""",
+    "INSERT INTO prediction (job_id, predict_set, data) SELECT id, 'test', :blob FROM job ORDER BY id",
+    """INSERT INTO condition (attempt_id, number, stage, level, message, fingerprint) SELECT id, 0, 'train', 'warning',
+    'did not converge', 'f' FROM attempt WHERE id % 10 = 0 ORDER BY id""",
+]
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :many)"
+
+
+def fill(store, blob=b"x" * 2000):
     """Enter finished jobs with two scores and a prediction each; return the mean score."""
-    jobs = np.arange(1, CELLS * ITERATIONS + 1).tolist()
-    values = np.random.default_rng(1).random(len(jobs)).tolist()
     with store.write() as connection:
+        bodies = {
+            "task": {"t": 1},
+            "policy": {"format": 1},
+            "resampling": {"key": "cv"},
+            "model": {"format": 1, "type": "classif", "key": "classif.featureless"},
+        }
+        values = {kind: put_specs(connection, kind, {kind: body})[kind] for kind, body in bodies.items()}
+        measures = {name: as_measure(f"classif.{name}") for name in ("acc", "ce")}
+        values |= put_specs(connection, "measure", {name: one.spec() for name, one in measures.items()})
+        values |= {"iterations": ITERATIONS, "blob": blob}
 
-        def put(table, rows):
-            connection.execute(table.insert(), rows)
+        def put(table, *rows):
+            connection.execute(table.insert(), list(rows))
 
-        bodies = {"task": {"t": 1}, "policy": {"format": 1}, "resampling": {"key": "cv"}}
-        model = {"format": 1, "type": "classif", "key": "classif.featureless"}
-        rows = {kind: put_specs(connection, kind, {kind: body})[kind] for kind, body in bodies.items()}
-        rows["model"] = put_specs(connection, "model", {"model": model})["model"]
-        measures = {name: as_measure(name) for name in ("classif.acc", "classif.ce")}
-        keys = put_specs(connection, "measure", {name: one.spec() for name, one in measures.items()})
-        put(t.benchmark, [{"id": 1, "name": "b", "modules": [], "paths": []}])
-        named = [{"benchmark_id": 1, "measure_id": keys[n], "position": i, "name": n} for i, n in enumerate(measures)]
-        put(t.benchmark_measure, named)
-        cells = [
-            {
-                "id": i + 1, "digest": f"e{i}", "cell_digest": f"c{i}", "seed": 1, "n_jobs": ITERATIONS,
-                "task_id": rows["task"], "model_id": rows["model"], "policy_id": rows["policy"],
-                "resampling_id": rows["resampling"], "n_iterations": ITERATIONS,
-                "task": f"t{i // 100}", "learner": f"l{i % 100}", "resampling": "cv",
-            }
-            for i in range(CELLS)
-        ]  # fmt: skip
-        put(t.experiment, cells)
-        own = ("n_iterations", "resampling_id", "task", "learner", "resampling")
-        shown = [
-            {"benchmark_id": 1, "experiment_id": c["id"], "position": c["id"], **{k: c[k] for k in own}} for c in cells
-        ]
-        put(t.benchmark_experiment, shown)
-        put(t.resource, [{"id": 1, "digest": "r", "body": {}}])
-        put(t.submission, [{"id": 1, "resource_id": 1, "executor": "local", "settings": {}}])
+        put(t.benchmark, {"id": 1, "name": "b", "modules": [], "paths": []})
+        named = [("acc", "classif.acc"), ("ce", "classif.ce")]
+        listed = [{"measure_id": values[key], "position": i, "name": name} for i, (key, name) in enumerate(named)]
+        put(t.benchmark_measure, *({"benchmark_id": 1, **one} for one in listed))
+        put(t.resource, {"id": 1, "digest": "r", "body": {}})
+        put(t.submission, {"id": 1, "resource_id": 1, "executor": "local", "settings": {}})
         about = {"host": "h", "boot_id": "b", "pid": 1, "pid_start": 1, "pid_ns": "n", "slots": 1, "beat_s": 1.0}
-        put(t.worker, [{"id": 1, "submission_id": 1, **about}])
-        states = {"state": "done", "resource_id": 1}
-        put(t.job, [{"id": j, "experiment_id": (j - 1) // 10 + 1, "iteration": (j - 1) % 10, **states} for j in jobs])
-        ended = {"worker_id": 1, "policy_id": rows["policy"], "generation": 0, "ended_at": "2024-01-01 00:00:00.000"}
-        times = {"outcome": "done", "fit_s": 0.1, "predict_s": 0.1}
-        put(t.attempt, [{"id": j, "job_id": j, **ended, **times} for j in jobs])
-        put(t.result, [{"job_id": j, "attempt_id": j, "completeness": "full", "n": 10} for j in jobs])
-        for key in keys.values():
-            finite = [{"job_id": j, "measure_id": key, "kind": "finite", "value": values[j - 1]} for j in jobs]
-            put(t.score, finite)
-        put(t.prediction, [{"job_id": j, "predict_set": "test", "data": b"x" * 2000} for j in jobs])
-        warned = {"number": 0, "stage": "train", "level": "warning", "message": "did not converge", "fingerprint": "f"}
-        put(t.condition, [{"attempt_id": j, **warned} for j in jobs[::10]])
-    return float(np.mean(values))
+        put(t.worker, {"id": 1, "submission_id": 1, **about})
+        for statement in FILLED:
+            whole = statement.replace("SELECT", f"{NUMBERS} SELECT", 1) if "FROM n" in statement else statement
+            many = CELLS if "INTO experiment" in statement else CELLS * ITERATIONS
+            connection.execute(text(whole), {"many": many, **values})
+    return float(np.mean(np.arange(1, CELLS * ITERATIONS + 1) % 1009 / 1009))
 
 
 def test_reducing_100_000_jobs(bench_url, wal):
