@@ -101,7 +101,7 @@ class Demon:
                 seat.name = f"{seat.number}-{len(self.deeds)}"
                 skew = self.draw.choice(SKEWS)
                 seat.process = self.stage.start_worker(self.submission, seat.name, url=seat.url, skew=skew)
-                self.skews[seat.process.pid] = skew if self.stage.can_skew() else 0
+                self.skews[seat.process.pid] = skew
         self.helpers = [process for process in self.helpers if process.poll() is None]
 
     def at_work(self):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,33 +39,42 @@ module.exchange = exchange
 run_worker(os.environ["BATCHML_REGISTRY"], submission=submission, slots=2, paths=[folder], trust=["witness_learner"])
 """
 
-# Wall clocks that are wrong, for C code too.
-SKEW = r"""
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long skew(void) { const char *s = getenv("BATCHML_CHAOS_SKEW"); return s ? atol(s) : 0; }
-int clock_gettime(clockid_t clock, struct timespec *now) {
-  int failed = syscall(SYS_clock_gettime, clock, now);
-  if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += skew();
-  return failed;
-}
-int gettimeofday(struct timeval *now, void *zone) {
-  struct timespec exact;
-  (void)zone;
-  if (clock_gettime(CLOCK_REALTIME, &exact)) return -1;
-  now->tv_sec = exact.tv_sec; now->tv_usec = exact.tv_nsec / 1000;
-  return 0;
-}
-time_t time(time_t *where) {
-  struct timespec exact;
-  clock_gettime(CLOCK_REALTIME, &exact);
-  if (where) *where = exact.tv_sec;
-  return exact.tv_sec;
-}
+# A wall clock that is wrong: Python's, and SQLite's in that process. (Not `datetime`: pandas is built against that one.)
+SKEW = """
+import os, sqlite3, time
+
+SKEW_S = int(os.environ["BATCHML_CHAOS_SKEW"])
+true_time, true_time_ns, true_clock, true_connect = time.time, time.time_ns, time.clock_gettime, sqlite3.connect
+ASK = "SELECT {}({})"
+
+
+def clock_gettime(clock):
+    return true_clock(clock) + SKEW_S * (clock == time.CLOCK_REALTIME)
+
+
+def wrong(name):
+    truth = true_connect(":memory:", check_same_thread=False)
+
+    def answer(*words):
+        shifted = list(words)
+        if "now" in shifted:
+            shifted.insert(shifted.index("now") + 1, f"{SKEW_S:+d} seconds")
+        return truth.execute(ASK.format(name, ", ".join("?" * len(shifted))), shifted).fetchone()[0]
+
+    return answer
+
+
+def connect(*words, **options):
+    connection = true_connect(*words, **options)
+    for name in ("strftime", "julianday"):
+        connection.create_function(name, -1, wrong(name))
+    return connection
+
+
+time.time = lambda: true_time() + SKEW_S
+time.time_ns = lambda: true_time_ns() + SKEW_S * 10**9
+time.clock_gettime = clock_gettime
+sqlite3.connect = sqlite3.dbapi2.connect = connect
 """
 
 
@@ -76,7 +84,6 @@ class Stage:
         self.folder = folder
         self.url = url
         self.mark = uuid.uuid4().hex
-        self.skewer = None
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("BATCHML_")},
             MARK: self.mark,
@@ -90,6 +97,8 @@ class Stage:
         for name, text in FILES.items():
             (folder / name).write_text(text.format(repeats=repeats) if name == "design.toml" else text)
         (folder / "committing_worker.py").write_text(COMMITTING_WORKER)
+        (folder / "skew").mkdir(exist_ok=True)
+        (folder / "skew" / "sitecustomize.py").write_text(SKEW)
 
     # Processes --------------------------------------------------------------------------------------------------------
 
@@ -120,23 +129,13 @@ class Stage:
     def start_worker(self, submission, name, *, url=None, slots=2, skew=0, after=None, prefix=()):
         """Start a worker as an executor does; `after` so many exchanges it dies between a commit and its reply."""
         environment = {WORKER_MARK: name, "BATCHML_REGISTRY": url or self.url}
-        if skew and self.can_skew():
-            environment |= {"LD_PRELOAD": str(self.skewer), "BATCHML_CHAOS_SKEW": str(skew)}
+        if skew:
+            paths = os.pathsep.join([str(self.folder / "skew"), *sys.path])
+            environment |= {"PYTHONPATH": paths, "BATCHML_CHAOS_SKEW": str(skew)}
         if after is not None:
             return self.python("committing_worker.py", submission, self.folder, after, **environment)
         own = ("--path", self.folder, "--trust", "witness_learner")
         return self.start("worker", "--submission", submission, "--slots", slots, *own, prefix=prefix, **environment)
-
-    def can_skew(self):
-        """Whether wall clocks can be made wrong here: that takes a C compiler."""
-        compiler = shutil.which("cc")
-        if self.skewer is None and compiler:
-            source = self.folder / "skew.c"
-            source.write_text(SKEW)
-            library = self.folder / "skew.so"
-            subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
-            self.skewer = library
-        return self.skewer is not None
 
     def processes(self, mark=None):
         """Pid to command line of everything that was started here, by a mark in its environment."""

@@ -177,8 +177,8 @@ def test_no_lease_expires_while_the_database_is_away(base):
     elsewhere = Process(host="elsewhere", boot_id="x", pid=1, pid_start=1, pid_ns="x")
     with Store.create(base.url, seed=1) as store:
         submission, _ = submit(store, [])
-        worker = register_worker(store, submission, slots=1, process=elsewhere, lease_s=10.0)
+        worker = register_worker(store, submission, slots=1, process=elsewhere, lease_s=3.0)
         with base.crash():
-            time.sleep(11.0)
+            time.sleep(3.5)
         found = reconcile(store)
         assert found.alive == (worker,), found

@@ -46,6 +46,9 @@ key = "holdout"
 """
 
 
+SKEWS = {"ahead": 90_000, "behind": -90_000}
+
+
 @pytest.fixture
 def stage(registry_url, tmp_path, monkeypatch):
     import batchml as bm
@@ -146,4 +149,23 @@ def test_after_a_reset_a_late_result_is_dropped_and_logged(stage):
     assert stage.ask("select state from job") == [("defined",)]
     assert stage.ask("select count(*) from result") == [(0,)]
     assert "dropped" in stage.said()
+    assert stage.remaining() == {}
+
+
+@pytest.mark.slow
+def test_workers_whose_wall_clocks_are_a_day_wrong_are_neither_dead_nor_served_twice(stage):
+    from batchml.registry.rescue import reconcile
+    from batchml.registry.store import Store
+
+    submission = add(stage, LONG, LONG.replace("2.0", "2.1"))
+    workers = [stage.start_worker(submission, name, slots=1, skew=skew) for name, skew in SKEWS.items()]
+    until(lambda: len(stage.witness().starts) == 2, 60, stage.said())
+    with Store.open(stage.url) as store:
+        found = reconcile(store)
+    assert (found.alive, found.requeued) == ((1, 2), 0)
+    stage.finish("resume", "--detach")
+    assert [worker.wait(30) for worker in workers] == [0, 0]
+    assert (outcomes(stage), stage.witness().repeated) == (["done", "done"], 0)
+    days = {line[:10] for line in stage.said().splitlines() if " worker " in line and "INFO" in line}
+    assert len(days) == 2, "their clocks were wrong indeed"
     assert stage.remaining() == {}
