@@ -39,7 +39,7 @@ module.exchange = exchange
 run_worker(os.environ["BATCHML_REGISTRY"], submission=submission, slots=2, paths=[folder], trust=["witness_learner"])
 """
 
-# A wall clock that is wrong: Python's, and SQLite's in that process. (Not `datetime`: pandas is built against that one.)
+# A wall clock that is wrong: Python's, and SQLite's in that process. Not `datetime`: pandas is built against that one.
 SKEW = """
 import os, sqlite3, time
 
