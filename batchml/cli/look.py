@@ -70,7 +70,7 @@ def status(session: Session, *, watch: bool, cumulative: bool, as_json: bool) ->
 @command
 def summary(session: Session, keys: tuple[str, ...], filters: Filters, *, as_json: bool) -> None:
     """Count jobs by state in groups: by task, learner, tag, host, iteration, a parameter of learners, ..."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         frame = registry.summary(keys or ("task", "learner"), **filters)
     echo_frame(frame, as_json=as_json, empty="no such job")
 
@@ -79,7 +79,7 @@ def summary(session: Session, keys: tuple[str, ...], filters: Filters, *, as_jso
 @command
 def tags(session: Session, *, as_json: bool) -> None:
     """List the tags that jobs have, with these jobs by state."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         echo_frame(registry.tags(), as_json=as_json, empty="no job has a tag")
 
 
@@ -89,7 +89,7 @@ def tags(session: Session, *, as_json: bool) -> None:
 @command
 def jobs(session: Session, filters: Filters, *, limit: int | None, as_json: bool) -> None:
     """List jobs."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         frame = registry.jobs(**filters)
     frame = frame if limit is None else frame.head(limit)
     if not as_json:
@@ -103,7 +103,7 @@ def jobs(session: Session, filters: Filters, *, limit: int | None, as_json: bool
 @command
 def errors(session: Session, *, everything: bool, benchmark: str | None, as_json: bool) -> None:
     """List errors, alike ones together: how many jobs, which tasks and learners, a job to look at."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         frame = registry.errors(benchmark, grouped=not everything)
     echo_frame(frame, as_json=as_json, empty="no errors", spare=_SPARE)
 
@@ -113,7 +113,7 @@ def errors(session: Session, *, everything: bool, benchmark: str | None, as_json
 @command
 def log(session: Session, job: int, *, as_json: bool) -> None:
     """Print what JOB printed, warned and raised in its last attempt."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         written = registry.log(job)
     if as_json:
         echo_json({"job_id": job, "log": written})
@@ -129,7 +129,7 @@ def log(session: Session, job: int, *, as_json: bool) -> None:
 @command
 def grep(session: Session, pattern: str, filters: Filters, *, ignore_case: bool, fixed: bool, as_json: bool) -> None:
     """Find the jobs whose log or conditions match the regular expression PATTERN."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         jobs = registry.jobs(**filters) if filters else None
         found = registry.grep_logs(pattern, ignore_case=ignore_case, fixed=fixed, jobs=jobs)
     echo_frame(found, as_json=as_json, empty="no match", spare=_SPARE)
@@ -140,7 +140,7 @@ def grep(session: Session, pattern: str, filters: Filters, *, ignore_case: bool,
 @command
 def attempts(session: Session, job: int, *, as_json: bool) -> None:
     """List the attempts of JOB: where, when, and how each ended."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         echo_frame(registry.attempts(job), as_json=as_json, empty="not attempted yet", spare=_SPARE)
 
 
@@ -149,7 +149,7 @@ def attempts(session: Session, job: int, *, as_json: bool) -> None:
 @command
 def why(session: Session, job: int, *, as_json: bool) -> None:
     """Say why JOB is in its state: what it waits for, or what ended it."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         reason = registry.why(job)
     if as_json:
         echo_json({"job_id": job, "why": reason})

@@ -120,7 +120,7 @@ def sql(session: Session, query: str, params: tuple[str, ...], *, timeout: str, 
 @command
 def export(session: Session, folder: Path, *, as_json: bool) -> None:
     """Write jobs, scores, conditions and predictions as Parquet files to FOLDER."""
-    with session.open(readonly=True) as registry:
+    with session.attend() as registry:
         registry.export(folder)
     files = sorted(str(f) for f in folder.glob("*.parquet"))
     if as_json:

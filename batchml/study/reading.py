@@ -64,6 +64,10 @@ class Reading:
         """The root seed of designs that bring none."""
         return self._store.root_seed
 
+    def _fresh(self) -> Store:
+        """Return the store, with what is known by now in it."""
+        return self._store
+
     # -- jobs -------------------------------------------------------------------------------------------------------
 
     def plan(
@@ -83,7 +87,7 @@ class Reading:
         """
         from batchml.registry import jobs
 
-        return jobs.status(self._store, benchmark, cumulative=cumulative)
+        return jobs.status(self._fresh(), benchmark, cumulative=cumulative)
 
     def summary(self, by: str | Iterable[str] = ("task", "learner"), **filters: Any) -> pd.DataFrame:
         """Return a row per group of jobs: their numbers by state, and their total.
@@ -98,19 +102,19 @@ class Reading:
         """
         from batchml.registry import jobs
 
-        return jobs.summary(self._store, by, **_checked(filters))
+        return jobs.summary(self._fresh(), by, **_checked(filters))
 
     def tags(self) -> pd.DataFrame:
         """Return a row per tag: its jobs by state, and their total."""
         from batchml.registry import jobs
 
-        return jobs.tags(self._store)
+        return jobs.tags(self._fresh())
 
     def tally(self) -> dict[str, int]:
         """Count the jobs of current benchmarks by state, each job once."""
         from batchml.registry import jobs
 
-        return jobs.tally(self._store)
+        return jobs.tally(self._fresh())
 
     def jobs(self, **filters: Any) -> pd.DataFrame:
         """Return jobs of current benchmarks as a table.
@@ -125,7 +129,7 @@ class Reading:
         """
         from batchml.registry import jobs
 
-        return jobs.find(self._store, **_checked(filters))
+        return jobs.find(self._fresh(), **_checked(filters))
 
     def errors(self, benchmark: str | None = None, *, grouped: bool = False) -> pd.DataFrame:
         """Return recorded errors: where, in which stage, what; `grouped`: a row per kind of error, the most frequent
@@ -133,13 +137,14 @@ class Reading:
         """
         from batchml.registry import errors
 
-        return errors.overview(self._store, benchmark) if grouped else errors.errors(self._store, benchmark)
+        show = errors.overview if grouped else errors.errors
+        return show(self._fresh(), benchmark)
 
     def log(self, job_id: int) -> str:
         """Return what the attempts at a job printed, warned and raised."""
         from batchml.registry import history
 
-        return history.log_of(self._store, job_id)
+        return history.log_of(self._fresh(), job_id)
 
     def grep_logs(
         self, pattern: str, *, ignore_case: bool = False, fixed: bool = False, jobs: Jobs | None = None
@@ -148,19 +153,19 @@ class Reading:
         from batchml.registry import history
 
         ids = None if jobs is None else job_ids(jobs)
-        return history.grep_logs(self._store, pattern, ignore_case=ignore_case, fixed=fixed, jobs=ids)
+        return history.grep_logs(self._fresh(), pattern, ignore_case=ignore_case, fixed=fixed, jobs=ids)
 
     def attempts(self, job_id: int) -> pd.DataFrame:
         """Return the attempts at a job, first to last."""
         from batchml.registry import history
 
-        return history.attempts(self._store, job_id)
+        return history.attempts(self._fresh(), job_id)
 
     def why(self, job_id: int) -> str:
         """Say why a job is in its state: what it waits for, or what ended it."""
         from batchml.registry.reasons import why
 
-        return why(self._store, job_id)
+        return why(self._fresh(), job_id)
 
     def test_job(self, job_id: int, external: bool = False, debug: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """Run a job here without writing anything, and return what came of it.
@@ -182,7 +187,7 @@ class Reading:
         """Return how long the jobs that are left (only submitted ones, if asked) will take, by measured runtimes."""
         from batchml.registry.estimates import estimate
 
-        return estimate(self._store, slots, submitted=submitted)
+        return estimate(self._fresh(), slots, submitted=submitted)
 
     # -- results ----------------------------------------------------------------------------------------------------
 
@@ -206,13 +211,13 @@ class Reading:
 
         ids = None if jobs is None else job_ids(jobs)
         trust = self._reading_trust()
-        return reduce(self._store, ids, benchmark, strict, trust=trust, open_models=allow_pickle)
+        return reduce(self._fresh(), ids, benchmark, strict, trust=trust, open_models=allow_pickle)
 
     def predictions(self, jobs: Jobs | None = None) -> pa.RecordBatchReader:
         """Return the predictions of jobs as a stream of record batches, a row per predicted row."""
         from batchml.reduce.export import predictions
 
-        return predictions(self._store, None if jobs is None else job_ids(jobs))
+        return predictions(self._fresh(), None if jobs is None else job_ids(jobs))
 
     def sql(self, query: str, timeout_s: float = 60.0, /, **params: Any) -> pd.DataFrame:
         """Return the rows of one SELECT on the views; ``:name`` in it stands for the parameter of that name.
@@ -232,7 +237,7 @@ class Reading:
         """Write jobs, scores, conditions and predictions as Parquet files."""
         from batchml.reduce.export import export
 
-        export(self._store, folder)
+        export(self._fresh(), folder)
 
     def info(self) -> dict[str, Any]:
         """Return facts about the registry: where it is, its schema, how much is in it."""

@@ -408,7 +408,7 @@ class Registry(Syncing):
         """Queue failed or cancelled jobs again and return how many; their history stays. `resume` starts workers."""
         from batchml.registry import moves
 
-        count = moves.retry(self._store, job_ids(jobs))
+        count = moves.retry(self._fresh(), job_ids(jobs))
         self._sync_changes()
         return count
 
@@ -424,7 +424,7 @@ class Registry(Syncing):
         """Cancel jobs that have not started (`running`: those that run, too); return how many."""
         from batchml.registry import moves
 
-        cancelled = moves.cancel(self._store, job_ids(jobs), running=running)
+        cancelled = moves.cancel(self._fresh(), job_ids(jobs), running=running)
         self._sync_changes()
         self._watch().drop_idle()
         return cancelled

@@ -5,17 +5,14 @@ do.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchml.study.reading import Reading
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from batchml.core.attempt import Order
     from batchml.core.trust import Trust
     from batchml.executors.slurm_watch import SlurmWatch
-    from batchml.experiment.result import BenchmarkResult
     from batchml.reduce.sync import Synced
     from batchml.registry.store import Store
 
@@ -35,21 +32,16 @@ class Syncing(Reading):
     def sync(self) -> Synced:
         """Take in what workers without a database have left in their folders, and return what came.
 
-        `status`, `wait`, `resume` and `reduce` do it, too. Any number of processes may do it at once.
+        `wait`, `resume`, `reduce` and whatever shows jobs do it, too. Any number of processes may do it at once.
         """
         from batchml.reduce.sync import sync
 
         return sync(self._store, self._watch().evidence)
 
-    def status(self, benchmark: str | None = None, *, cumulative: bool = False) -> pd.DataFrame:
-        """See `Reading.status`."""
+    def _fresh(self) -> Store:
+        """Return the store after what workers without a database have left was taken in."""
         self._sync_now_and_then()
-        return super().status(benchmark, cumulative=cumulative)
-
-    def reduce(self, *args: Any, **options: Any) -> BenchmarkResult:
-        """See `Reading.reduce`."""
-        self._sync_now_and_then()
-        return super().reduce(*args, **options)
+        return self._store
 
     @property
     def spooled(self) -> bool:

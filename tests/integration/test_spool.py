@@ -689,3 +689,17 @@ def test_the_command_line_syncs_where_it_looks(tmp_path, monkeypatch):
     assert '"done": 30' in run("wait", "--json").replace("\n", " ")
     assert "0 outcomes" in run("sync")
     assert '"done": 30' in run("status", "--json")
+
+
+def test_whatever_shows_jobs_shows_what_elements_have_begun(bench):
+    channel = bench.alone()
+    held = claim(channel, 2)
+    with bm.Registry(Store.open(bench.store.url)) as registry:
+        assert registry.jobs(state="running")["job_id"].tolist() == sorted(each.job_id for each in held)
+    channel.exchange([bench.outcome(held[0])], (), 0)
+    with bm.Registry(Store.open(bench.store.url)) as registry:
+        assert "brought a result" in registry.why(held[0].job_id)
+    assert bench.states()[held[1].job_id] == "running"
+    with bm.Registry(Store.open(bench.store.url)) as registry:
+        channel.exchange([bench.outcome(held[1])], (), 0)
+        assert registry.cancel([held[1].job_id], running=True) == 0, "it was done when nobody knew yet"
