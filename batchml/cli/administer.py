@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchml.cli.boundary import OK, SOME_JOBS, WRONG_USE
+from batchml.cli.groups import Listing
 from batchml.cli.secrets import mask
 from batchml.cli.session import Session, agree, command
 from batchml.cli.tables import echo, echo_facts, echo_json, say
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batchml.core.configuration import Configuration
-
-if TYPE_CHECKING:
     from batchml.registry.server import Server
 
 __all__ = ["COMMANDS"]
 
 
-@click.group("db")
+@click.group("db", cls=Listing, subcommand_metavar="COMMAND ...")
 def db() -> None:
     """Look after the registry's database."""
 
@@ -133,7 +132,7 @@ def _about(folder: Path, found: Server | None) -> dict[str, Any]:
     }
 
 
-@click.group("config")
+@click.group("config", cls=Listing, subcommand_metavar="COMMAND ...")
 def config() -> None:
     """Look at the configuration."""
 

@@ -18,7 +18,7 @@ def retry(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: 
     """Queue failed or cancelled jobs again; what was logged stays."""
     with session.open() as registry:
         count = registry.retry(chosen(registry, ids, filters))
-        _report("retried", count, none="failed or cancelled", then=session.hint("resume"), as_json=as_json)
+        _report("retried", count, none="is failed or cancelled", then=session.hint("resume"), as_json=as_json)
 
 
 @click.command("reset")
@@ -28,7 +28,7 @@ def reset(session: Session, ids: tuple[int, ...], filters: Filters, *, as_json: 
     """Drop the results of jobs; they are defined again, as if never submitted."""
     with session.open() as registry:
         count = registry.reset(chosen(registry, ids, filters))
-        _report("reset", count, none="submitted", then=session.hint("submit"), as_json=as_json)
+        _report("reset", count, none="has been submitted", then=session.hint("submit"), as_json=as_json)
 
 
 @click.command("cancel")
@@ -39,9 +39,8 @@ def cancel(session: Session, ids: tuple[int, ...], filters: Filters, *, running:
     """Cancel jobs that have not started."""
     with session.open() as registry:
         count = registry.cancel(chosen(registry, ids, filters), running=running)
-        _report(
-            "cancelled", count, none="defined, queued or running" if running else "defined or queued", as_json=as_json
-        )
+        none = "is defined, queued or running" if running else "is defined or queued"
+        _report("cancelled", count, none=none, as_json=as_json)
 
 
 @click.command("remove")
@@ -73,16 +72,17 @@ def tag(session: Session, ids: tuple[int, ...], filters: Filters, *, word: str, 
 def untag(session: Session, ids: tuple[int, ...], filters: Filters, *, word: str, as_json: bool) -> None:
     """Take TAG from jobs."""
     with session.open() as registry:
-        _report("untagged", registry.untag(chosen(registry, ids, filters), word), as_json=as_json)
+        gone = registry.untag(chosen(registry, ids, filters), word)
+        _report("untagged", gone, none=f"has the tag '{word}'", as_json=as_json)
 
 
 def _report(verb: str, count: int, *, as_json: bool, none: str | None = None, then: str | None = None) -> None:
-    """Say how many jobs were changed; `none`: what none of them was, if so."""
+    """Say how many jobs were changed; `none`: what holds for none of them, if so."""
     words = f"{verb} {count} {'job' if count == 1 else 'jobs'}"
     if count and then:
         words += f"\nnext: {then}"
     elif not count and none:
-        words += f": none of them is {none}"
+        words += f": none of them {none}"
     say({verb: count}, words, as_json=as_json)
 
 

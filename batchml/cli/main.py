@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from batchml.cli import administer, boundary, change, look, plans, results, work
+from batchml.cli.groups import write_commands
 from batchml.cli.session import make_session
 from batchml.core.configuration import load_configuration
 
@@ -33,9 +33,7 @@ class Sections(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each module of commands."""
         for title, module in SECTIONS.items():
-            names = [(command.name or "", command.get_short_help_str(limit=100)) for command in module.COMMANDS]
-            with formatter.section(title):
-                formatter.write_dl(names, col_max=12)
+            write_commands(formatter, title, module.COMMANDS)
         del ctx
 
 
@@ -52,15 +50,7 @@ def batchml(context: click.Context, registry: str | None) -> None:
 
     Exit status: 0 all well, 1 some jobs failed or are missing, 2 wrong use or configuration.
     """
-    configuration = load_configuration()
-    # Workers are children of this process: what the user has chosen reaches them by the environment, never by the
-    # registry.
-    if configuration.trusted_modules:
-        os.environ["BATCHML_TRUSTED_MODULES"] = ",".join(configuration.trusted_modules)
-    for key, variable in (("cpus", "BATCHML_CPUS"), ("artifacts", "BATCHML_ARTIFACTS")):
-        if configuration.get(key) is not None:
-            os.environ.setdefault(variable, str(configuration.get(key)))
-    context.obj = make_session(registry, configuration)
+    context.obj = make_session(registry, load_configuration())
 
 
 for section in SECTIONS.values():

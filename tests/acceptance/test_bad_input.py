@@ -352,6 +352,7 @@ def test_no_command_is_a_question_about_commands(tmp_path):
 def test_a_change_that_changes_nothing_says_why(tmp_path):
     assert batchml("add", design(tmp_path), cwd=tmp_path).returncode == 0
     assert batchml("retry", "1", cwd=tmp_path).stdout == "retried 0 jobs: none of them is failed or cancelled\n"
+    assert batchml("untag", "x", "1", cwd=tmp_path).stdout == "untagged 0 jobs: none of them has the tag 'x'\n"
 
 
 def test_an_index_that_pandas_stored_is_no_feature_and_is_noted_in_a_line(tmp_path):

@@ -29,6 +29,12 @@ def test_every_command_has_help_and_json(name, command):
     assert [option.name for option in options if not option.help and not option.hidden] == []
 
 
+@pytest.mark.parametrize("group", ["db", "config"])
+def test_a_narrow_terminal_cuts_off_no_help(group):
+    help_text = batchml.commands[group].get_help(click.Context(batchml.commands[group], terminal_width=50))
+    assert "..." not in help_text.partition("Commands:")[2]
+
+
 def test_the_reference_page_is_what_the_commands_say():
     written = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
     assert written == page(), "run: python -m batchml.cli.reference > docs/reference/cli.md"
