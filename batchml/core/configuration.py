@@ -199,7 +199,7 @@ def _read(file: Path, *, absolute: bool) -> Iterator[tuple[str, Any]]:
     for key, value in _leaves(table, "", file):
         described = KEYS[_pattern(key)]
         checked = described.check(value, f"{key} in {file}")
-        if described.kind == "path" and "://" not in checked:
+        if described.kind.endswith("path") and isinstance(checked, str) and "://" not in checked:
             checked = str(file.parent / Path(checked).expanduser())
         yield key, _anchored(checked, file.parent) if key == "registry" and absolute else checked
 

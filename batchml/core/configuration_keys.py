@@ -29,7 +29,8 @@ class Key:
     ----------
     kind
         ``text``, ``path`` (relative to the file that holds it), ``texts`` (a list), ``whole`` (a number from 1),
-        ``flag``, ``duration``, ``memory``, ``value`` (text, number or flag), or alternatives: ``a|b``.
+        ``flag``, ``flag or path``, ``duration``, ``memory``, ``value`` (text, number or flag), or alternatives:
+        ``a|b``.
     text
         What it is for, a sentence.
     default
@@ -65,9 +66,11 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+_FLAG_OR_PATH = "true, false or the path of a folder"
 _TESTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "text": (lambda value: isinstance(value, str), "a text"),
     "path": (lambda value: isinstance(value, str) and value != "", "the path of a file or folder"),
+    "flag or path": (lambda value: isinstance(value, bool) or (isinstance(value, str) and value != ""), _FLAG_OR_PATH),
     "texts": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
     "whole": (_is_whole, "a whole number of at least 1"),
     "flag": (lambda value: isinstance(value, bool), "true or false"),
@@ -103,6 +106,11 @@ _SLURM = {
         kind="database|spool",
         text="How elements reach the registry: over the network, or by files on a shared disk.",
         default="database for PostgreSQL, spool for SQLite",
+    ),
+    "spool": Key(
+        kind="flag or path",
+        text='Folder of the spool, seen by all nodes, or true: `channel = "spool"` in a folder of batchml\'s choice.',
+        default="beside the registry on a network disk, else below `workdir`, else in batchml's state folder",
     ),
     "partition": Key(kind="text", text="`--partition`."),
     "account": Key(kind="text", text="`--account`."),

@@ -202,8 +202,8 @@ def _count(name: str) -> Callable[[Any], int]:
 def available_cores() -> int:
     """Return how many processors this process may use, at least 1.
 
-    ``$BATCHML_CPUS`` decides if it is set; else the least of the affinity mask, the cgroup's quota (rounded up) and
-    ``$SLURM_CPUS_PER_TASK``, or else ``$SLURM_CPUS_ON_NODE``.
+    ``$BATCHML_CPUS`` decides if it is set, then ``cpus`` of ``batchml.toml``; else the least of the affinity mask, the
+    cgroup's quota (rounded up) and ``$SLURM_CPUS_PER_TASK``, or else ``$SLURM_CPUS_ON_NODE``.
 
     Raises
     ------
@@ -216,6 +216,11 @@ def available_cores() -> int:
             msg = f"$BATCHML_CPUS is {wish!r}; it must be a whole number of at least 1"
             raise ConfigError(msg)
         return int(wish)
+    from batchml.core.configuration import load_configuration
+
+    configured = load_configuration().cpus
+    if configured is not None:
+        return configured
     found = [_affinity()]
     task = (os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "")).strip()
     if task.isdecimal() and int(task) > 0:

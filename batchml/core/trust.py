@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import sys
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -33,7 +32,6 @@ _BUILTIN_TYPES: Final = frozenset({"bool", "bytes", "complex", "float", "int", "
 _BATCHML_METHODS: Final = ("batchml.learners.", "batchml.resamplings.", "batchml.measures.")
 # Whoever may call these may run anything.
 _NEVER: Final = frozenset({"__main__", "cloudpickle", "dill", "joblib"})
-_ENVIRONMENT: Final = "BATCHML_TRUSTED_MODULES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +53,13 @@ class Trust:
 
     @classmethod
     def default(cls) -> Trust:
-        """Return trust in scikit-learn, batchml, numeric functions of numpy and scipy, and $BATCHML_TRUSTED_MODULES."""
-        names = [name.strip() for name in os.environ.get(_ENVIRONMENT, "").split(",")]
-        return cls(prefixes=_VETTED).with_modules(name for name in names if name)
+        """Return trust in scikit-learn, batchml, numeric functions of numpy and scipy, and what is configured.
+
+        That is ``trusted_modules`` of ``batchml.toml`` and ``$BATCHML_TRUSTED_MODULES``.
+        """
+        from batchml.core.configuration import load_configuration
+
+        return cls(prefixes=_VETTED).with_modules(load_configuration().trusted_modules)
 
     def with_modules(self, names: Iterable[str]) -> Trust:
         """Return trust in further module prefixes, all of them the user's own choice."""
@@ -256,6 +258,7 @@ def _not_trusted(path: str, own: str, trust: Trust) -> str:
     if top in sys.stdlib_module_names or top in _NEVER:
         return f"{path}{really} is not trusted: specs never name what {top} holds"
     return (
-        f"{path}{really} is not trusted: add {top!r} to the design's `modules`, to --trust or to ${_ENVIRONMENT} "
-        f"if you wrote or know that code; trusted now: {', '.join(trust.prefixes)}"
+        f"{path}{really} is not trusted: add {top!r} to the design's `modules`, to `trusted_modules` of the "
+        f"configuration or to $BATCHML_TRUSTED_MODULES if you wrote or know that code; "
+        f"trusted now: {', '.join(trust.prefixes)}"
     )

@@ -73,7 +73,7 @@ class Slurm:
         ``"database"`` or ``"spool"``: how elements reach the registry; None decides by its URL: a SQLite file takes
         one host only, so its elements are served by a spool.
     spool
-        True, or the folder of the spool, which all nodes see: the same as ``channel="spool"``.
+        True, or the folder of the spool, which all nodes see: ``channel="spool"``. False: ``channel="database"``.
     """
 
     workers: int = 1
@@ -132,13 +132,16 @@ class Slurm:
     def spool_for(self, url: str) -> str | None:
         """The folder that serves its elements, "" for one of batchml's choice, None where they open the registry."""
         configured = load_configuration().slurm(read_cluster().name)
-        channel = self.channel or configured.get("channel")
-        if self.spool:
-            channel = "spool"
-        if (channel or ("spool" if url.startswith("sqlite") else "database")) == "database":
+        spool, channel = self.spool, self.channel
+        if spool is None and channel is None:
+            spool, channel = configured.get("spool"), configured.get("channel")
+        if spool is False:
             return None
-        if self.spool and self.spool is not True:
-            return os.fspath(self.spool)
+        if not spool and (channel or ("spool" if url.startswith("sqlite") else "database")) == "database":
+            return None
+        folder = spool if isinstance(spool, (str, os.PathLike)) else configured.get("spool")
+        if folder and not isinstance(folder, bool):
+            return os.fspath(folder)
         workdir = self.workdir or configured.get("workdir")
         return "" if workdir is None else str(Path(workdir).expanduser().absolute() / ".batchml" / "spool")
 
@@ -240,7 +243,7 @@ class Slurm:
         files = load_configuration().files
         if files:
             yield CONFIG, str(files[-1])
-        for name in ("BATCHML_TRUSTED_MODULES", "BATCHML_BEAT", "BATCHML_LEASE"):
+        for name in ("BATCHML_BEAT", "BATCHML_LEASE"):
             if os.environ.get(name):
                 yield name, os.environ[name]
 

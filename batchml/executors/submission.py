@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.configuration import load_configuration
 from batchml.core.resources import parse_duration
 from batchml.core.trust import Trust
 from batchml.data.snapshots import check_snapshots, snapshot_folders, take_snapshot
@@ -174,7 +175,7 @@ def launch_of(
         artifacts=store.artifact_path,
         spool=spool,
         paths=paths,
-        trust=consent.modules,
+        trust=tuple(dict.fromkeys([*consent.modules, *load_configuration().trusted_modules])),
         resources=resources,
         threads=threads_of_waiting(store),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 
+from batchml.core.configuration import load_configuration
 from batchml.errors import ConfigError, NotARegistryError, ReadOnlyError, RegistryError
 from batchml.registry import tables
 from batchml.registry.dialects import one_at_a_time
@@ -78,7 +79,7 @@ def check_seed(seed: int | None) -> int:
 
 def artifact_place(artifacts: str | os.PathLike[str] | None) -> str | None:
     """Return the absolute path of the folder of artifacts or its URL, None for the default place."""
-    given = os.environ.get("BATCHML_ARTIFACTS") if artifacts is None else os.fspath(artifacts)
+    given = load_configuration().get("artifacts") if artifacts is None else os.fspath(artifacts)
     if not given:
         return None
     if "://" in given:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import batchml as bm
 from batchml.core.configuration import DEFAULT_REGISTRY, load_configuration
 from batchml.core.configuration_keys import KEYS
+from batchml.core.trust import Trust
 from batchml.errors import ConfigError
 
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
@@ -156,3 +158,35 @@ def test_the_reference_page_lists_every_key_with_its_meaning_and_default():
     written = {name: (text, default) for name, text, default in rows if not name.startswith("BATCHML_")}
     meant = {name: (key.text, key.default) for name, key in KEYS.items()}
     assert written == meant
+
+
+def test_what_is_configured_holds_in_python_as_on_the_command_line(user_folder, tmp_path, monkeypatch):
+    for name in ("BATCHML_CPUS", "BATCHML_ARTIFACTS", "BATCHML_TRUSTED_MODULES"):
+        monkeypatch.delenv(name, raising=False)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    (tmp_path / "batchml.toml").write_text('cpus = 61\nartifacts = "store"\ntrusted_modules = ["mylab"]')
+    assert bm.available_cores() == 61
+    assert Trust.default().covers("mylab.trees")
+    with bm.Registry.create("sqlite:///study.db") as registry:
+        assert registry._store.artifact_path == tmp_path / "store"
+    assert {
+        key: load_configuration().origins[key] for key in ("cpus", "artifacts", "trusted_modules")
+    } == dict.fromkeys(("cpus", "artifacts", "trusted_modules"), str(tmp_path / "batchml.toml"))
+    monkeypatch.setenv("BATCHML_CPUS", "3")
+    assert bm.available_cores() == 3
+    monkeypatch.chdir("/")
+    monkeypatch.delenv("BATCHML_CPUS")
+    assert not Trust.default().covers("mylab.trees")  # what held there does not stay
+    assert bm.available_cores() != 61
+
+
+def test_the_folder_of_the_spool_can_be_configured_for_slurm(user_folder, tmp_path):
+    (tmp_path / "batchml.toml").write_text('[slurm]\nspool = "outbox"\n[slurm.cluster.big]\nspool = true')
+    found = load_configuration(tmp_path, {})
+    assert found.slurm("small")["spool"] == str(tmp_path / "outbox")
+    assert found.slurm("big")["spool"] is True
+    (tmp_path / "batchml.toml").write_text("[slurm]\nspool = 1")
+    with pytest.raises(ConfigError, match=r"slurm.spool in .* true, false or the path of a folder, not 1"):
+        load_configuration(tmp_path, {})
