@@ -82,6 +82,14 @@ class ArtifactFolder:
         """Return where the artifact can be read on this machine; it may be missing."""
         return self.path(kind, digest)
 
+    def variants(self, kind: str, digest: str) -> list[str]:
+        """Return the names of the artifacts called `digest` and an ending."""
+        return sorted(path.name for path in self.path(kind, digest).parent.glob(f"{digest}.*"))
+
+    def drop(self, kind: str, digest: str) -> None:
+        """Remove an artifact that is damaged, so that it can be put again."""
+        self.path(kind, digest).unlink(missing_ok=True)
+
     def make(self) -> None:
         """Make the folder: one that is there and empty is not one that this machine cannot see."""
         try:
@@ -156,6 +164,20 @@ class RemoteArtifacts(ArtifactFolder):
                     return copy
                 super().put(kind, digest, lambda aside: system.get_file(path, str(aside)))
         return copy
+
+    def variants(self, kind: str, digest: str) -> list[str]:
+        """Return the names of the artifacts called `digest` and an ending."""
+        system, path = self._remote(kind, digest)
+        with self._translated():
+            return sorted(one.rpartition("/")[2] for one in system.glob(f"{path}.*"))
+
+    def drop(self, kind: str, digest: str) -> None:
+        """Remove an artifact that is damaged, and this machine's copy of it, so that it can be put again."""
+        super().drop(kind, digest)
+        system, path = self._remote(kind, digest)
+        with self._translated():
+            if system.exists(path):
+                system.rm_file(path)
 
     def check(self) -> None:
         """Make sure that the URL can be reached from here."""

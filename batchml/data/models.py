@@ -58,7 +58,7 @@ def open_model(artifacts: ArtifactFolder, registry: str, job_id: int, digest: st
     by, _, signature = mark.partition(":")
     if by != key.id:
         raise TrustError(f"{where} was not opened: it was signed with another key, by another user or machine")
-    path = artifacts.path(_KIND, digest)
+    path = artifacts.fetch(_KIND, digest)
     try:
         data = path.read_bytes()
     except FileNotFoundError:

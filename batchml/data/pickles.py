@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.signing import make_key, read_key
-from batchml.data.artifacts import ArtifactFolder
+from batchml.data.artifacts import artifact_folder
 from batchml.errors import ArtifactError, ConfigError, TrustError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from batchml.core.signing import SigningKey
 
-__all__ = ["SignedPickles"]
+__all__ = ["PICKLE", "SignedPickles", "pickles_in"]
 
-_KIND = "pickle"
+PICKLE = "pickle"
+"""The kind of artifact that they are."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +34,7 @@ class SignedPickles:
     Parameters
     ----------
     folder
-        Of the artifacts.
+        Of the artifacts, or their URL.
     registry
         The registry's own id: a file that was copied from another registry is refused.
     """
@@ -43,22 +45,21 @@ class SignedPickles:
     def put(self, digest: str, content: bytes) -> None:
         """Write a pickle, signed with this user's key; a damaged one is replaced."""
         key = make_key()
-        folder = ArtifactFolder(self.folder)
-        path = folder.path(_KIND, f"{digest}.{key.id}")
-        if path.exists() and not self._verified(path, key, digest):
-            path.unlink()
-        mark = key.mark(self.registry, _KIND, digest, content)
-        folder.put(_KIND, f"{digest}.{key.id}", lambda aside: _write(aside, mark, content))
+        folder, name = artifact_folder(self.folder), f"{digest}.{key.id}"
+        if folder.has(PICKLE, name) and not self._verified(folder.fetch(PICKLE, name), key, digest):
+            folder.drop(PICKLE, name)
+        mark = key.mark(self.registry, PICKLE, digest, content)
+        folder.put(PICKLE, name, lambda aside: _write(aside, mark, content))
 
     def open(self, digest: str, what: str) -> Any:
         """See `batchml.core.pickled.Pickles`."""
         if not _DIGEST.fullmatch(digest):
             raise TrustError(f"{digest!r:.80} is no name of a pickle")
         key = read_key()
-        path = ArtifactFolder(self.folder).path(_KIND, f"{digest}.{key.id}")
+        folder, name = artifact_folder(self.folder), f"{digest}.{key.id}"
+        path = folder.fetch(PICKLE, name)
         if not path.exists():
-            others = sorted(path.parent.glob(f"{digest}.*"))
-            raise self._missing(path, what, signed=bool(others))
+            raise self._missing(path, what, signed=bool(folder.variants(PICKLE, digest)))
         content = self._verified(path, key, digest)
         if content is None:
             raise TrustError(
@@ -76,7 +77,7 @@ class SignedPickles:
             mark, _, content = path.read_bytes().partition(b"\n")
         except OSError as error:
             raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-        right = key.verifies(mark.decode("ascii", "replace"), self.registry, _KIND, digest, content)
+        right = key.verifies(mark.decode("ascii", "replace"), self.registry, PICKLE, digest, content)
         return content if right else None
 
     def _missing(self, path: Path, what: str, *, signed: bool) -> Exception:
@@ -86,6 +87,17 @@ class SignedPickles:
                 "it, where the same signing key is"
             )
         return ArtifactError(f"the pickle of {what} is missing: no file {str(path)!r}; add the design again")
+
+
+def pickles_in(spec: Any) -> Iterator[str]:
+    """Return the digests of the pickles that plain data names, at any depth."""
+    if isinstance(spec, dict):
+        for tag in ("$pickle", "pickle"):
+            if isinstance(spec.get(tag), str) and _DIGEST.fullmatch(spec[tag]):
+                yield spec[tag]
+    if isinstance(spec, (dict, list, tuple)):
+        for value in spec.values() if isinstance(spec, dict) else spec:
+            yield from pickles_in(value)
 
 
 def _write(aside: Path, mark: str, content: bytes) -> None:

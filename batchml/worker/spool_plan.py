@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Order
 from batchml.data.artifacts import ArtifactFolder
+from batchml.data.pickles import PICKLE, pickles_in
 from batchml.registry import spool, spool_workers
 from batchml.worker.spool_bundle import digest_of, pack_bundle
 from batchml.worker.spool_folder import EVERYBODY, BundleName, SpoolFolder
@@ -115,15 +116,17 @@ class Spool:
         return dealt
 
     def _share(self, plan: Plan) -> None:
-        """Have the data of tasks where the workers can read them: the registry's folder may be on another disk."""
+        """Have tables and pickles where the workers can read them: the registry's folder may be on another disk."""
         if isinstance(self._store.artifact_path, str):
             return
         source, target = ArtifactFolder(self._store.artifact_path), ArtifactFolder(self.folder.artifacts)
-        tasks = {each.experiment.id: each.experiment.task for each in plan.assignments}
-        for digest in {digest for task in tasks.values() for digest in _digests(task)}:
-            for kind in _TABLES:
-                if source.has(kind, digest):
-                    target.put(kind, digest, partial(_link, source.path(kind, digest)))
+        experiments = {each.experiment.id: each.experiment for each in plan.assignments}.values()
+        tables = {(kind, digest) for one in experiments for digest in _digests(one.task) for kind in _TABLES}
+        pickles = {digest for one in experiments for digest in pickles_in(one.as_json())}
+        signed = {(PICKLE, name) for digest in pickles for name in source.variants(PICKLE, digest)}
+        for kind, name in tables | signed:
+            if source.has(kind, name):
+                target.put(kind, name, partial(_link, source.path(kind, name)))
 
     def ingest(self, segment: str | None = None) -> int:
         """Take in what workers have written; return how many outcomes."""

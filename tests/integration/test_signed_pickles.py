@@ -153,6 +153,27 @@ def test_putting_it_again_repairs_it(tmp_path):
     assert signed.open("0" * 64, "it") == 1
 
 
+@pytest.mark.parametrize("protocol", ["file", "local"])
+def test_pickles_behind_a_url_are_signed_verified_and_repaired(tmp_path, monkeypatch, protocol):
+    monkeypatch.setenv("BATCHML_CACHE", str(tmp_path / "cache"))
+    signed = SignedPickles(folder=f"{protocol}://{tmp_path}/bucket", registry="a")
+    with pytest.raises(ArtifactError, match="is missing"):
+        make_key(), signed.open("0" * 64, "it")
+    signed.put("0" * 64, b"\x80\x05K\x01.")
+    stored = only_file(tmp_path / "bucket")
+    monkeypatch.setenv("BATCHML_CACHE", str(tmp_path / "of another machine"))
+    assert signed.open("0" * 64, "it") == 1
+    monkeypatch.setenv("BATCHML_CACHE", str(tmp_path / "of a third"))
+    stored.write_bytes(stored.read_bytes() + b"x")
+    with pytest.raises(TrustError, match="altered or moved here"):
+        signed.open("0" * 64, "it")
+    signed.put("0" * 64, b"\x80\x05K\x01.")
+    assert signed.open("0" * 64, "it") == 1
+    key_file().unlink()
+    with pytest.raises(TrustError, match="signed with another key"):
+        make_key(), signed.open("0" * 64, "it")
+
+
 # -- a whole study -------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +222,24 @@ def test_pickled_objects_give_the_results_of_a_session(registry):
     found, wanted = registry.reduce(), bm.benchmark(design())
     assert found.aggregate()["classif.acc"].tolist() == wanted.aggregate()["classif.acc"].tolist()
     assert found.aggregate()["hits"].tolist() == wanted.aggregate()["hits"].tolist()
+
+
+def test_slots_open_pickles_behind_a_url(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_CACHE", str(tmp_path / "cache"))
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db", artifacts=f"local://{tmp_path}/bucket") as registry:
+        registry.add(design(), allow_pickle=True)
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)  # the slots are on another machine
+        run(registry)
+        assert registry.tally()["done"] == 4, registry.errors()
+        assert (tmp_path / "bucket" / "pickle").is_dir()
+        assert registry.reduce().aggregate()["hits"].notna().all()
+
+
+def test_slots_without_a_database_find_the_pickles_in_their_spool(registry, tmp_path):
+    registry.add(design(), allow_pickle=True)
+    registry.submit(executor=bm.Local(slots=1, spool=tmp_path / "spool"))
+    registry.wait(timeout=60)
+    assert registry.tally()["done"] == 4, registry.errors()
 
 
 def test_a_tampered_registry_gives_config_errors_that_name_what(registry, tmp_path):
@@ -259,6 +298,15 @@ def changed(registry, statement):
 
     with Store.open(registry.url) as store, store.write() as connection:
         connection.exec_driver_sql(statement)
+
+
+def test_models_behind_a_url_are_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_CACHE", str(tmp_path / "cache"))
+    with bm.Registry.create(f"sqlite:///{tmp_path}/study.db", artifacts=f"local://{tmp_path}/bucket") as registry:
+        registry.add(bm.benchmark_grid("iris", "classif.tree", bm.rsmp("holdout"), store_models=True, seed=1))
+        run(registry)
+        shutil.rmtree(tmp_path / "cache")
+        assert [type(learner.model).__name__ for learner in trained(registry)] == ["DecisionTreeClassifier"]
 
 
 def test_a_model_of_another_job_is_refused(modelled):
