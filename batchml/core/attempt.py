@@ -103,7 +103,8 @@ class Assignment:
     Attributes
     ----------
     alone
-        A suspect: its last worker died. It runs only while nothing else runs in the same worker.
+        A suspect: its last worker died. It runs only while nothing else runs in the same worker, or in the same worker
+        of a cluster.
     expected_s
         Median wall time of this experiment's finished jobs in seconds, None if none has finished.
     """
@@ -163,6 +164,9 @@ class Outcome:
         Measured; None if the iteration did not get there.
     dirty
         What the job left changed in its process, which was therefore replaced.
+    host, place
+        Where it ran if not on its worker's own machine: the machine, and what it is known by, the address of a Dask
+        worker; "" otherwise.
     """
 
     attempt_id: int
@@ -181,6 +185,8 @@ class Outcome:
     peak_mb: float | None = None
     threads: int | None = None
     dirty: tuple[str, ...] = ()
+    host: str = ""
+    place: str = ""
     result: JobResult | None = None
 
 

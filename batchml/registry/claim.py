@@ -26,6 +26,7 @@ __all__ = ["Claimed", "Post", "claim", "read_open"]
 _STALE_S = 10.0
 _CAUTION = 1.2  # times the median: half of the jobs take longer than that
 _MOST_HELD = 5000
+_SOLOS_HELD = 2  # one runs, and one waits to be the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class Post:
         The moment, by the clock of leases.
     left_s
         Seconds that it may go on for; None for no end.
+    solos
+        How many suspects it runs at once apart from all others; 0 if a suspect needs the whole worker.
     """
 
     worker_id: int
@@ -47,6 +50,13 @@ class Post:
     slots: int
     now_s: float
     left_s: float | None = None
+    solos: int = 0
+
+    def suspects(self, held: int, alone: int) -> int:
+        """Return how many suspects it may get while it holds so many attempts, so many of them suspects."""
+        if not self.solos:
+            return 0 if held else 1
+        return max(0, _SOLOS_HELD * self.solos - alone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +75,8 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     Jobs of one rank come as they were added, and so task by task: the slots of a machine work on one table, which they
     share. Near the end of the queue a worker takes at most its part of what is left; an experiment without a finished
     job gives at most one job a slot. A suspect, whose last worker died, is given alone, to a worker that holds nothing
-    else. A job that is expected to outlast the worker is left to others; if there are only such, nothing waits.
+    else or keeps it apart from all else. A job that is expected to outlast the worker is left to others; if there are
+    only such, nothing waits.
     """
     asked = {
         "worker": post.worker_id,
@@ -78,13 +89,14 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     cancel: tuple[int, ...] = ()
     if now.recalled:
         cancel = tuple(connection.execute(queries.recalled(), asked).scalars())
-    if want <= 0 or now.waiting == 0 or now.alone:
+    held_alone = int(now.alone or 0)
+    if want <= 0 or now.waiting == 0 or (held_alone and not post.solos):
         return Claimed(waiting=now.waiting, cancel=cancel)
     share = min(want, math.ceil(now.waiting / (2 * max(int(now.live), post.slots))))
     chosen, expected = _choose(store, connection, post, share)
     alone = False
-    if not chosen and not now.held:
-        chosen = _fitting(store, connection, post, 1, suspect=1)
+    if not chosen and (suspects := min(want, post.suspects(now.held, held_alone))):
+        chosen = _fitting(store, connection, post, suspects, suspect=1)
         expected = _expected(store, connection, {row.experiment_id for row in chosen})
         alone = bool(chosen)
     if not chosen and _too_long(store, post):

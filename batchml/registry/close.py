@@ -11,6 +11,7 @@ from batchml.core.attempt import Ending, Outcome
 from batchml.core.conditions import fingerprint
 from batchml.registry import close_queries as queries
 from batchml.registry.again import RETRIED, granted, grow
+from batchml.registry.places import note_places
 from batchml.registry.trips import each, lock, once, run_many, together
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def close_outcomes(
     if late:
         _supersede(connection, [known[o.attempt_id].job_id for o in late])
     _write(connection, [*accepted, *late], known, models or {})
+    note_places(connection, worker_id, [*accepted, *late])
     recalled = [key for key in answered if known[key].recalled]
     if recalled:
         connection.execute(queries.forget_recall(), {"ids": recalled})
@@ -190,10 +192,10 @@ def _write(
     grow(connection, again)
 
 
-def _move(ending: Ending, row: Any, *, again: bool = False) -> tuple[Any, ...]:
+def _move(ending: Ending, row: Any, *, again: bool = False, crowd: bool = False) -> tuple[Any, ...]:
     new = fate(
         ending,
-        alone=bool(row.alone),
+        alone=bool(row.alone) and not crowd,
         hiccups=row.hiccups,
         lost_alone=row.lost_alone,
         suspect=row.suspect,
@@ -324,4 +326,5 @@ def close_rows(
         "mark": mark_of(ending, None, note),
     }
     connection.execute(queries.close_plainly(), values)
-    run_many(connection, queries.move_job(), queries.MOVE_NAMES, [_move(ending, row) for row in rows])
+    crowd = len(rows) > 1  # a worker that kept suspects apart died with all of them: nobody knows of which
+    run_many(connection, queries.move_job(), queries.MOVE_NAMES, [_move(ending, row, crowd=crowd) for row in rows])

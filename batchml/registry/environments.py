@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, func, select, update
 
 from batchml.core.digest import digest
 from batchml.registry.dialects import among, insert_new
-from batchml.registry.tables import attempt, benchmark_experiment, environment, job, result, worker
+from batchml.registry.places import ENVIRONMENT, put_place
+from batchml.registry.tables import attempt, benchmark_experiment, environment, job, place, result, worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,15 +43,19 @@ def _library(one: Mapping[str, Any]) -> str:
     return " ".join(str(one[name]) for name in ("internal_api", "version", "architecture") if one.get(name))
 
 
-def put_environment(store: Store, worker_id: int, found: Mapping[str, Any]) -> None:
-    """Say in which environment a worker runs."""
+def put_environment(store: Store, worker_id: int, found: Mapping[str, Any], *, host: str = "", name: str = "") -> None:
+    """Say in which environment a worker runs, or the place of that `name` on `host`, to which it sends its jobs."""
     row = describe(found)
-    name = digest(row)
-    this = select(environment.c.id).where(environment.c.digest == bindparam("name")).scalar_subquery()
+    given = {"which": worker_id, "digest": digest(row)}
+    this = select(environment.c.id).where(environment.c.digest == bindparam("digest")).scalar_subquery()
+    change = update(worker).where(worker.c.id == bindparam("which"))
     with store.write() as connection:
-        connection.execute(insert_new(connection.dialect, environment), {"digest": name, **row})
-        change = update(worker).where(worker.c.id == bindparam("which")).values(environment_id=this)
-        connection.execute(change, {"which": worker_id, "name": name})
+        connection.execute(insert_new(connection.dialect, environment), {"digest": given["digest"], **row})
+        if name:
+            put_place(connection, worker_id, host=host, name=name)
+            change = update(place).where(place.c.worker_id == bindparam("which"), place.c.name == bindparam("there"))
+            given["there"] = name
+        connection.execute(change.values(environment_id=this), given)
 
 
 def read_environments(store: Store, benchmarks: Sequence[int]) -> list[dict[str, Any]]:
@@ -60,7 +65,7 @@ def read_environments(store: Store, benchmarks: Sequence[int]) -> list[dict[str,
     """
     member = benchmark_experiment
     counted: Any = (
-        select(worker.c.environment_id, func.count(func.distinct(job.c.id)).label("n_jobs"))
+        select(ENVIRONMENT.label("environment_id"), func.count(func.distinct(job.c.id)).label("n_jobs"))
         .select_from(
             member.join(
                 job, (job.c.experiment_id == member.c.experiment_id) & (job.c.iteration < member.c.n_iterations)
@@ -68,9 +73,10 @@ def read_environments(store: Store, benchmarks: Sequence[int]) -> list[dict[str,
             .join(result, result.c.job_id == job.c.id)
             .join(attempt, attempt.c.id == result.c.attempt_id)
             .join(worker, worker.c.id == attempt.c.worker_id)
+            .outerjoin(place, place.c.id == attempt.c.place_id)
         )
-        .where(among(member.c.benchmark_id), worker.c.environment_id.is_not(None))
-        .group_by(worker.c.environment_id)
+        .where(among(member.c.benchmark_id), ENVIRONMENT.is_not(None))
+        .group_by(ENVIRONMENT)
         .subquery()
     )
     names = [environment.c[name] for name in NAMES[1:-1]]

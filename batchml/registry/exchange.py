@@ -34,10 +34,12 @@ def exchange(
     want: int,
     *,
     left_s: float | None = None,
+    solos: int = 0,
 ) -> Exchange:
     """Deliver outcomes, give attempts back unstarted, renew the lease and claim up to `want` jobs, in one transaction.
 
-    With `left_s` seconds of its walltime left the worker gets no job that is expected to take longer.
+    With `left_s` seconds of its walltime left the worker gets no job that is expected to take longer. A worker that can
+    run so many suspects apart from all others (`solos`) gets them beside others, too.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def exchange(
         lost = close_checked(connection, worker_id, outcomes, models)
         release(connection, worker_id, released)
         rerank(store, connection, outcomes, released)
-        post = _post(store, connection, worker_id, now, left_s)
+        post = _post(store, connection, worker_id, now, left_s, solos)
         claimed = claim(store, connection, post, want if order is Order.GO_ON else 0)
     watch(store, claimed.assignments)
     return Exchange(
@@ -110,12 +112,12 @@ def _beat(connection: Connection, worker_id: int) -> tuple[Order, float]:
     return Order(wanted), now_s
 
 
-def _post(store: Store, connection: Connection, worker_id: int, now_s: float, left_s: float | None) -> Post:
+def _post(store: Store, connection: Connection, worker_id: int, now_s: float, left_s: float | None, solos: int) -> Post:
     key = ("post", worker_id)
     if key not in store.memo:
         store.memo[key] = tuple(connection.execute(queries.post(), {"worker": worker_id}).one())
     resource_id, slots = store.memo[key]
-    return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s, left_s=left_s)
+    return Post(worker_id=worker_id, resource_id=resource_id, slots=slots, now_s=now_s, left_s=left_s, solos=solos)
 
 
 def store_models(store: Store, outcomes: Sequence[Outcome]) -> dict[int, StoredModel]:

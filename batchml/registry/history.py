@@ -12,11 +12,13 @@ from batchml.errors import ConfigError, UnknownKeyError
 from batchml.registry.dialects import among
 from batchml.registry.frames import read_frame
 from batchml.registry.moves import known_jobs
+from batchml.registry.places import ENVIRONMENT, HOST
 from batchml.registry.tables import (
     attempt,
     condition,
     job,
     log,
+    place,
     worker,
 )
 
@@ -46,11 +48,12 @@ def attempts(store: Store, job_id: int) -> pd.DataFrame:
         select(
             attempt.c.id.label("attempt_id"),
             attempt.c.worker_id,
-            worker.c.host,
-            worker.c.environment_id,
+            HOST,
+            ENVIRONMENT.label("environment_id"),
             *(attempt.c[name] for name in names.split()),
         )
         .join_from(attempt, worker)
+        .outerjoin(place, place.c.id == attempt.c.place_id)
         .where(attempt.c.job_id == bindparam("which"))
         .order_by(attempt.c.id)
     )
@@ -68,8 +71,9 @@ def log_of(store: Store, job_id: int) -> str:
         There is no such job.
     """
     made = (
-        select(attempt, worker.c.host, worker.c.pid, log.c.body)
+        select(attempt, HOST, worker.c.pid, log.c.body)
         .join_from(attempt, worker)
+        .outerjoin(place, place.c.id == attempt.c.place_id)
         .outerjoin(log, log.c.attempt_id == attempt.c.id)
         .where(attempt.c.job_id == bindparam("which"))
         .order_by(attempt.c.id)

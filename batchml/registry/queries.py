@@ -107,7 +107,7 @@ def situation() -> Select[Any]:
 
     The revision of designs; the slots of the workers of resource class `resource` whose lease runs at `now` (`live`);
     the queued jobs of the class, counted up to `most` for each of these, or of this worker's `slots` (`waiting`); how
-    many attempts `worker` holds (`held`), whether one of them runs alone (`alone`), and whether somebody else has
+    many attempts `worker` holds (`held`), how many of them are to run alone (`alone`), and whether somebody else has
     closed one, for it to end (`recalled`).
     """
     live = (
@@ -130,7 +130,7 @@ def situation() -> Select[Any]:
         .limit(case((live > slots, live), else_=slots) * bindparam("most", type_=Integer()))
     )
     waiting = select(func.count()).select_from(few.subquery()).scalar_subquery()
-    mine = select(func.count(), func.max(attempt.c.alone)).where(
+    mine = select(func.count(), func.sum(attempt.c.alone)).where(
         attempt.c.worker_id == bindparam("worker"), attempt.c.ended_at.is_(None)
     )
     held = mine.subquery()

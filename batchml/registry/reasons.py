@@ -10,12 +10,14 @@ from sqlalchemy import Select, bindparam, select
 from batchml.registry.changes import differences, why_not_reused
 from batchml.registry.dialects import epoch_now, lease_seconds, up_since
 from batchml.registry.history import job_row
+from batchml.registry.places import HOST
 from batchml.registry.rescue import Verdict, judge
 from batchml.registry.specs import spec_bodies
 from batchml.registry.tables import (
     attempt,
     benchmark_experiment,
     experiment,
+    place,
     resource,
     result,
     submission,
@@ -153,8 +155,9 @@ def _said(last: Any) -> str:
 
 def _last_attempt() -> Select[Any]:
     return (
-        select(attempt, worker.c.host)
+        select(attempt, HOST)
         .join_from(attempt, worker)
+        .outerjoin(place, place.c.id == attempt.c.place_id)
         .where(attempt.c.job_id == bindparam("which"), attempt.c.outcome.is_distinct_from("released"))
         .order_by(attempt.c.id.desc())
         .limit(1)

@@ -291,13 +291,15 @@ def _held(connection: Connection, worker_id: int) -> Sequence[Any]:
 
 def _would_move(store: Store, dead: Mapping[int, Word]) -> Counter[str]:
     held = (
-        select(job.c.lost_alone, attempt.c.alone)
+        select(job.c.lost_alone, attempt.c.alone, attempt.c.worker_id)
         .join_from(attempt, job, job.c.id == attempt.c.job_id)
         .where(among(attempt.c.worker_id), attempt.c.ended_at.is_(None))
     )
     with store.read() as connection:
         rows = connection.execute(held, {"ids": list(dead)}).all()
-    return Counter("error" if row.lost_alone + row.alone >= 2 else "queued" for row in rows)
+    crowd = Counter(row.worker_id for row in rows)
+    alone = [row.lost_alone + (row.alone and crowd[row.worker_id] == 1) for row in rows]
+    return Counter("error" if losses >= 2 else "queued" for losses in alone)
 
 
 def _counts(connection: Connection) -> Counter[str]:

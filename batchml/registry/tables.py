@@ -285,6 +285,18 @@ Index(
     postgresql_where=text("stopped_at IS NULL"),
 )
 
+# Where attempts run that are not on their worker's own machine: the workers of a Dask cluster.
+place = Table(
+    "place",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _id("worker_id", "worker.id"),
+    Column("name", Text, nullable=False),  # its address
+    Column("host", Text, nullable=False),
+    _id("environment_id", "environment.id", nullable=True),
+    UniqueConstraint("worker_id", "name"),
+)
+
 job = Table(
     "job",
     metadata,
@@ -337,6 +349,7 @@ attempt = Table(
     _id("policy_id", "spec.id"),
     _id("source_id", "spec.id", nullable=True),
     Column("bundle_id", Id),
+    _id("place_id", "place.id", nullable=True),  # NULL on the worker's own machine
     Column("generation", Integer, nullable=False),
     _flag("alone"),
     # Closed by somebody else while its worker may still run it: told to the worker until it answers.

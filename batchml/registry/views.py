@@ -22,7 +22,7 @@ _JOB_COLUMNS = """
     a.outcome AS outcome,
     r.completeness AS prediction,
     j.attempts AS attempts,
-    w.host AS host,
+    COALESCE(p.host, w.host) AS host,
     a.fit_s AS fit_s,
     a.predict_s AS predict_s,
     a.wall_s AS wall_s,
@@ -36,6 +36,7 @@ _LAST_ATTEMPT = """
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN attempt a ON a.id = COALESCE(r.attempt_id, (SELECT MAX(l.id) FROM attempt l WHERE l.job_id = j.id))
     LEFT JOIN worker w ON w.id = a.worker_id
+    LEFT JOIN place p ON p.id = a.place_id
 """
 
 _JOBS = f"""
@@ -235,13 +236,15 @@ SELECT
     e.blas AS blas,
     e.packages AS packages,
     e.code AS code,
-    (SELECT COUNT(*) FROM worker w WHERE w.environment_id = e.id) AS n_workers,
+    (SELECT COUNT(*) FROM worker w WHERE w.environment_id = e.id)
+        + (SELECT COUNT(*) FROM place p WHERE p.environment_id = e.id) AS n_workers,
     (
         SELECT COUNT(*)
         FROM result r
             JOIN attempt a ON a.id = r.attempt_id
             JOIN worker w ON w.id = a.worker_id
-        WHERE w.environment_id = e.id
+            LEFT JOIN place p ON p.id = a.place_id
+        WHERE CASE WHEN p.id IS NULL THEN w.environment_id ELSE p.environment_id END = e.id
     ) AS n_jobs
 FROM environment e
 """

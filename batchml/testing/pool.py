@@ -99,6 +99,11 @@ class FakePool:
         return self.free
 
     @property
+    def solos(self) -> int:
+        """None: a suspect has the pool for itself."""
+        return 0
+
+    @property
     def running(self) -> Collection[int]:
         """Attempts that have not come back."""
         return self._running.keys()

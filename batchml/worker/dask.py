@@ -63,9 +63,9 @@ class DaskPool:
         self._feeder.open(give_up)
 
     @property
-    def environments(self) -> list[dict[str, Any]]:
-        """Those of the hosts of Dask's workers, as far as they are known."""
-        return [] if self._feeder is None else list(self._feeder.environments)
+    def environments(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Those of Dask's workers, by their hosts and addresses, as far as they are known."""
+        return {} if self._feeder is None else self._feeder.places.environments.copy()
 
     @property
     def gone(self) -> str:
@@ -77,7 +77,12 @@ class DaskPool:
     @property
     def slots(self) -> int:
         """How many iterations run at once, at present; at least 1, for what is not there yet may come."""
-        return max(1, 0 if self._feeder is None else self._feeder.slots)
+        return max(1, 0 if self._feeder is None else self._feeder.places.slots)
+
+    @property
+    def solos(self) -> int:
+        """How many suspects run at once, each with a Dask worker for itself: at least 1, as with slots."""
+        return max(1, 0 if self._feeder is None else self._feeder.places.solos)
 
     @property
     def free(self) -> int:
@@ -111,8 +116,8 @@ class DaskPool:
         self._latest = assignment.experiment.id
         if assignment.expected_s is not None:
             self._seconds.setdefault(self._latest, assignment.expected_s)
-        size = self._size(self._latest)
-        if self._lobby and self._lobby[-1].experiment.id != self._latest:
+        size = 1 if assignment.alone else self._size(self._latest)
+        if assignment.alone or (self._lobby and self._lobby[-1].experiment.id != self._latest):
             self._flush()
         self._lobby.append(assignment)
         if len(self._lobby) >= size:

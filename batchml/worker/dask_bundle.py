@@ -120,8 +120,10 @@ class Reply:
 
     Attributes
     ----------
-    worker
-        The Dask worker's address.
+    worker, host
+        The Dask worker's address, and the machine it is on.
+    busy
+        It keeps itself for a suspect, or had one already.
     unfit
         Why nothing can run there.
     missing
@@ -129,13 +131,16 @@ class Reply:
     """
 
     worker: str
+    host: str = ""
+    busy: bool = False
     outcomes: Sequence[Outcome] = ()
     unfit: str = ""
     missing: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """Return it as bytes."""
-        head = {"worker": self.worker, "unfit": self.unfit, "missing": list(self.missing)}
+        where = {"worker": self.worker, "host": self.host, "busy": self.busy}
+        head = {**where, "unfit": self.unfit, "missing": list(self.missing)}
         parts = [frame(json.dumps(head).encode())]
         parts += [frame(encode_outcome(outcome), outcome.attempt_id) for outcome in self.outcomes]
         return b"".join(parts)
@@ -157,6 +162,8 @@ class Reply:
         head = json.loads(frames[0].payload)
         return cls(
             worker=head["worker"],
+            host=head["host"],
+            busy=head["busy"],
             unfit=head["unfit"],
             missing=tuple(head["missing"]),
             outcomes=[decode_outcome(one.payload) for one in frames[1:]],

@@ -49,6 +49,14 @@ class Link:
     resources: Mapping[str, float] = field(default_factory=dict)
     ahead_s: float = 0.0
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds after which a scheduler that cannot be reached is gone: as long as Dask itself tries to connect."""
+        import dask
+        from dask.utils import parse_timedelta
+
+        return float(parse_timedelta(dask.config.get("distributed.comm.timeouts.connect", _PATIENCE_S)))
+
     def as_text(self) -> str:
         """Return it as JSON."""
         return json.dumps(asdict(self))
@@ -83,7 +91,7 @@ class Link:
             security = Security(**self.security, require_encryption=True) if self.security else None
             try:
                 client = await Client(
-                    place, asynchronous=True, security=security, set_as_default=False, timeout=_PATIENCE_S
+                    place, asynchronous=True, security=security, set_as_default=False, timeout=self.patience_s
                 )
             except (OSError, TimeoutError, ValueError, TypeError) as error:
                 cause = str(error).splitlines()[0] if str(error) else type(error).__name__

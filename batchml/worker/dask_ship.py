@@ -22,7 +22,7 @@ async def ship(client: Any, address: str, setup: Setup, digest: str) -> None:
         The table cannot be read here.
     """
     from batchml.data.artifacts import artifact_folder
-    from batchml.worker.dask_host import store_piece
+    from batchml.worker.dask_calls import store_piece
 
     folder = artifact_folder(setup.artifacts)
     for kind in ("table.sha256", "table"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from batchml.worker.dask_link import Link
     from batchml.worker.signals import StopSource
 
-__all__ = ["BlamelessLedger", "ClusterProbe", "merged", "start_dask"]
+__all__ = ["BlamelessLedger", "ClusterProbe", "start_dask"]
 
 
 def start_dask(
@@ -40,7 +40,7 @@ def start_dask(
     """
     from batchml.worker.dask import DaskPool
     from batchml.worker.dask_bundle import Setup
-    from batchml.worker.dask_host import versions
+    from batchml.worker.dask_calls import versions
 
     setup = Setup(
         registry=store.uuid,
@@ -73,39 +73,13 @@ class ClusterProbe:
 
     def __init__(self, pool: DaskPool) -> None:
         self._pool = pool
-        self._seen = 0
+        self._told: set[tuple[str, str]] = set()
 
-    def look(self, patience_s: float = 0.0) -> dict[str, Any] | None:  # noqa: ARG002 - part of the seam
-        """Return what is known if it is more than the last time."""
-        known = self._pool.environments
-        if len(known) == self._seen:
-            return None
-        self._seen = len(known)
-        return merged(known)
+    def news(self, patience_s: float = 0.0) -> list[tuple[dict[str, Any], str, str]]:  # noqa: ARG002 - part of the seam
+        """Return environments that were not known the last time, each with host and address of the Dask worker."""
+        fresh = {where: found for where, found in self._pool.environments.items() if where not in self._told}
+        self._told.update(fresh)
+        return [(found, *where) for where, found in fresh.items()]
 
     def close(self) -> None:
         """There is nothing to close."""
-
-
-def merged(environments: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return several environments as one: where they differ it names all that there are.
-
-    Examples
-    --------
-    >>> merged([{"python": "3.11", "packages": {"numpy": "2.4"}}, {"python": "3.11", "packages": {"numpy": "2.5"}}])
-    {'python': '3.11', 'packages': {'numpy': '2.4 | 2.5'}}
-    """
-    names = dict.fromkeys(name for one in environments for name in one)
-    return {name: _merged([one.get(name) for one in environments]) for name in names}
-
-
-def _merged(values: list[Any]) -> Any:
-    first = values[0]
-    if all(value == first for value in values):
-        return first
-    if all(isinstance(value, dict) for value in values):
-        return merged(values)
-    if all(isinstance(value, list) for value in values):
-        every = [one for value in values for one in value]
-        return [one for place, one in enumerate(every) if one not in every[:place]]
-    return " | ".join(dict.fromkeys("none" if value is None else str(value) for value in values))

@@ -73,7 +73,8 @@ class DirectChannel:
         with _outages():
             left = None if self._allocation is None else self._allocation.left_s
             self._note_slots()
-            answer = exchange(self._store, self.worker_id, outcomes, released, want, left_s=left)
+            solos = 0 if self._pool is None else self._pool.solos
+            answer = exchange(self._store, self.worker_id, outcomes, released, want, left_s=left, solos=solos)
         self._note_environment()  # by now jobs run, or are on their way
         return answer
 
@@ -109,10 +110,9 @@ class DirectChannel:
     def _note_environment(self, patience_s: float = 0.0) -> None:
         from batchml.registry.environments import put_environment
 
-        found = None if self._probe is None else self._probe.look(patience_s)
-        if found is not None:
+        for found, host, name in () if self._probe is None else self._probe.news(patience_s):
             try:
-                put_environment(self._store, self.worker_id, found)
+                put_environment(self._store, self.worker_id, found, host=host, name=name)
             except Exception as error:  # noqa: BLE001 - jobs matter more than where they ran
                 _log.warning("the environment of this worker is not recorded: %s", error)
 

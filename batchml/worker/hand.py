@@ -23,14 +23,16 @@ class Hand:
     backlog
         Assignments to start, in the order in which they came.
     suspect
-        An assignment whose last worker died: it waits until nothing else runs.
+        An assignment whose last worker died: it waits until nothing else runs. None in a pool that keeps suspects apart
+        by itself: there they are like others.
     outbox
         Outcomes that the registry has not confirmed and that no request carries.
     oldest
         When the oldest outcome of the outbox came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_apart: bool = False) -> None:
+        self._keeps_apart = keeps_apart
         self.backlog: deque[Assignment] = deque()
         self.suspect: Assignment | None = None
         self.outbox: list[Outcome] = []
@@ -52,7 +54,7 @@ class Hand:
     def take(self, assignments: Iterable[Assignment]) -> None:
         """Add claimed work. Of several suspects one is kept: a death must be charged to the one that ran."""
         for assignment in assignments:
-            if not assignment.alone:
+            if not assignment.alone or self._keeps_apart:
                 self.backlog.append(assignment)
             elif self.suspect is None:
                 self.suspect = assignment

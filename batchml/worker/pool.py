@@ -31,6 +31,14 @@ class Pool(Protocol):
         ...
 
     @property
+    def solos(self) -> int:
+        """How many suspects run at once beside others, each in a process whose death costs no other job.
+
+        0 where a suspect needs the whole pool.
+        """
+        ...
+
+    @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
         ...

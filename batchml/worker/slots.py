@@ -157,6 +157,11 @@ class SandboxPool:
         return max(0, places - len(self._lobby))
 
     @property
+    def solos(self) -> int:
+        """None: the death of this process is the death of all slots."""
+        return 0
+
+    @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
         held = [seat.running for seat in self._seats if seat.running is not None]

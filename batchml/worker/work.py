@@ -41,7 +41,7 @@ class Work:
         self._stall_s = settings.stall_s
         self._ledger = ledger
         self._pace = Pace(settings.ahead_s)
-        self.hand = Hand()
+        self.hand = Hand(keeps_apart=pool.solos > 0)
         self.running: dict[int, int] = {}
         self.alone: int | None = None
         self.progress_at = now

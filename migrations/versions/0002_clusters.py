@@ -50,7 +50,22 @@ def upgrade() -> None:
     op.add_column("result", Column("model_mark", Text))
     op.drop_index("ix_attempt_job_id", "attempt")
     op.create_index("ix_attempt_job_id", "attempt", ["job_id", "id"])
+    _add_places()
     _add_spool()
+
+
+def _add_places() -> None:
+    """Where attempts ran that were not on their worker's own machine."""
+    op.create_table(
+        "place",
+        Column("id", Id, autoincrement=True, nullable=False),
+        Column("worker_id", Id, ForeignKey("worker.id", name="fk_place_worker_id"), nullable=False),
+        Column("name", Text, nullable=False),
+        Column("host", Text, nullable=False),
+        Column("environment_id", Id, ForeignKey("environment.id", name="fk_place_environment_id"), nullable=True),
+        PrimaryKeyConstraint("id", name="pk_place"),
+        UniqueConstraint("worker_id", "name", name="uq_place_worker_id_name"),
+    )
 
 
 def _add_spool() -> None:
@@ -71,6 +86,7 @@ def _add_spool() -> None:
         batch.create_unique_constraint("uq_worker_segment", ["segment"])
     with op.batch_alter_table("attempt", table_kwargs=_NUMBERED) as batch:
         batch.add_column(Column("bundle_id", Id))
+        batch.add_column(Column("place_id", Id, ForeignKey("place.id", name="fk_attempt_place_id"), nullable=True))
         batch.alter_column("worker_id", existing_type=Id, nullable=True)
         batch.alter_column("started_at", existing_type=Time, existing_server_default=utc_now(), nullable=True)
     op.create_index("ix_attempt_planned", "attempt", ["bundle_id"], sqlite_where=_PLANNED, postgresql_where=_PLANNED)
@@ -84,6 +100,8 @@ def _drop_spool() -> None:
         batch.alter_column("started_at", existing_type=Time, existing_server_default=utc_now(), nullable=False)
         batch.alter_column("worker_id", existing_type=Id, nullable=False)
         batch.drop_column("bundle_id")
+        batch.drop_constraint("fk_attempt_place_id", type_="foreignkey")
+        batch.drop_column("place_id")
     with op.batch_alter_table("worker", table_kwargs=_NUMBERED) as batch:
         batch.drop_constraint("uq_worker_segment", type_="unique")
         batch.drop_column("synced")
@@ -96,6 +114,7 @@ def _drop_spool() -> None:
 def downgrade() -> None:
     """Take them away again."""
     _drop_spool()
+    op.drop_table("place")
     op.drop_index("ix_attempt_job_id", "attempt")
     op.create_index("ix_attempt_job_id", "attempt", ["job_id"])
     with op.batch_alter_table("result") as batch:

@@ -14,7 +14,7 @@ from batchml.errors import ConfigError
 from batchml.testing import PoolContract
 from batchml.worker.dask import DaskPool
 from batchml.worker.dask_bundle import Setup
-from batchml.worker.dask_host import versions
+from batchml.worker.dask_calls import versions
 from batchml.worker.dask_link import Link
 from batchml.worker.fitness import UnfitError
 from batchml.worker.slots import SandboxPool
