@@ -6,7 +6,7 @@ import click
 
 from batchml.cli.selection import Filters, chosen, job_selection
 from batchml.cli.session import Session, agree, command
-from batchml.cli.tables import say
+from batchml.cli.tables import counted, say
 
 __all__ = ["COMMANDS"]
 
@@ -51,7 +51,7 @@ def remove(session: Session, ids: tuple[int, ...], filters: Filters, *, yes: boo
     """Delete jobs with their results, attempts and logs."""
     with session.open() as registry:
         jobs = chosen(registry, ids, filters)
-        agree(f"Delete {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} with their results and logs?", yes=yes)
+        agree(f"Delete {counted(len(jobs), 'job')} with their results and logs?", yes=yes)
         _report("removed", registry.remove(jobs), as_json=as_json)
 
 
@@ -78,7 +78,7 @@ def untag(session: Session, ids: tuple[int, ...], filters: Filters, *, word: str
 
 def _report(verb: str, count: int, *, as_json: bool, none: str | None = None, then: str | None = None) -> None:
     """Say how many jobs were changed; `none`: what holds for none of them, if so."""
-    words = f"{verb} {count} {'job' if count == 1 else 'jobs'}"
+    words = f"{verb} {counted(count, 'job')}"
     if count and then:
         words += f"\nnext: {then}"
     elif not count and none:

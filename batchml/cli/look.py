@@ -13,7 +13,7 @@ from batchml.cli.following import follow
 from batchml.cli.progress import duration
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
-from batchml.cli.tables import echo, echo_facts, echo_frame, echo_json, frame_records
+from batchml.cli.tables import counted, echo, echo_facts, echo_frame, echo_json, frame_records
 from batchml.errors import UnknownKeyError
 
 if TYPE_CHECKING:
@@ -207,16 +207,16 @@ def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
     """Estimate the work that is left from measured runtimes."""
     with session.open(readonly=True) as registry:
         found = registry.estimate(slots).as_json()
+    left = f"{counted(found['jobs_left'], 'job')} left"
     if as_json:
         echo_json(found)
     elif not found["jobs_left"]:
         echo("no job is left")
     elif found["remaining_s"] is None:
-        echo(f"{found['jobs_left']} jobs left; no runtime has been measured yet")
+        echo(f"{left}; no runtime has been measured yet")
     else:
         work, rest = duration(found["work_s"]), duration(found["remaining_s"])
-        number = f"{found['slots']} slot{'' if found['slots'] == 1 else 's'}"
-        echo(f"{found['jobs_left']} jobs left, {work} of work: about {rest} with {number}")
+        echo(f"{left}, {work} of work: about {rest} with {counted(found['slots'], 'slot')}")
         if found["idle_slots"]:
             have = "slot has" if found["idle_slots"] == 1 else "slots have"
             longest = duration(found["longest_s"])

@@ -12,7 +12,7 @@ from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.following import follow
 from batchml.cli.results import echo_aggregate
 from batchml.cli.session import Session, command
-from batchml.cli.tables import echo, say
+from batchml.cli.tables import counted, echo, say
 from batchml.cli.work import local, slots_option, snapshot_option
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def add(session: Session, design: Path, *, name: str | None, allow_pickle: bool,
     planned = look_ahead(session, loaded, name, allow_pickle=allow_pickle)
     with session.open_or_create() as registry:
         ids = registry.add(loaded, name, allow_pickle=allow_pickle)
-    words = f"\nadded {len(ids)} jobs to {session.shown_url}\nnext: {session.hint('submit')}" if ids else ""
+    words = f"\nadded {counted(len(ids), 'job')} to {session.shown_url}\nnext: {session.hint('submit')}" if ids else ""
     say({**planned.as_json(), "job_ids": list(ids)}, f"{loaded!r}\n{planned}{words}", as_json=as_json)
 
 

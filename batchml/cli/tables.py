@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "counted",
     "echo",
     "echo_facts",
     "echo_frame",
@@ -43,6 +44,11 @@ def echo(line: str = "") -> None:
 def echo_json(value: Any) -> None:
     """Print plain data as JSON; what JSON cannot say (nan, inf) becomes null."""
     click.echo(clean(json.dumps(jsonable(value), indent=2, ensure_ascii=False)))
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words: ``1 job``, ``3 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def say(data: Any, words: str, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from batchml.cli.following import follow, tally
 from batchml.cli.progress import sentence
 from batchml.cli.selection import Filters, chosen, job_selection
 from batchml.cli.session import Session, command
-from batchml.cli.tables import echo, say
+from batchml.cli.tables import counted, echo, say
 from batchml.core.resources import parse_duration
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "local", "slots_option", "snapshot_option", "verdict", "watch"]
 
+_EXECUTORS = click.Choice(["local", "slurm", "dask"])
+
 slots_option = click.option(
     "--slots", type=click.IntRange(min=1), help="Iterations at once in each worker; default: CPUs."
 )
@@ -34,7 +36,7 @@ detach_option = click.option("--detach", is_flag=True, help="Return at once; wor
 
 
 @click.command("submit")
-@click.option("--executor", type=click.Choice(["local", "slurm", "dask"]), help="Where workers run; default: local.")
+@click.option("--executor", type=_EXECUTORS, help="Where workers run; default: local.")
 @click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default 1.")
 @slots_option
 @click.option(
@@ -82,13 +84,18 @@ def submit(  # noqa: PLR0913 - one for each option
         asked = registry.preview(where, needs)
         if check:
             return _check(registry, where, needs, as_json=as_json)
-        jobs = chosen(registry, ids, filters) if ids or filters else registry.jobs(state="defined")
+        jobs = registry.submittable(chosen(registry, ids, filters) if ids or filters else None)
         if dry_run:
-            words = [f"would queue {len(jobs)} jobs; nothing was changed", *asked.values()]
+            words = [f"would queue {counted(len(jobs), 'job')}; nothing was changed", *asked.values()]
             say({"would_queue": len(jobs), **asked}, "\n".join(words), as_json=as_json)
             return OK
-        if not len(jobs):
-            say({"queued": 0}, "nothing to submit: no job is defined", as_json=as_json)
+        if not jobs:
+            which = (
+                "none of these jobs is defined; retry takes failed ones, reset finished ones"
+                if ids or filters
+                else "no job is defined"
+            )
+            say({"queued": 0}, f"nothing to submit: {which}", as_json=as_json)
             return OK
         if "sum" in asked and not as_json:
             echo(asked["sum"])
@@ -156,14 +163,48 @@ def wait(session: Session, *, timeout: str | None, as_json: bool) -> int:
 
 
 @click.command("resume")
+@click.option("--executor", type=_EXECUTORS, help="Where workers run; default: as the last submission's.")
+@click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default: as before.")
+@click.option("--slots", type=click.IntRange(min=1), help="Iterations at once in each worker; default: as before.")
+@click.option(
+    "-r",
+    "--resource",
+    "resources",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What each iteration and allocation needs, instead of all that was said at first.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @detach_option
 @click.option("--assume-dead", type=int, multiple=True, metavar="WORKER", help="Take this worker for dead.")
 @command
-def resume(session: Session, *, dry_run: bool, detach: bool, assume_dead: tuple[int, ...], as_json: bool) -> int:
-    """Find what was lost, queue it again, and start workers as the last submission did."""
+def resume(
+    session: Session,
+    *,
+    executor: str | None,
+    workers: int | None,
+    slots: int | None,
+    resources: tuple[str, ...],
+    dry_run: bool,
+    detach: bool,
+    assume_dead: tuple[int, ...],
+    as_json: bool,
+) -> int:
+    """Find what was lost, queue it again, and start workers as the last submission did, or as said here."""
+    needs = dict(_pair(word) for word in resources) or None
+    where = None
+    if executor is not None:
+        where = _executor(executor, workers=workers, slots=slots, detach=detach or None)
     with session.open() as registry:
-        report = registry.resume(dry_run=dry_run, assume_dead=assume_dead, detach=detach)
+        report = registry.resume(
+            where,
+            needs,
+            dry_run,
+            assume_dead=assume_dead,
+            detach=detach,
+            workers=workers,
+            slots=slots,
+        )
         if dry_run or detach:
             say(report.as_json(), str(report), as_json=as_json)
             return OK
@@ -187,7 +228,7 @@ def stop(session: Session, workers: tuple[int, ...], *, now: bool, as_json: bool
     """Tell workers (default: all) to finish what runs and end."""
     with session.open() as registry:
         count = len(registry.stop(list(workers) or None, now=now))
-    say({"stopping": count}, f"told {count} {'worker' if count == 1 else 'workers'} to stop", as_json=as_json)
+    say({"stopping": count}, f"told {counted(count, 'worker')} to stop", as_json=as_json)
 
 
 def _executor(kind: str | None, **wishes: Any) -> Executor:
@@ -248,7 +289,7 @@ def sync(session: Session, *, as_json: bool) -> None:
     """Take in what workers without a database have left on the shared disk; other commands do it, too."""
     with session.open() as registry:
         found = registry.sync()
-    words = f"{found.delivered} outcomes taken in, {found.dealt} jobs dealt out again"
+    words = f"{counted(found.delivered, 'outcome')} taken in, {counted(found.dealt, 'job')} dealt out again"
     say({"delivered": found.delivered, "dealt": found.dealt, "returned": found.returned}, words, as_json=as_json)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from batchml.executors.submission import Submission
-from batchml.study.registry import Registry, StalledWarning
+from batchml.study.registry import Registry
 from batchml.study.resumption import Resumption
+from batchml.study.running import StalledWarning
 
 __all__ = ["Registry", "Resumption", "StalledWarning", "Submission"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,10 +28,12 @@ folds = 2
 
 
 def batchml(*args, cwd, before=(), **environment):
-    """Run the command in a process of its own, as users do."""
+    """Run the command as users do; with other words before it in a process that is started anew."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("BATCHML_", "PG"))}
     clean |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(cwd / ".config"), "XDG_DATA_HOME": str(cwd / ".data")}
     clean |= {"PYTHONDONTWRITEBYTECODE": "1", "BATCHML_STATE": str(cwd.parent / ".state"), **environment}
+    if not before:
+        return warm_command.run(*args, cwd=cwd, env=clean)
     return subprocess.run(
         [*before, sys.executable, "-m", "batchml", *args],
         cwd=cwd, env=clean, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
@@ -352,6 +355,11 @@ def test_no_command_is_a_question_about_commands(tmp_path):
 def test_a_change_that_changes_nothing_says_why(tmp_path):
     assert batchml("add", design(tmp_path), cwd=tmp_path).returncode == 0
     assert batchml("retry", "1", cwd=tmp_path).stdout == "retried 0 jobs: none of them is failed or cancelled\n"
+    assert batchml("submit", "1", "--dry-run", cwd=tmp_path).stdout == "would queue 1 job; nothing was changed\n"
+    refused(batchml("submit", "99", "--dry-run", cwd=tmp_path), "there is no job 99")
+    batchml("cancel", "1", cwd=tmp_path)
+    assert batchml("submit", "1", "--dry-run", cwd=tmp_path).stdout == "would queue 0 jobs; nothing was changed\n"
+    assert batchml("submit", "1", cwd=tmp_path).stdout.startswith("nothing to submit: none of these jobs is defined")
     assert batchml("untag", "x", "1", cwd=tmp_path).stdout == "untagged 0 jobs: none of them has the tag 'x'\n"
 
 
