@@ -77,12 +77,19 @@ def read(data: bytes | memoryview) -> Prediction:
     try:
         with pa.ipc.open_stream(data) as reader:
             table = reader.read_all()
-        about = json.loads(table.schema.metadata[b"batchml"])
+        about = _about(table.schema.metadata[b"batchml"])
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as problem:
         raise ArtifactError(f"these bytes are no stored prediction: {problem}") from problem
     if about["format"] != _FORMAT:
         raise ArtifactError(f"a prediction in format {about['format']} needs a newer version of batchml")
     return _read_classif(table, about) if about["type"] == "classif" else _read_regr(table, about)
+
+
+@functools.lru_cache(maxsize=256)
+def _about(text: bytes) -> dict[str, Any]:
+    """Return what a stream says of itself: the same for all the predictions of an experiment."""
+    about: dict[str, Any] = json.loads(text)
+    return about
 
 
 def _dictionary(codes: Any, levels: pa.Array) -> pa.DictionaryArray:
@@ -141,7 +148,7 @@ def _codes(table: pa.Table, name: str, classes: tuple[Any, ...]) -> Any:
     if column.num_chunks != 1:
         return encode_labels(column.to_pylist(), classes)
     codes = column.chunk(0).indices
-    return codes.fill_null(-1).to_numpy().astype(np.int64)
+    return (codes.fill_null(-1) if codes.null_count else codes).to_numpy().astype(np.int64)
 
 
 def _read_classif(table: pa.Table, about: dict[str, Any]) -> PredictionClassif:

@@ -203,19 +203,18 @@ def score_page(page: list[Unscored], measures: dict[int, Measure]) -> tuple[Scor
 
     found: Scores = []
     problems: list[str] = []
-    for one in page:
-        predictions = {name: Prediction.from_arrow(data) for name, data in one.predictions.items()}
-        timings = {"train": one.fit_s or 0.0, "predict": one.predict_s or 0.0}
-        for row in one.lacks:
-            measure = measures[row].fresh()
-            try:
-                with warnings.catch_warnings(record=True) as heard:
-                    warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for one in page:
+            predictions = {name: Prediction.from_arrow(data) for name, data in one.predictions.items()}
+            timings = {"train": one.fit_s or 0.0, "predict": one.predict_s or 0.0}
+            for row in one.lacks:
+                measure = measures[row].fresh()
+                try:
                     value = score(measure, predictions, timings=timings)
-                problems += [str(warning.message) for warning in heard]
-            except Exception as error:  # noqa: BLE001 - a measure of the user's own; the other scores remain
-                problems.append(f"measure '{measure.id}' failed: {type(error).__name__}: {error}")
-                continue
-            if value is not None:
-                found.append((one.job_id, one.attempt_id, row, value))
-    return found, problems
+                except Exception as error:  # noqa: BLE001 - a measure of the user's own; the other scores remain
+                    problems.append(f"measure '{measure.id}' failed: {type(error).__name__}: {error}")
+                    continue
+                if value is not None:
+                    found.append((one.job_id, one.attempt_id, row, value))
+    return found, problems + [str(warning.message) for warning in heard]

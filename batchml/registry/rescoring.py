@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, select, update
 
 from batchml.core.digest import digest
 from batchml.errors import DesignError
 from batchml.registry import queries
 from batchml.registry.close import score_columns
-from batchml.registry.dialects import among, insert_new, utc_now
+from batchml.registry.close_queries import SCORE_NAMES, add_score
+from batchml.registry.dialects import among, utc_now
 from batchml.registry.specs import put_specs, spec_bodies
 from batchml.registry.tables import (
     attempt,
@@ -26,6 +27,7 @@ from batchml.registry.tables import (
     result,
     score,
 )
+from batchml.registry.trips import by_index, lock, once, run_many, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unscored", "ask_for", "policies_of", "put_scores", "task_types", "unscored"]
 
-_PAGE = 500  # jobs that are looked up at once
+_PAGE = 2000  # results that are looked up at once
 _ROWS = 500_000  # test rows whose predictions are in memory at once, for each process
 
 
@@ -144,12 +146,15 @@ def unscored(store: Store, benchmarks: Sequence[int], measures: Sequence[int]) -
     last = 0
     while True:
         with store.read() as connection:
-            values = {"last": last, "measures": list(measures), "number": len(measures), "page": _PAGE}
-            page = connection.execute(_lacking(), values).all()
-            if not page:
+            _, found = together(connection, by_index(), once(_page_end(), last=last, page=_PAGE))
+            end = found.rows[0][0]
+            if end is None:
                 return
-            found = connection.execute(_stored(), {"ids": [row.id for row in page], "measures": list(measures)})
-            stored = {tuple(pair) for pair in found}
+            values = {"last": last, "end": end, "measures": list(measures), "number": len(measures)}
+            page = together(connection, once(_lacking(), **values))[0].rows
+            ids = [row.id for row in page]
+            held = together(connection, once(_stored(), ids=ids, measures=list(measures)))[0].rows if ids else ()
+        stored = {tuple(pair) for pair in held}
         rows = [
             (row, lacks)
             for row in page
@@ -157,7 +162,7 @@ def unscored(store: Store, benchmarks: Sequence[int], measures: Sequence[int]) -
         ]
         for part in _parts(rows):
             yield _with_predictions(store, part)
-        last = page[-1].id
+        last = end
 
 
 def _asked(store: Store, benchmarks: Sequence[int], measures: Sequence[int]) -> Callable[[int, int], Iterable[int]]:
@@ -199,7 +204,8 @@ def _parts(rows: Sequence[tuple[Any, tuple[int, ...]]]) -> Iterator[list[tuple[A
 def _with_predictions(store: Store, rows: Sequence[tuple[Any, tuple[int, ...]]]) -> list[Unscored]:
     data: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
     with store.read() as connection:
-        for one in connection.execute(_predictions(), {"ids": [row.id for row, _ in rows]}):
+        ids = [row.id for row, _ in rows]
+        for one in together(connection, by_index(), once(_predictions(), ids=ids))[1].rows:
             data[one.job_id][one.predict_set] = one.data
     return [
         Unscored(row.id, row.attempt_id, row.fit_s, row.predict_s, lacks, data.get(row.id, {})) for row, lacks in rows
@@ -207,14 +213,25 @@ def _with_predictions(store: Store, rows: Sequence[tuple[Any, tuple[int, ...]]])
 
 
 @cache
+def _page_end() -> Select[int | None]:
+    """Select the last of the next `page` results after `last`."""
+    following = select(result.c.job_id).where(result.c.job_id > bindparam("last"))
+    return select(func.max(following.order_by(result.c.job_id).limit(bindparam("page")).subquery().c.job_id))
+
+
+@cache
 def _lacking() -> Select[Any]:
-    """Select the next finished jobs with predictions that lack some of the measures."""
+    """Select the finished jobs with predictions, after `last` and up to `end`, that lack some of the measures."""
+
+    def ours(key: ColumnElement[int]) -> ColumnElement[bool]:
+        return and_(key > bindparam("last"), key <= bindparam("end"))
+
     scored = (
         select(func.count())
         .where(score.c.job_id == result.c.job_id, among(score.c.measure_id, "measures"))
         .scalar_subquery()
     )
-    predicted = select(prediction.c.job_id).where(prediction.c.job_id == result.c.job_id)
+    predicted = select(prediction.c.job_id).where(prediction.c.job_id == result.c.job_id, ours(prediction.c.job_id))
     return (
         select(
             job.c.id,
@@ -227,9 +244,9 @@ def _lacking() -> Select[Any]:
         )
         .join_from(result, job, job.c.id == result.c.job_id)
         .join(attempt, attempt.c.id == result.c.attempt_id)
-        .where(result.c.job_id > bindparam("last"), scored < bindparam("number"), predicted.exists())
+        # Said of each: a server would read the others from the first one to the last, for each page.
+        .where(ours(result.c.job_id), ours(job.c.id), scored < bindparam("number"), predicted.exists())
         .order_by(result.c.job_id)
-        .limit(bindparam("page"))
     )
 
 
@@ -253,16 +270,27 @@ def put_scores(store: Store, scores: Sequence[tuple[int, int, int, float]]) -> i
     if not scores:
         return 0
     ids = sorted({job_id for job_id, *_ in scores})
-    held = select(result.c.job_id, result.c.attempt_id).where(among(result.c.job_id)).with_for_update()
-    had = select(func.count()).select_from(score).where(among(score.c.job_id))
+    measures = sorted({measure for _, _, measure, _ in scores})
     with store.write() as connection:
-        now = {row.job_id: row.attempt_id for row in connection.execute(held, {"ids": ids})}
-        before = connection.execute(had, {"ids": ids}).scalar_one()
+        # Who holds the results is the only one to add to their scores.
+        _, _, results, stored = together(
+            connection,
+            by_index(),
+            lock(_results(), ids=ids),
+            once(_results(), ids=ids),
+            once(_stored(), ids=ids, measures=measures),
+        )
+        now = {row.job_id: row.attempt_id for row in results.rows}
+        there = {tuple(row) for row in stored.rows}
         rows = [
-            {"job_id": job_id, "measure_id": measure, **dict(zip(("kind", "value"), score_columns(value), strict=True))}
+            (job_id, measure, *score_columns(value))
             for job_id, attempt_id, measure, value in scores
-            if now.get(job_id) == attempt_id
+            if now.get(job_id) == attempt_id and (job_id, measure) not in there
         ]
-        if rows:
-            connection.execute(insert_new(connection.dialect, score), rows)
-        return int(connection.execute(had, {"ids": ids}).scalar_one()) - int(before)
+        run_many(connection, add_score(), SCORE_NAMES, rows)
+    return len(rows)
+
+
+@cache
+def _results() -> Select[int, int]:
+    return select(result.c.job_id, result.c.attempt_id).where(among(result.c.job_id)).order_by(result.c.job_id)

@@ -177,7 +177,7 @@ def _psycopg() -> Dialect:
 def _send(driver: Any, step: Step) -> Any:
     from psycopg.rows import namedtuple_row
 
-    cursor = driver.cursor(row_factory=namedtuple_row)
+    cursor = driver.cursor(binary=True, row_factory=namedtuple_row)
     if not step.rows:
         query, constants = _query(step.statement)
         cursor.execute(query, {**constants, **(step.values or {})})
