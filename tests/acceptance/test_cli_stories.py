@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import warm_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,10 +49,7 @@ def environment(folder, **more):
 
 
 def batchml(*args, cwd, status=0, **more):
-    done = subprocess.run(
-        [sys.executable, "-m", "batchml", *args], cwd=cwd, env=environment(cwd, **more),
-        capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = warm_command.run(*args, cwd=cwd, env=environment(cwd, **more))
     assert done.returncode == status, f"{args}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -80,6 +78,17 @@ def test_help_comes_at_once_and_loads_nothing_heavy(tmp_path):
     seconds, loaded = done.stderr.splitlines()
     assert loaded == "[]"
     assert float(seconds) < 0.4
+
+
+@pytest.mark.parametrize("words", [["status"], ["jobs", "--json"], ["log", "99"], ["config", "show"], ["--version"]])
+def test_a_command_that_is_forked_says_what_a_fresh_one_does(words, study):
+    folder, _ = study
+    fresh = subprocess.run(
+        [sys.executable, "-m", "batchml", *words],
+        cwd=folder, env=environment(folder), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    forked = warm_command.run(*words, cwd=folder, env=environment(folder))
+    assert (forked.returncode, forked.stdout, forked.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
 
 
 def test_run_prints_plan_progress_table_registry_and_what_next(study):
@@ -197,9 +206,12 @@ def test_ctrl_c_lets_running_iterations_finish_and_says_how_to_go_on(tmp_path):
     found = states(tmp_path)
     assert "running" not in found
     assert found["queued"] > 0
-    done = batchml("resume", cwd=tmp_path)
+    done = batchml("resume", "--executor", "local", "--slots", "2", "-r", "memory=2G", cwd=tmp_path)
     assert "40/40 jobs, 40 done, 0 failed" in done.stdout
     assert states(tmp_path) == {"done": 40}
+    with sqlite3.connect(f"file:{tmp_path / 'batchml.db'}?mode=ro", uri=True) as connection:
+        last = connection.execute("SELECT executor, settings FROM submission ORDER BY id DESC LIMIT 1").fetchone()
+    assert (last[0], json.loads(last[1])["slots"]) == ("local", 2)
 
 
 def test_an_added_learner_runs_alone_and_shares_the_folds(tmp_path):

@@ -1,5 +1,6 @@
 """The public `Registry` on a real database, mostly without workers."""
 
+import json
 import warnings
 
 import pandas as pd
@@ -108,6 +109,19 @@ def test_resume_starts_workers_as_the_last_submission_did_and_may_change_what_jo
     assert registry.jobs(state="queued")["job_id"].tolist() == [1, 2, 3]
 
 
+def test_resume_on_another_kind_of_executor_asks_it_for_what_every_executor_understands(registry):
+    registry.add(grid(), name="a")
+    registry.submit([1, 2, 3], executor=Nobody(), resources={"memory": "1G", "licenses": "matlab"})
+    with pytest.raises(ConfigError, match="no such place"):
+        registry.resume(executor=Nowhere())
+    assert registry.sql("SELECT COUNT(DISTINCT submission_id) AS n FROM workers")["n"].item() == 0
+    (started,) = registry.resume(executor=Elsewhere()).submissions
+    assert started.queued == 3
+    with registry._store.read() as connection:
+        body = connection.exec_driver_sql("SELECT CAST(body AS TEXT) FROM resource ORDER BY id DESC").scalar()
+    assert json.loads(body) == {"memory_mb": 1024}
+
+
 def test_modules_that_nobody_trusted_stop_a_submission_before_it_queues(registry, tmp_path, monkeypatch):
     (tmp_path / "foreign_learners.py").write_text(
         "from sklearn.dummy import DummyClassifier\n\nclass Mine(DummyClassifier):\n    pass\n"
@@ -195,6 +209,17 @@ class Nobody:
 
     def start(self, launch):
         return []
+
+
+class Elsewhere(Nobody):
+    name = "elsewhere"
+
+
+class Nowhere(Nobody):
+    name = "nowhere"
+
+    def check(self, resources):
+        raise ConfigError("there is no such place")
 
 
 def make_submissions_old(registry):
