@@ -243,7 +243,7 @@ class Learner(LearnerSettings):
         return as_html(self)
 
 
-def as_learner(value: Any, *, id: str | None = None, preprocess: str | None = None) -> Learner:  # noqa: A002
+def as_learner(estimator: Any, *, id: str | None = None, preprocess: str | None = None) -> Learner:  # noqa: A002
     """Return a learner for a key, a scikit-learn estimator (class or object) or a learner.
 
     Parameters
@@ -275,4 +275,4 @@ def as_learner(value: Any, *, id: str | None = None, preprocess: str | None = No
     """
     from batchml.core.learner_spec import coerce_learner
 
-    return coerce_learner(value, id=id, preprocess=preprocess)
+    return coerce_learner(estimator, id=id, preprocess=preprocess)

@@ -21,12 +21,12 @@ __all__ = ["Facts", "Measure", "as_measure", "as_measures", "default_measures"]
 _KINDS = frozenset({"classif", "regr", "sim", "clust", "surv"})
 
 
-def as_measure(obj: Any, *, trust: Trust | None = None) -> Measure:
+def as_measure(scorer: Any, *, trust: Trust | None = None) -> Measure:
     """Return a measure: of a key, a scikit-learn scorer, a function of (truth, response), or as it is.
 
     Parameters
     ----------
-    obj
+    scorer
         A key; a scorer or its name in scikit-learn (``"neg_log_loss"``); a function or its import path
         (``"sklearn.metrics.mean_pinball_loss"``); a measure.
     trust
@@ -46,17 +46,17 @@ def as_measure(obj: Any, *, trust: Trust | None = None) -> Measure:
     >>> as_measure("f1_macro").id, as_measure("sklearn.metrics.zero_one_loss").id
     ('f1_macro', 'zero_one_loss')
     """
-    if isinstance(obj, Measure):
-        return obj
-    if isinstance(obj, str):
-        return _named(obj, trust)
-    if hasattr(obj, "_score_func"):
-        scored: Measure = resolve_name("measures.foreign:MeasureScorer")(obj)
+    if isinstance(scorer, Measure):
+        return scorer
+    if isinstance(scorer, str):
+        return _named(scorer, trust)
+    if hasattr(scorer, "_score_func"):
+        scored: Measure = resolve_name("measures.foreign:MeasureScorer")(scorer)
         return scored
-    if inspect.isfunction(obj) or inspect.isbuiltin(obj):
-        called: Measure = resolve_name("measures.foreign:MeasureFunction")(obj)
+    if inspect.isfunction(scorer) or inspect.isbuiltin(scorer):
+        called: Measure = resolve_name("measures.foreign:MeasureFunction")(scorer)
         return called
-    raise ConfigError(f"{type(obj).__name__} is no measure: give a key such as 'classif.acc', a scorer or a function")
+    raise ConfigError(f"{type(scorer).__name__} is no measure: give a key ('classif.acc'), a scorer or a function")
 
 
 def _named(text: str, trust: Trust | None) -> Measure:

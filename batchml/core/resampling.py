@@ -303,7 +303,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def as_resampling(obj: Any, *, id: str | None = None) -> Resampling:  # noqa: A002
+def as_resampling(splitter: Any, *, id: str | None = None) -> Resampling:  # noqa: A002
     """Return a resampling: of a key, of a scikit-learn splitter, or as it is.
 
     Raises
@@ -311,16 +311,16 @@ def as_resampling(obj: Any, *, id: str | None = None) -> Resampling:  # noqa: A0
     ConfigError
         Something else.
     """
-    if isinstance(obj, Resampling):
-        return obj
-    if isinstance(obj, str):
-        made: Resampling = resolve_name("core.catalog:rsmp")(obj)
+    if isinstance(splitter, Resampling):
+        return splitter
+    if isinstance(splitter, str):
+        made: Resampling = resolve_name("core.catalog:rsmp")(splitter)
         if id is not None:
             made.id = id
         return made
-    if hasattr(obj, "split") and hasattr(obj, "get_n_splits") and not isinstance(obj, type):
-        wrapped: Resampling = resolve_name("resamplings.splitter:Splitter")(splitter=obj, id=id)
+    if hasattr(splitter, "split") and hasattr(splitter, "get_n_splits") and not isinstance(splitter, type):
+        wrapped: Resampling = resolve_name("resamplings.splitter:Splitter")(splitter=splitter, id=id)
         return wrapped
-    remedy = f": make an instance, {obj.__name__}(...)" if isinstance(obj, type) else ""
-    kind = obj.__name__ if isinstance(obj, type) else type(obj).__name__
+    remedy = f": make an instance, {splitter.__name__}(...)" if isinstance(splitter, type) else ""
+    kind = splitter.__name__ if isinstance(splitter, type) else type(splitter).__name__
     raise ConfigError(f"{kind} is no resampling: give a key such as 'cv' or a scikit-learn splitter{remedy}")
