@@ -10,9 +10,11 @@ import time
 import pytest
 
 import batchml as bm
+from batchml.core.attempt import Ending, Outcome
 from batchml.execution.environment import collect, cpu, cpu_level, project, scheduler_ids
 from batchml.experiment.environments import differences, mixture
 from batchml.registry.environments import put_environment
+from batchml.registry.places import note_places
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
 from batchml.registry.workers import register_worker
@@ -169,11 +171,19 @@ def test_equal_environments_share_a_row_and_mixed_ones_are_told(registry_url, tm
                 put_environment(store, worker, found(cpu={"model": model, "level": "x86-64-v2"}))
             with store.write() as connection:  # as if another worker had done one of the jobs
                 connection.exec_driver_sql(f"UPDATE attempt SET worker_id = {workers[0]} WHERE job_id = 1")
+            # And as if a third had sent one to a cluster: what counts is where it ran, even before that is known.
+            place = Outcome(attempt_id=2, job_id=2, ending=Ending.DONE, host="n1", place="tcp://n1:1")
+            with store.write() as connection:
+                note_places(connection, workers[2], [place])
+            assert sorted(registry.reduce().environments["n_jobs"]) == [1, 1]
+            put_environment(store, workers[2], found(cpu={"model": "B"}), host="n1", name="tcp://n1:1")
         ids = registry.sql("SELECT environment_id FROM workers ORDER BY worker_id")["environment_id"].tolist()
         assert ids[1] == ids[2] != ids[3]
         mixed = registry.reduce()
-    assert sorted(mixed.environments["n_jobs"]) == [1, 2]
-    assert "made in 2 environments:" in repr(mixed)
+        counts = registry.sql("SELECT n_workers, n_jobs FROM environments ORDER BY environment_id")
+    assert sorted(mixed.environments["n_jobs"]) == [1, 1, 1]
+    assert counts.to_numpy().tolist() == [[1, 1], [2, 1], [1, 0], [1, 1]]
+    assert "made in 3 environments:" in repr(mixed)
     assert "last digits" in repr(mixed)
     assert "environments" not in repr(result)
 

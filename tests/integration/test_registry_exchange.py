@@ -221,6 +221,43 @@ def test_a_suspect_is_not_given_to_a_worker_that_runs_something(store):
     assert suspect.alone
 
 
+def test_a_worker_that_keeps_suspects_apart_gets_them_beside_others_when_nothing_else_waits(store):
+    worker = staffed(store, iterations=8)
+    [held] = take(store, worker)
+    with store.write() as connection:
+        connection.execute(tables.job.update().where(tables.job.c.state == "queued").values(suspect=1))
+    suspects = [one for _ in range(5) for one in exchange(store, worker, [], [], 5, solos=1).assignments]
+    assert [one.alone for one in suspects] == [True, True]  # one to run, and one to be the next
+    lost = Outcome(attempt_id=suspects[0].attempt_id, job_id=suspects[0].job_id, ending=Ending.LOST)
+    exchange(store, worker, [lost, done(held)], [], 0, solos=1)
+    found = row(store, suspects[0].job_id)
+    assert (found.state, found.charged, found.lost_alone) == ("queued", 1, 1)
+
+
+def test_suspects_that_were_together_in_a_dead_worker_are_not_charged(store):
+    worker = staffed(store, iterations=8)
+    with store.write() as connection:
+        connection.execute(tables.job.update().values(suspect=1, lost_alone=1))
+    suspects = [one for _ in range(3) for one in exchange(store, worker, [], [], 5, solos=2).assignments]
+    assert len(suspects) > 1
+    lose(store, worker)
+    found = [row(store, one.job_id) for one in suspects]
+    assert {(one.state, one.charged, one.lost_alone) for one in found} == {("queued", 0, 1)}
+
+
+def test_an_attempt_knows_on_which_host_of_a_cluster_it_ran(store):
+    worker = staffed(store, iterations=3)
+    with store.write() as connection:
+        connection.execute(tables.worker.update().values(host="head"))
+    first, second, third = (take(store, worker)[0] for _ in range(3))
+    there = [replace(done(first), host="n1", place="tcp://n1:1"), replace(done(second), host="n1", place="tcp://n1:1")]
+    exchange(store, worker, [*there, done(third)], [], 0)
+    with store.read() as connection:
+        assert connection.execute(select(tables.place.c.name, tables.place.c.host)).all() == [("tcp://n1:1", "n1")]
+        hosts = connection.exec_driver_sql("SELECT host FROM jobs ORDER BY job_id").scalars().all()
+    assert sorted(hosts) == ["head", "n1", "n1"]
+
+
 def test_a_suspect_that_succeeds_is_cleared(store):
     worker = staffed(store)
     with store.write() as connection:
