@@ -13,6 +13,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+import warm_command
 
 import batchml as bm
 from batchml.errors import RegistryError
@@ -76,6 +77,11 @@ def environment(home, **more):
 
 
 def batchml(home, *words, **more):
+    return warm_command.run(*words, cwd=home / "work", env=environment(home, **more))
+
+
+def fresh_batchml(home, *words, **more):
+    """Run the command in a process whose command line is its own."""
     return subprocess.run(
         [sys.executable, "-m", "batchml", *words],
         cwd=home / "work", env=environment(home, **more), capture_output=True, text=True, timeout=120, check=False,
@@ -161,7 +167,7 @@ def test_while_workers_run_it_is_in_no_command_line_no_file_no_log_and_not_in_th
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        done = batchml(home, "run", "design.toml", "--slots", "2", **by_url(home, server))
+        done = fresh_batchml(home, "run", "design.toml", "--slots", "2", **by_url(home, server))
     finally:
         stop.set()
         watcher.join()

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+import warm_command
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -23,15 +24,27 @@ def blocks(page):
         yield from [(kind, "\n".join(texts))] if kind == "python" else [(kind, text) for text in texts]
 
 
-def run(args, folder, status=0):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("BATCHML_")}
-    environment |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder / "config")}
-    environment["BATCHML_STATE"] = str(folder / "state")
+def environment(folder):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BATCHML_")}
+    kept |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder / "config")}
+    return kept | {"BATCHML_STATE": str(folder / "state")}
+
+
+def ended(done, status=0):
+    assert done.returncode == status, f"{done.args}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def batchml(words, folder, status=0):
+    return ended(warm_command.run(*words, cwd=folder, env=environment(folder), timeout=240), status)
+
+
+def script(text, folder):
+    words = [sys.executable, "-W", "error::DeprecationWarning:batchml", "-c", text]
     done = subprocess.run(
-        [sys.executable, *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+        words, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=240, check=False
     )
-    assert done.returncode == status, f"{args}\n{done.stdout}\n{done.stderr}"
-    return done
+    return ended(done)
 
 
 def write(text, folder):
@@ -49,7 +62,7 @@ def console(text, folder):
         command, _, status = line.partition("  # status ")
         words = shlex.split(command)
         assert words[:2] == ["$", "batchml"], line
-        run(["-m", "batchml", *words[2:]], folder, int(status or 0))
+        batchml(words[2:], folder, int(status or 0))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -60,9 +73,9 @@ def test_the_examples_of_a_page_run(page, tmp_path):
         elif kind == "console":
             console(text, tmp_path)
         elif kind == "python":
-            run(["-W", "error::DeprecationWarning:batchml", "-c", text], tmp_path)
+            script(text, tmp_path)
         else:
-            assert run(["-m", "batchml", "sql", text], tmp_path).stdout
+            assert batchml(["sql", text], tmp_path)
 
 
 def test_the_readme_names_the_two_commands():

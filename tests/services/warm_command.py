@@ -1,0 +1,134 @@
+"""The command `batchml` as a fork of a process that has imported what it needs: most of what a call costs is imports.
+
+What is forked is set up as a fresh process would be: arguments, folder, environment, path, standard streams. Tests of
+signals, terminals, process lists and imports start a process of their own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULES = (
+    *("batchml.cli.main", "batchml.study", "batchml.worker.trial", "batchml.reduce.collect", "batchml.reduce.export"),
+    *("pandas", "pyarrow.parquet", "pyarrow.compute", "sqlalchemy.dialects.sqlite", "psycopg", "rich.progress"),
+    *("sklearn.dummy", "sklearn.pipeline", "sklearn.tree", "sklearn.linear_model", "sklearn.ensemble"),
+)
+
+
+def run(*words, cwd, env, timeout=120):
+    """Run the command and return what `subprocess.run` would."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        status = _server().run(words, cwd, env, (out.fileno(), err.fileno()), timeout)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(["batchml", *words], status, out.read().decode(), err.read().decode())
+
+
+@cache
+def _server():
+    return _Server()
+
+
+class _Server:
+    def __init__(self):
+        here, there = socket.socketpair()
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BATCHML_", "PG", "XDG_"))}
+        clean |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+        clean |= {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(there.fileno())], cwd="/", env=clean, pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+        self._socket = here
+        atexit.register(self._close)
+
+    def run(self, words, cwd, env, streams, timeout):
+        request = json.dumps({"words": [str(word) for word in words], "cwd": str(cwd), "env": dict(env)}).encode()
+        self._socket.settimeout(timeout)
+        try:
+            socket.send_fds(self._socket, [len(request).to_bytes(4, "little")], streams)
+            self._socket.sendall(request)
+            answer = self._socket.recv(4)
+            if len(answer) < 4:
+                raise ConnectionResetError("the process from which commands are forked has died")
+        except OSError:  # a command that does not end, or a process to fork from that has died
+            self._process.kill()
+            _server.cache_clear()
+            raise
+        return int.from_bytes(answer, "little", signed=True)
+
+    def _close(self):
+        self._socket.close()  # that ends it
+        self._process.wait()
+
+
+def _serve(link):
+    """Fork for each request; return in the child, which goes on as the command."""
+    while True:
+        head, streams, _, _ = socket.recv_fds(link, 4, 2)
+        if len(head) < 4:
+            os._exit(0)
+        size, content = int.from_bytes(head, "little"), b""
+        while len(content) < size:
+            content += link.recv(size - len(content))
+        pid = os.fork()
+        if pid == 0:
+            link.close()
+            _become(json.loads(content), streams)
+            return
+        for each in streams:
+            os.close(each)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        link.sendall(status.to_bytes(4, "little", signed=True))
+
+
+def _become(request, streams):
+    for target, each in enumerate(streams, start=1):
+        os.dup2(each, target)
+        os.close(each)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.argv = [str(ROOT / "batchml" / "__main__.py"), *request["words"]]
+    sys.path[0] = request["cwd"]
+
+
+def _command():
+    """Run the command and leave as an interpreter does, without taking to pieces what was imported."""
+    from batchml.cli.main import main
+
+    status = 1
+    try:
+        main()
+    except SystemExit as leave:
+        status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter would
+        sys.excepthook(*sys.exc_info())
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    import importlib
+
+    for name in MODULES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # the pages of what was imported stay shared
+    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _command()
