@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from batchml.core.backend import DataBackend
+    from batchml.data.lazy import LazyBackend
 
-__all__ = ["ArtifactFolder", "RemoteArtifacts", "artifact_folder", "open_table", "write_table"]
+__all__ = [
+    "ArtifactFolder",
+    "RemoteArtifacts",
+    "about_table",
+    "adopt_table",
+    "artifact_folder",
+    "cached_table",
+    "open_table",
+    "write_table",
+]
 
 _FORMAT = 1
 _TABLE = "table"
@@ -52,7 +63,7 @@ class ArtifactFolder:
         """Whether the artifact is there."""
         return self.path(kind, digest).exists()
 
-    def put(self, kind: str, digest: str, write: Callable[[Path], None]) -> Path:
+    def put(self, kind: str, digest: str, write: Callable[[Path], Any]) -> Path:
         """Have `write` write the artifact aside, then move it into place; nothing happens if it is there.
 
         Raises
@@ -137,7 +148,7 @@ class RemoteArtifacts(ArtifactFolder):
         with self._translated():
             return bool(system.exists(path))
 
-    def put(self, kind: str, digest: str, write: Callable[[Path], None]) -> Path:
+    def put(self, kind: str, digest: str, write: Callable[[Path], Any]) -> Path:
         """Have `write` write the artifact into the cache, and upload it; it gets its name when it is complete."""
         if self.has(kind, digest):
             return self.fetch(kind, digest)
@@ -213,18 +224,36 @@ def write_table(folder: ArtifactFolder, backend: DataBackend) -> str:
     Columns keep their order; the file is mapped into memory by readers, so all processes of a machine share one copy.
     """
     digest = backend.digest
+    held = getattr(backend, "file", None)
+    if held is not None and held.exists():  # it is such a file already
+        _put_table(folder, digest, lambda path: shutil.copyfile(held, path))
+        return digest
     table = backend.data()
-    about = {"format": _FORMAT, "digest": digest, "primary_key": backend.primary_key}
-    table = table.replace_schema_metadata({"batchml": json.dumps(about)}).combine_chunks()
+    about = about_table(digest, backend.primary_key)
+    table = table.replace_schema_metadata({"batchml": about}).combine_chunks()
 
     def write(path: Path) -> None:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             for batch in table.to_batches():
                 writer.write_batch(batch)
 
+    _put_table(folder, digest, write)
+    return digest
+
+
+def about_table(digest: str, primary_key: str | None) -> str:
+    """Return what a table's file says of itself."""
+    return json.dumps({"format": _FORMAT, "digest": digest, "primary_key": primary_key})
+
+
+def adopt_table(folder: ArtifactFolder, digest: str, file: Path) -> None:
+    """Store a table by moving the file that holds it, which is on the same disk."""
+    _put_table(folder, digest, file.rename)
+
+
+def _put_table(folder: ArtifactFolder, digest: str, write: Callable[[Path], Any]) -> None:
     path = folder.put(_TABLE, digest, write)
     folder.put(f"{_TABLE}.sha256", digest, lambda aside: _write_checksum(aside, path))
-    return digest
 
 
 def open_table(folder: ArtifactFolder, digest: str, *, verify: bool | None = None) -> FrameBackend:
@@ -262,7 +291,30 @@ def open_table(folder: ArtifactFolder, digest: str, *, verify: bool | None = Non
         raise ArtifactError(f"the artifact {str(path)!r} is damaged: {problem}") from problem
     if about.get("format") != _FORMAT or about.get("digest") != digest:
         raise ArtifactError(f"the artifact {str(path)!r} is not the table {digest[:12]} that this version can read")
-    return FrameBackend(table, primary_key=about["primary_key"], canonical=True, digest=digest)
+    return FrameBackend(table, primary_key=about["primary_key"], canonical=True, digest=digest, file=path)
+
+
+def cached_table(backend: LazyBackend) -> FrameBackend:
+    """Return the whole table of a backend, mapped from this machine's cache; whoever asks first writes it there.
+
+    Raises
+    ------
+    ArtifactError
+        The cache cannot be written.
+    DataError
+        The data have changed since they were opened.
+    """
+    from batchml.data.parts import write_in_parts
+
+    folder = ArtifactFolder(cache_folder() / "tables")
+    digest, verify = backend.digest, None
+    try:
+        with locked(folder.root / f"{digest}.lock"):
+            if not (backend.logical and folder.has(f"{_TABLE}.sha256", digest)):
+                digest, verify = write_in_parts(folder, backend), False
+    except OSError as problem:
+        raise ArtifactError(f"cannot write to the cache {str(folder.root)!r}: {problem}") from problem
+    return open_table(folder, digest, verify=verify)
 
 
 def _write_checksum(aside: Path, path: Path) -> None:

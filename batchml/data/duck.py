@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from batchml.core.rows import RowIndex
+from batchml.data.artifacts import cached_table
 from batchml.data.fence import fenced, quoted
-from batchml.data.files import is_url, still_there
+from batchml.data.files import is_url, still_there, unmoved
+from batchml.data.frame import FrameBackend
 from batchml.data.lazy import LazyBackend
 from batchml.data.pins import Pins
 from batchml.data.relation import ROW, Relation
-from batchml.errors import DataError
+from batchml.errors import ArtifactError, DataError, DataUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["DuckBackend"]
+    from batchml.data.files import PinnedFile
+
+__all__ = ["CsvBackend", "DuckBackend"]
+
+_T = TypeVar("_T")
 
 _KEPT_BYTES = 1 << 22
 """A table that takes less is read once and kept: finding rows in a file costs as much as reading it."""
@@ -32,10 +38,12 @@ _SCANNED_CELLS = 1 << 24
 """Of a table with more values, a few columns at a time are looked through."""
 _COLUMNS = 5
 _COLUMNS_OF_LARGE_GROUPS = 3
+_COLUMNS_OF_PARTS = 10
 _LARGE_GROUP = 1 << 19
 _FRUGAL = "192MB"
 """What DuckDB may hold to begin with: left alone, it hoards on a busy machine. Where that fails, all it wants."""
 _IDS = "..ids"
+_TRIES = 3
 
 
 class DuckBackend(LazyBackend):
@@ -105,39 +113,94 @@ class DuckBackend(LazyBackend):
     def _ready(self) -> list[str]:
         """Return the paths of the files on this machine, after making sure that they hold what they held."""
         now = time.monotonic()
-        local = [file for file in self._relation.files if not is_url(file.path)]
         if now - self._looked > _CHECKED_S or self._looked < 0:
-            for file in local:
+            for file in self._local:
                 still_there(file, self._seen)
             self._looked = now
         return self._relation.local_paths()
 
+    @property
+    def _local(self) -> list[PinnedFile]:
+        return [file for file in self._relation.files if not is_url(file.path)]
+
+    def _steadily(self, read: Callable[[list[str]], _T]) -> _T:
+        """Read files; what was read while one of them was written does not count.
+
+        Raises
+        ------
+        DataError
+            They have changed.
+        DataUnavailableError
+            They are gone, or written all the time.
+        """
+        for _ in range(_TRIES):
+            paths = self._ready()
+            try:
+                found = read(paths)
+            except (DataError, DataUnavailableError):
+                if self._settled():
+                    raise
+            else:
+                if unmoved(self._local, self._seen):
+                    return found
+                self._settled()
+        raise DataUnavailableError(f"{self._about()} is being written all the time: its rows cannot be read")
+
+    def _settled(self) -> bool:
+        """Look closely whether the files hold what they held, and return whether they have been left alone.
+
+        One that changed, or went away this moment, raises what `_ready` raises.
+        """
+        still = unmoved(self._local, self._seen)
+        self._looked = -1.0
+        self._seen.clear()
+        self._ready()
+        return still
+
     @contextlib.contextmanager
     def _open(self, paths: list[str], **settings: Any) -> Iterator[Any]:
         first, others = (paths[0], paths[1:]) if self._relation.database else (None, paths)
-        try:
-            with fenced(others, first, **settings) as connection:
-                yield connection
-        except DataError:
-            self._looked = -1.0
-            self._seen.clear()
-            self._ready()  # a file that went away this moment is the cause
-            raise
+        with fenced(others, first, **settings) as connection:
+            yield connection
 
     def _whole(self, names: list[str]) -> pa.Table:
-        paths, key = self._ready(), self.primary_key
-        order = f" ORDER BY {quoted(key or ROW)}" if self._relation.database else ""
-        listed = ", ".join(map(quoted, names)) or "1"
-        with self._open(paths) as connection:
-            table = connection.sql(
-                f"SELECT {listed} FROM {self._relation.sql(paths, key)} AS t{order}"
-            ).to_arrow_table()
+        order = f" ORDER BY {quoted(self.primary_key or ROW)}" if self._relation.database else ""
+
+        def read(paths: list[str]) -> pa.Table:
+            with self._open(paths) as connection:
+                return connection.sql(self._all(paths, names) + order).to_arrow_table()
+
+        table = self._steadily(read)
         return self._fitted(names, table.columns[: len(names)], table.num_rows)
 
+    def _all(self, paths: list[str], names: list[str]) -> str:
+        listed = ", ".join(map(quoted, names)) or "1"
+        return f"SELECT {listed} FROM {self._relation.sql(paths, self.primary_key)} AS t"
+
+    def parts(self, names: list[str]) -> Iterator[pa.Table]:
+        """Read all rows in the order of `row_ids`, some at a time."""
+        if self._relation.database:  # whose rows would have to be sorted first
+            yield from super().parts(names)
+            return
+        paths = self._ready()
+        with self._open(paths, threads=1) as connection:
+            for batch in connection.sql(self._all(paths, names)).to_arrow_reader(self.part_rows(names)):
+                yield self._fitted(names, batch.columns[: len(names)], batch.num_rows)
+        if not unmoved(self._local, self._seen) and not self._settled():
+            raise DataUnavailableError(f"{self._about()} was written while it was read")
+
+    def groups(self, names: list[str]) -> list[list[str]]:
+        """Return columns that are read together: of Parquet files a few, since DuckDB holds pages of each."""
+        size = _COLUMNS_OF_PARTS if self._relation.kind == "parquet" else len(names)
+        return [names[start : start + size] for start in range(0, len(names), max(1, size))]
+
     def _read(self, ids: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], pa.Table]:
-        paths, key = self._ready(), self.primary_key or ROW
         if not len(ids):
             return ids, self._nothing(names)
+        return self._steadily(lambda paths: self._found(paths, ids, names))
+
+    def _found(self, paths: list[str], ids: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], pa.Table]:
+        key = self.primary_key or ROW
         chosen = self._files_of(ids)
         low, high = int(ids[0]), int(ids[-1])
         alone = high - low + 1 == len(ids)
@@ -146,8 +209,7 @@ class DuckBackend(LazyBackend):
         rest = f"FROM {source} AS t{join} WHERE t.{quoted(key)} BETWEEN {low} AND {high}"
         others = [name for name in names if name != key]
         parts = self._groups(others)
-        # Rows may come in any order, but for CSV, whose rows are counted as they come.
-        settings: dict[str, Any] = {"preserve_insertion_order": self._relation.kind == "csv"}
+        settings: dict[str, Any] = {"preserve_insertion_order": False}
         if self._relation.group > _LARGE_GROUP:
             settings["threads"] = 1
         queries = [f"SELECT {self._listed([key, *part])} {rest}" for part in parts]
@@ -175,10 +237,10 @@ class DuckBackend(LazyBackend):
         """Return columns that are read together.
 
         DuckDB holds a row group of each of them for each thread. Five columns at a time take as long as twenty at once
-        and a third of the memory [measured on 10 000 000 x 20]; for CSV each time is a whole parse.
+        and a third of the memory [measured on 10 000 000 x 20].
         """
         size = len(names)
-        if self._relation.kind != "csv" and self.n_rows * size > _SCANNED_CELLS:
+        if self.n_rows * size > _SCANNED_CELLS:
             size = _COLUMNS_OF_LARGE_GROUPS if self._relation.group > _LARGE_GROUP else _COLUMNS
         return [names[start : start + size] for start in range(0, len(names), max(1, size))] or [[]]
 
@@ -193,6 +255,32 @@ class DuckBackend(LazyBackend):
 
     def _nothing(self, names: list[str]) -> pa.Table:
         return self._fitted(names, [pa.nulls(0) for _ in names], 0)
+
+
+class CsvBackend(DuckBackend):
+    """CSV files, parsed once on each machine: what came of that is kept in its cache, and mapped by all processes.
+
+    It is used as long as the files hold what they held.
+    """
+
+    _table: FrameBackend | None = None
+
+    def _parsed(self) -> FrameBackend:
+        self._ready()
+        if self._table is None:
+            try:
+                self._table = cached_table(self)
+            except ArtifactError:  # no cache: each process for itself
+                whole = super()._whole(list(self.columns))
+                self._table = FrameBackend(whole, primary_key=self.primary_key, canonical=True)
+        return self._table
+
+    def _whole(self, names: list[str]) -> pa.Table:
+        return self._parsed().data(None, names)
+
+    def lookup(self, rows: Any = None, cols: Sequence[str] | None = None) -> tuple[pa.Table, NDArray[np.int64] | None]:
+        """Return the whole table, and where the rows are in it."""
+        return self._parsed().lookup(rows, cols)
 
 
 def _aligned(found: list[pa.Table], key: str) -> tuple[NDArray[np.int64], list[pa.Table]]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from batchml.data.duck import DuckBackend
+from batchml.data.duck import CsvBackend, DuckBackend
 from batchml.data.fence import fenced, one_select, quoted
-from batchml.data.files import PinnedFile, found_files, is_url, pinned
+from batchml.data.files import PinnedFile, found_files, is_url, pinned, steady
 from batchml.data.fingerprint import column_digest, joined_digest
 from batchml.data.pins import Pins, check_key, pin_column
 from batchml.data.relation import POSITIONS, ROW, Relation
@@ -129,7 +129,9 @@ def open_parquet(paths: Sequence[str | os.PathLike[str]], primary_key: str | Non
             return _column(relation, local, name)
         return _parquet_column(name, local, schemas, files)
 
-    return DuckBackend(relation, look_through(names, read, primary_key=primary_key, text=text))
+    looked = look_through(names, read, primary_key=primary_key, text=text)
+    steady(pins)
+    return DuckBackend(relation, looked)
 
 
 def _parquet_head(path: str, name: str) -> Any:
@@ -188,7 +190,7 @@ def _partition_types(paths: Sequence[str], names: Sequence[str]) -> dict[str, st
 # CSV
 
 
-def open_csv(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, text: Iterable[str]) -> DuckBackend:
+def open_csv(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, text: Iterable[str]) -> CsvBackend:
     """Open CSV files; see `as_data_backend`."""
     files = list(found_files(paths, ".csv"))
     pins = pinned_files(files)
@@ -201,8 +203,9 @@ def open_csv(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, t
             table = connection.sql(f"SELECT * FROM {relation.sql(local, 'key')}").to_arrow_table()
     except (DataError, UnicodeDecodeError) as problem:
         raise _no_csv(files[0], problem) from problem
-    pins_ = look_through(table.column_names, table.column, primary_key=primary_key, text=text)
-    return DuckBackend(relation, pins_)
+    looked = look_through(table.column_names, table.column, primary_key=primary_key, text=text)
+    steady(pins)
+    return CsvBackend(relation, looked)
 
 
 def _no_csv(path: str, problem: Exception) -> DataError:
@@ -256,7 +259,9 @@ def open_duckdb(
             return connection.sql(selected).to_arrow_table().column(0)
 
         known_columns([primary_key] if primary_key else [], names)
-        return DuckBackend(relation, look_through(names, read, primary_key=primary_key, text=text))
+        looked = look_through(names, read, primary_key=primary_key, text=text)
+    steady(pins)
+    return DuckBackend(relation, looked)
 
 
 def _named(connection: Any, table: str | None, path: str) -> tuple[str, bool, bool]:

@@ -17,7 +17,17 @@ from batchml.errors import DataError, DataUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["PinnedFile", "content_digest", "found_files", "is_url", "located", "pinned", "still_there"]
+__all__ = [
+    "PinnedFile",
+    "content_digest",
+    "found_files",
+    "is_url",
+    "located",
+    "pinned",
+    "steady",
+    "still_there",
+    "unmoved",
+]
 
 _BLOCK = 1 << 20
 _RACY_NS = 2_000_000_000
@@ -154,6 +164,28 @@ def still_there(file: PinnedFile, seen: dict[str, tuple[int, ...]]) -> None:
             f"({file.size} bytes then, {status.st_size} now); put the old file back, or add the design again"
         )
     seen[file.path] = stamp
+
+
+def steady(files: Iterable[PinnedFile]) -> None:
+    """Make sure that files still hold what they were just pinned with, after they have been looked through.
+
+    Raises
+    ------
+    DataError
+        One was written meanwhile.
+    """
+    seen: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        if not is_url(file.path):
+            still_there(file, seen)
+
+
+def unmoved(files: Iterable[PinnedFile], seen: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether files have the time stamps under which they were found unchanged."""
+    try:
+        return all(seen.get(file.path) == _stamp(Path(located(file.path)).stat()) for file in files)
+    except OSError:
+        return False
 
 
 def located(path: str) -> str:

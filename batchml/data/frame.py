@@ -16,6 +16,7 @@ from batchml.errors import DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,6 +40,8 @@ class FrameBackend:
         The table is in canonical form already (it was read from an artifact); nothing is checked or copied.
     digest
         The logical digest if it is known.
+    file
+        The artifact that the table is mapped from.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class FrameBackend:
         text: Sequence[str] = (),
         canonical: bool = False,
         digest: str | None = None,
+        file: Path | None = None,
     ) -> None:
         unknown = [name for name in (*text, *([primary_key] if primary_key else [])) if name not in table.column_names]
         if unknown:
@@ -56,6 +60,7 @@ class FrameBackend:
             raise UnknownKeyError(f"the table has no column {unknown[0]!r}{hint}")
         self.table: pa.Table = table if canonical else canonical_table(table, text=frozenset(text))
         self._primary_key = primary_key
+        self.file = file
         if digest is not None:
             self.__dict__["digest"] = digest
         if primary_key is not None and not canonical:

@@ -1,15 +1,18 @@
-"""The backend over Arrow IPC files (Feather): mapped into memory, so that only what is taken is read."""
+"""The backend over Arrow IPC files (Feather): mapped into memory, so that only what is taken is read.
+
+DuckDB reads this format, too, but only by an extension that it would have to download.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.ipc
 
 from batchml.core.rows import RowIndex
 from batchml.data.duck_open import look_through, pinned_files
-from batchml.data.files import PinnedFile, found_files, is_url, located, still_there
+from batchml.data.files import PinnedFile, found_files, is_url, located, steady, still_there, unmoved
 from batchml.data.lazy import LazyBackend
 from batchml.data.pins import Pins
 from batchml.data.remote import cached_copy
@@ -17,12 +20,15 @@ from batchml.errors import DataError, DataUnavailableError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["IpcBackend", "open_ipc"]
+
+_T = TypeVar("_T")
+_TRIES = 3
 
 
 class IpcBackend(LazyBackend):
@@ -57,29 +63,45 @@ class IpcBackend(LazyBackend):
         more = f" and {len(self._files) - 1} more" if len(self._files) > 1 else ""
         return f"{self._files[0].path}{more}"
 
-    def _raw(self, names: Sequence[str]) -> pa.Table:
-        paths = []
-        for file in self._files:
-            if is_url(file.path):
-                paths.append(str(cached_copy(file)))
-            else:
+    def _steadily(self, read: Callable[[list[str]], _T]) -> _T:
+        """Read files; what was read while one of them was written does not count."""
+        local = [file for file in self._files if not is_url(file.path)]
+        for _ in range(_TRIES):
+            for file in local:
                 still_there(file, self._seen)
-                paths.append(located(file.path))
-        try:
-            return _mapped(paths, names)
-        except OSError as problem:
-            raise DataUnavailableError(f"{self._about()} cannot be read: {problem}") from problem
+            try:
+                found = read([str(cached_copy(f)) if is_url(f.path) else located(f.path) for f in self._files])
+            except (OSError, pa.ArrowException, KeyError, ValueError) as problem:
+                if unmoved(local, self._seen):
+                    raise DataUnavailableError(f"{self._about()} cannot be read: {problem}") from problem
+            else:
+                if unmoved(local, self._seen):
+                    return found
+            self._seen.clear()
+        raise DataUnavailableError(f"{self._about()} is being written all the time: its rows cannot be read")
 
     def _whole(self, names: list[str]) -> pa.Table:
-        table = self._raw(names)
-        return self._fitted(names, [table.column(name) for name in names], self.n_rows)
+        def read(paths: list[str]) -> list[pa.Array]:
+            table = _mapped(paths, names)
+            return [_copied(table.column(name)) for name in names]  # what is mapped would change with the file
+
+        return self._fitted(names, self._steadily(read), self.n_rows)
 
     def _read(self, ids: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], pa.Table]:
         positions, known = RowIndex(self.row_ids).find(ids)
         found = ids if known.all() else ids[known]
         places = pa.array(positions[known])
-        table = self._raw(names)
-        return found, self._fitted(names, [table.column(name).take(places) for name in names], len(found))
+
+        def read(paths: list[str]) -> list[pa.ChunkedArray]:
+            table = _mapped(paths, names)
+            return [table.column(name).take(places) for name in names]
+
+        return found, self._fitted(names, self._steadily(read), len(found))
+
+
+def _copied(column: pa.ChunkedArray) -> pa.Array:
+    chunks = column.unify_dictionaries().chunks
+    return pa.concat_arrays([*chunks, chunks[0][:0]]) if chunks else pa.array([], column.type)
 
 
 def _mapped(paths: Sequence[str], names: Sequence[str]) -> pa.Table:
@@ -115,4 +137,6 @@ def open_ipc(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, t
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"the table has several columns called {twice!r}: rename all but one of them")
-    return IpcBackend(pins, look_through(names, table.column, primary_key=primary_key, text=text))
+    looked = look_through(names, table.column, primary_key=primary_key, text=text)
+    steady(pins)
+    return IpcBackend(pins, looked)

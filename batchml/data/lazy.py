@@ -15,7 +15,7 @@ from batchml.data.pins import fitted
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from batchml.core.backend import ColumnInfo
     from batchml.data.pins import Pins
@@ -24,6 +24,9 @@ __all__ = ["LazyBackend"]
 
 _MOST_CELLS = 1 << 22
 """So many values are read at once to be counted."""
+
+_PART_CELLS = 1 << 20
+"""So many values are read at once when all are read in parts."""
 
 _Ids = NDArray[np.int64]
 
@@ -54,9 +57,33 @@ class LazyBackend:
         """Return all rows, in the order of `row_ids`."""
         raise NotImplementedError
 
+    def parts(self, names: list[str]) -> Iterator[pa.Table]:
+        """Read all rows in the order of `row_ids`, some at a time."""
+        size = self.part_rows(names)
+        for start in range(0, self.n_rows, size):
+            yield self.data(self.row_ids[start : start + size], names)
+
+    def groups(self, names: list[str]) -> list[list[str]]:
+        """Return columns that are read together when all rows are read in parts."""
+        return [names]
+
+    def part_rows(self, names: list[str]) -> int:
+        """Return how many rows are read at once when all are, a multiple of 8."""
+        return max(8, _PART_CELLS // max(1, len(names)) // 8 * 8)
+
     def _place(self) -> dict[str, Any]:
         """Return where the table lies, as plain data with its ``kind``."""
         raise NotImplementedError
+
+    @property
+    def pins(self) -> Pins:
+        """What the table was like when it was opened first."""
+        return self._pins
+
+    @property
+    def logical(self) -> bool:
+        """Whether the digest is that of the content."""
+        return True
 
     # the protocol
 

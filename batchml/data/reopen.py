@@ -33,9 +33,9 @@ def open_data(spec: Mapping[str, Any], artifacts: ArtifactFolder) -> DataBackend
 
         return open_table(artifacts, spec["digest"])
     if kind in {"parquet", "csv", "duckdb"}:
-        from batchml.data.duck import DuckBackend
+        from batchml.data.duck import CsvBackend, DuckBackend
 
-        return DuckBackend.from_spec(spec)
+        return (CsvBackend if kind == "csv" else DuckBackend).from_spec(spec)
     if kind == "ipc":
         from batchml.data.ipc import IpcBackend
 

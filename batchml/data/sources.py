@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchml.data.frame import FrameBackend
+from batchml.data.lazy import LazyBackend
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _INDEX = re.compile(r"__index_level_\d+__")
 _DATABASES = frozenset({"duckdb", "ddb"})
 _ARROW = frozenset({"arrow", "arrows", "feather", "ipc"})
 _CSV = frozenset({"csv", "tsv"})
+_SMALL_BYTES = 1 << 26
 
 
 def as_data_backend(
@@ -84,8 +86,17 @@ def as_data_backend(
     else:
         backend = _opened(obj, primary_key, text, source, table, query, files, check)
     if snapshot and backend.lazy:
-        return FrameBackend(backend.data(), primary_key=backend.primary_key, canonical=True)
+        return _taken(backend)
     return backend
+
+
+def _taken(backend: DataBackend) -> FrameBackend:
+    """Return the whole table: a small one in memory, a large one as a file in this machine's cache."""
+    from batchml.data.artifacts import cached_table
+
+    if isinstance(backend, LazyBackend) and 8 * backend.n_rows * backend.n_cols > _SMALL_BYTES:
+        return cached_table(backend)
+    return FrameBackend(backend.data(), primary_key=backend.primary_key, canonical=True)
 
 
 def _opened(

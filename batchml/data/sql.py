@@ -21,7 +21,7 @@ from batchml.data.sql_checksum import checksum
 from batchml.errors import DataError, DataUnavailableError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import sqlalchemy as sa
     from numpy.typing import NDArray
@@ -122,6 +122,22 @@ class SqlBackend(LazyBackend):
     def _whole(self, names: list[str]) -> pa.Table:
         key = self._sql(str(self.primary_key))
         return self._ask(names, f"SELECT {self._list(names) or '1'} FROM {self._from} ORDER BY {key}")
+
+    def parts(self, names: list[str]) -> Iterator[pa.Table]:
+        """Read all rows in the order of `row_ids`, some at a time, in one transaction."""
+        query = f"SELECT {self._list(names) or '1'} FROM {self._from} ORDER BY {self._sql(str(self.primary_key))}"
+        with database.connected(self._engine, self._about()) as connection:
+            self._look(connection)
+            result = connection.exec_driver_sql(query)
+            while rows := result.fetchmany(_BATCH):
+                values = zip(*rows, strict=True)
+                arrays = [as_array(name, v, self._pins.columns[name]) for name, v in zip(names, values, strict=False)]
+                yield self._fitted(names, arrays, len(rows))
+
+    @property
+    def logical(self) -> bool:
+        """Whether the digest is that of the content, rather than of the query and a checksum."""
+        return self._exact
 
     # -- how it is read ------------------------------------------------------------------------------------------
 
