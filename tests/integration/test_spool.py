@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import warm_command
 from sqlalchemy import func, select
 
 import batchml as bm
@@ -675,13 +676,7 @@ def test_the_command_line_syncs_where_it_looks(tmp_path, monkeypatch):
         registry.add(bm.benchmark_grid("iris", "classif.featureless", bm.rsmp("subsampling", repeats=30)), "b")
 
     def run(*words):
-        done = subprocess.run(
-            [sys.executable, "-m", "batchml", "--registry", url, *words],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = warm_command.run("--registry", url, *words, cwd=tmp_path, env=os.environ)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

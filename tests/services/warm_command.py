@@ -102,7 +102,8 @@ def _become(request, streams):
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = [str(ROOT / "batchml" / "__main__.py"), *request["words"]]
-    sys.path[0] = request["cwd"]
+    told = [word for word in os.environ.get("PYTHONPATH", "").split(os.pathsep) if word not in {"", str(ROOT)}]
+    sys.path[:1] = [request["cwd"], *told]
 
 
 def _command():
