@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.seed import derive
-from batchml.errors import ConfigError
+from batchml.errors import ConfigError, RegistryError
 from batchml.experiment.design import Cell
 from batchml.experiment.environments import mixture
 from batchml.experiment.source import CONDITION_COLUMNS
@@ -104,7 +104,13 @@ class RegistrySource:
     def predictions(
         self, wanted: Sequence[tuple[int, int]], predict_sets: Sequence[str]
     ) -> Iterator[Mapping[str, Prediction]]:
-        """Yield the predictions of (cell, iteration) pairs."""
+        """Yield the predictions of (cell, iteration) pairs.
+
+        Raises
+        ------
+        RegistryError
+            A result was dropped since its benchmark was reduced: it would be missing without a word.
+        """
         from batchml.core.prediction import Prediction
 
         places = self._job_ids()
@@ -112,6 +118,10 @@ class RegistrySource:
         found: dict[int, dict[str, Prediction]] = {job: {} for job in jobs}
         for job, name, data in reduction.read_predictions(self._store, jobs, predict_sets):
             found[job][name] = Prediction.from_arrow(data)
+        bare = [job for job in jobs if not found[job]]
+        if bare and (gone := reduction.without_result(self._store, bare)):
+            some = f"job {gone[0]}" if len(gone) == 1 else f"job {gone[0]} and {len(gone) - 1} more"
+            raise RegistryError(f"the result of {some} was reset or removed since this was reduced: reduce again")
         for job in jobs:
             yield {name: found[job][name] for name in predict_sets if name in found[job]}
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, case, column, func, select, table
 from batchml.errors import UnknownKeyError, nearest
 from batchml.registry import tables as t
 from batchml.registry.columns import read_columns
+from batchml.registry.dialects import among
 from batchml.registry.specs import spec_bodies
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "read_scores",
     "read_specs",
     "read_view",
+    "without_result",
 ]
 
 Rows = list[tuple[Any, ...]]
@@ -216,6 +218,14 @@ def read_predictions(
         statement = select(p.job_id, p.predict_set, p.data).where(p.job_id.in_(some), p.predict_set.in_(predict_sets))
         for row in _all(store, statement):
             yield row[0], row[1], row[2]
+
+
+def without_result(store: Store, jobs: Sequence[int]) -> list[int]:
+    """Return those of some jobs that have no result, or are not there any more."""
+    kept = select(t.result.c.job_id).where(among(t.result.c.job_id))
+    with store.read() as connection:
+        there = set(connection.execute(kept, {"ids": list(jobs)}).scalars())
+    return [job for job in jobs if job not in there]
 
 
 def read_view(store: Store, name: str, columns: Sequence[str], *, span: int = 20_000) -> Iterator[Rows]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from batchml.core.resampling import Resampling
 from batchml.core.seed import derive
 from batchml.core.task import Task
 from batchml.data.artifacts import open_table
-from batchml.errors import ConfigError, DesignError, IncompleteError, UnknownKeyError
+from batchml.errors import ConfigError, DesignError, IncompleteError, RegistryError, UnknownKeyError
 from batchml.execution.iteration import IterationFailed, run
 from batchml.experiment.benchmark import benchmark
 from batchml.experiment.grid import benchmark_grid
@@ -28,6 +29,8 @@ from batchml.reduce.export import export, predictions
 from batchml.registry import reduction
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
+from batchml.registry.jobs import find
+from batchml.registry.moves import remove, retry
 from batchml.registry.sql import sql
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
@@ -142,6 +145,52 @@ def test_a_reduced_result_outlives_its_store_and_can_be_stored(store, tmp_path):
     result.export(tmp_path / "out")
     loaded = BenchmarkResult.load(tmp_path / "out")
     pd.testing.assert_frame_equal(loaded.score("classif.ce"), result.score("classif.ce"), check_exact=True)
+
+
+def test_reducing_while_jobs_run_sees_whole_results_only(store, registry_url):
+    """A reader and a worker at once: what is there is complete and right, and more with each look."""
+    add(store, design(tasks=["iris"]), "study")
+    expected = benchmark(design(tasks=["iris"])).score().set_index(["task", "learner", "iteration"])["classif.acc"]
+
+    def crew():
+        with Store.open(registry_url) as own:
+            work(own)
+
+    seen = []
+    with ThreadPoolExecutor(1) as pool:
+        crew_at_work = pool.submit(crew)
+        while not seen or seen[-1] < len(expected):
+            ended = crew_at_work.done()
+            result = reduce(store)
+            assert result.coverage["done"].sum() == len(result)
+            if len(result):
+                scores = quiet(result.score).dropna().set_index(["task", "learner", "iteration"])["classif.acc"]
+                assert len(scores) == len(result)
+                assert scores.to_dict() == expected.loc[scores.index].to_dict()
+            seen.append(len(result))
+            if ended:
+                break
+        crew_at_work.result()
+    assert seen == sorted(seen)
+    assert seen[-1] == len(expected)
+
+
+def test_what_a_second_session_deletes_is_missing_and_told(store, registry_url):
+    add(store, design(tasks=["iris"]), "study")
+    work(store)
+    mine = find(store, learner="classif.tree")
+    before = reduce(store)
+    with Store.open(registry_url) as other:
+        assert remove(other, mine["job_id"].tolist()) == 3
+    with pytest.raises(UnknownKeyError, match="there is no job"):
+        retry(store, mine["job_id"].tolist())
+    assert len(reduce(store)) == len(before) - 3
+    # What was reduced before has its scores, and does not take results that are gone for results without predictions.
+    assert before.aggregate("classif.bacc")["classif.bacc"].notna().all()
+    with pytest.raises(RegistryError, match="and 2 more was reset or removed since this was reduced: reduce again"):
+        before.aggregate("classif.logloss")
+    with pytest.raises(RegistryError, match="reduce again"):
+        before.resample_result(learner="classif.tree").prediction()
 
 
 FLAKY = {"error_train": 0.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import sqlite3
 import subprocess
 import sys
@@ -266,6 +267,19 @@ def test_a_suspect_that_succeeds_is_cleared(store):
     exchange(store, worker, [done(assignment)], [], 0)
     found = row(store, 1)
     assert (found.state, found.suspect, found.lost_alone) == ("done", 0, 0)
+
+
+def test_a_result_of_many_megabytes_arrives_whole_beside_small_ones(store):
+    worker = staffed(store, cells=3)
+    first, large, last = (take(store, worker)[0] for _ in range(3))
+    blob = random.Random(1).randbytes(24 << 20)
+    outcome = done(large)
+    outcome = replace(outcome, result=replace(outcome.result, predictions={"test": blob}))
+    assert exchange(store, worker, [done(first), outcome, done(last)], [], 0).lost == ()
+    with store.read() as connection:
+        kept = select(tables.prediction.c.data).where(tables.prediction.c.job_id == large.job_id)
+        assert connection.execute(kept).scalar_one() == blob
+    assert set(states(store).values()) == {"done"}
 
 
 def test_an_outcome_delivered_twice_is_stored_once_and_not_lost(store):

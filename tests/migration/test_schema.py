@@ -177,6 +177,20 @@ def test_work_goes_on_after_an_upgrade(registry_url, revision):
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
+def test_after_an_upgrade_the_same_design_is_nothing_new(registry_url, revision):
+    """Digests of a released version hold for ever, or everything would be computed again."""
+    loaded(registry_url, revision)
+    upgrade(registry_url)
+    guarded = bm.lrn("classif.debug", id="guarded", error_train=0.7, encapsulate="capture")
+    guarded.fallback = bm.lrn("classif.featureless")
+    learners = ["classif.tree", guarded, bm.lrn("classif.debug", id="bare", error_train=1.0, warning_predict=1.0)]
+    dumped = bm.benchmark_grid("iris", learners, bm.rsmp("cv", folds=3), measures=["classif.acc", "classif.ce"], seed=4)
+    with bm.Registry.open(registry_url) as registry:
+        assert registry.plan(dumped, "small").new == 0
+        assert registry.add(dumped, "small") == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
 def test_down_and_up_again_keeps_the_rows(registry_url, revision):
     loaded(registry_url, revision)
     columns, before = contents(registry_url)
