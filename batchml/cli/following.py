@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchml.cli.progress import Reporter, Tally, reporter
+from batchml.cli.progress import Reporter, Tally, duration, reporter
 from batchml.cli.secrets import clean
+from batchml.errors import BusyError, UnreachableError
+from batchml.worker.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from batchml.cli.session import Session
+    from batchml.errors import BatchmlError
     from batchml.study import Registry, Submission
 
 __all__ = ["follow", "tally"]
 
 _EVERY_S = 0.5
 """Seconds between two looks at the registry."""
+_AGAIN_S = 60.0
+"""Seconds after which a complaint that stands is said again."""
 
 
 def tally(registry: Registry, eta: Eta | None = None) -> Tally:
@@ -90,12 +95,63 @@ class Eta:
         return None if self._end is None else max(0.0, self._end - monotonic())
 
 
+class Grumbler:
+    """Says what workers complain about, and that the registry does not answer: each thing once in a while."""
+
+    def __init__(self, shown: Reporter) -> None:
+        self._shown = shown
+        self._told: dict[str, float] = {}
+        self._look_at = 0.0
+        self._away_since: float | None = None
+
+    def look(self, registry: Registry) -> None:
+        """Say what is new; the registry has just answered."""
+        start = monotonic()
+        if self._away_since is not None:
+            self._shown.tell(f"batchml: the registry answers again, after {duration(start - self._away_since)}")
+            self._away_since = None
+            self._told.clear()
+        if start >= self._look_at:
+            for words in registry.complaints():
+                self._tell(words)
+            self._look_at = start + max(1.0, 10 * (monotonic() - start))
+
+    def away(self, error: BatchmlError) -> None:
+        """Say that the registry does not answer; workers wait for it as long as this does.
+
+        Raises
+        ------
+        BatchmlError
+            The error, if they have given up.
+        """
+        self._away_since = self._away_since or monotonic()
+        if monotonic() - self._away_since > Settings().outage_s:
+            raise error
+        self._tell(f"the registry does not answer, trying on; what runs goes on: {error}", kind="away")
+
+    def _tell(self, words: str, *, kind: str | None = None) -> None:
+        # The same with other numbers is the same.
+        kind = kind or "".join(mark for mark in words if not mark.isdecimal())
+        now = monotonic()
+        if now - self._told.get(kind, -math.inf) > _AGAIN_S:
+            self._told[kind] = now
+            self._shown.tell(f"batchml: {' '.join(clean(words).split())}")
+
+
 def _look(registry: Registry, shown: Reporter, deadline: float) -> str | None:
-    eta = Eta()
+    eta, grumbler = Eta(), Grumbler(shown)
     while True:
         start = monotonic()
-        backlog = registry.backlog()
-        shown.show(tally(registry, eta))
+        try:
+            backlog = registry.backlog()
+            shown.show(tally(registry, eta))
+            grumbler.look(registry)
+        except (UnreachableError, BusyError) as error:
+            grumbler.away(error)
+            sleep(_EVERY_S)
+            if monotonic() < deadline:
+                continue
+            return "time is up, and the registry does not answer"
         if backlog.stalled or not backlog.queued + backlog.running:
             return backlog.stalled
         if monotonic() >= deadline:

@@ -11,6 +11,7 @@ import click
 from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.following import follow
 from batchml.cli.progress import duration
+from batchml.cli.secrets import clean
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
 from batchml.cli.tables import counted, echo, echo_facts, echo_frame, echo_json, frame_records
@@ -244,8 +245,9 @@ def _echo_trial(outcome: dict[str, Any]) -> None:
 
 def _echo_status(session: Session, registry: Registry, *, cumulative: bool, as_json: bool) -> None:
     frame, workers, arrays = registry.status(cumulative=cumulative), registry.workers(), registry.allocations()
+    said = [clean(words) for words in registry.complaints()]
     if as_json:
-        facts = {"benchmarks": frame_records(frame), "workers": frame_records(workers)}
+        facts = {"benchmarks": frame_records(frame), "workers": frame_records(workers), "complaints": said}
         echo_json({"registry": session.shown_url, **facts, "allocations": frame_records(arrays)})
         return
     if workers["scheduler_id"].isna().all():
@@ -255,6 +257,8 @@ def _echo_status(session: Session, registry: Registry, *, cumulative: bool, as_j
     echo_frame(workers, as_json=False, empty="no worker is running", title="workers", spare=_SPARE)
     if len(arrays):
         echo_frame(arrays, as_json=False, empty="", title="SLURM")
+    for words in said:
+        echo(words)
 
 
 COMMANDS = (status, summary, jobs, tags, errors, log, grep, attempts, why, test_job, estimate)

@@ -50,6 +50,10 @@ class Reporter(Protocol):
         """Show where the run stands."""
         ...
 
+    def tell(self, words: str) -> None:
+        """Say something else in a line."""
+        ...
+
 
 @contextmanager
 def reporter(*, quiet: bool = False) -> Iterator[Reporter]:
@@ -117,6 +121,9 @@ class _Silent:
     def show(self, tally: Tally) -> None:
         pass
 
+    def tell(self, words: str) -> None:
+        click.echo(words, err=True)
+
 
 class _Lines:
     """One line at the start, every ten seconds, and at the end."""
@@ -131,6 +138,9 @@ class _Lines:
         if monotonic() >= self._due:
             self._print()
             self._due = monotonic() + _EVERY_S
+
+    def tell(self, words: str) -> None:
+        click.echo(words, err=True)
 
     def end(self) -> None:
         if self._line != self._printed:
@@ -164,3 +174,6 @@ class _Bar:
             total=max(tally.total, 1),
             completed=tally.total - tally.left,
         )
+
+    def tell(self, words: str) -> None:
+        self._progress.console.print(words, markup=False, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from batchml.errors import UnknownKeyError
 from batchml.execution.environment import scheduler_ids
 from batchml.registry import queries
 from batchml.registry.close import FAILURES, close_rows, read_locked
-from batchml.registry.dialects import among, lease_seconds, lock_rows, utc_now
+from batchml.registry.dialects import among, lease_seconds, lock_rows, up_since, utc_now
 from batchml.registry.processes import Process, here
 from batchml.registry.tables import attempt, submission, worker
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from batchml.registry.store import Store
 
-__all__ = ["end_worker", "register_worker", "replace_predecessors", "stop_worker", "stop_workers"]
+__all__ = ["end_worker", "live_workers", "register_worker", "replace_predecessors", "stop_worker", "stop_workers"]
 
 
 def register_worker(
@@ -124,6 +125,33 @@ def set_slots(store: Store, worker_id: int, slots: int) -> None:
     with store.write() as connection:
         connection.execute(change.values(slots=bindparam("number")), {"which": worker_id, "number": slots})
     store.memo.pop(("post", worker_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """A worker that has not ended, and how long it has said nothing."""
+
+    id: int
+    host: str
+    silent_s: float
+    lease_s: float
+
+
+def live_workers(store: Store) -> list[Alive]:
+    """Return the workers that have not ended; those without a database speak when somebody takes in what they wrote."""
+    live = select(worker).where(worker.c.stopped_at.is_(None)).order_by(worker.c.id)
+    with store.read() as connection:
+        # While the database was away nobody could beat.
+        now, up = lease_seconds(connection), up_since(connection)
+        return [
+            Alive(
+                id=row.id,
+                host=row.host,
+                silent_s=0.0 if row.segment else now - max(row.beat_s, up),
+                lease_s=row.lease_s,
+            )
+            for row in connection.execute(live)
+        ]
 
 
 def stop_worker(store: Store, worker_id: int, reason: str) -> None:

@@ -215,6 +215,16 @@ class Running(Changing):
             found = read_backlog(self._store, self._watch().served, departed(self._launched))
         return found
 
+    def complaints(self) -> list[str]:
+        """Return a sentence for each worker that cannot do all it should, e.g. deliver: nothing while all is well.
+
+        Known from the logs of workers of this machine and of those that this session started, and from the silence of
+        others.
+        """
+        from batchml.executors.complaints import complaints
+
+        return complaints(self._store, self._launched)
+
     def resume(
         self,
         executor: Executor | None = None,

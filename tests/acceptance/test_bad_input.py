@@ -283,6 +283,38 @@ def test_a_full_disk(size, tmp_path):
     assert done.stdout == "" or "no benchmark yet" in done.stdout
 
 
+@pytest.mark.root
+def test_a_disk_that_fills_up_during_run_is_said_in_a_line_and_run_goes_on_when_there_is_space(tmp_path):
+    needs_root()
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    before = in_private_mounts(folder, "mount -t tmpfs -o size=6m tmpfs {folder}")
+    text = GOOD.replace('key = "iris"', 'key = "breast_cancer"')
+    text = text.replace('key = "cv"\nfolds = 2', 'key = "subsampling"\nrepeats = 200')
+    name = tmp_path / design(tmp_path, text)
+    script = f"head -c 4000000 /dev/zero > ballast; exec {sys.executable} -m batchml run {name} --slots 2"
+    state = {"BATCHML_STATE": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [*before, "sh", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **state},
+    ) as run:
+        said = ""
+        try:
+            while "is full" not in said and (line := run.stderr.readline()):
+                said += line
+            (Path(f"/proc/{run.pid}/root{folder}") / "ballast").unlink()
+            out, rest = run.communicate(timeout=90)
+        finally:
+            run.kill()
+    assert (run.returncode, "200/200 jobs, 200 done, 0 failed" in rest) == (0, True), said + rest
+    assert (said + rest).count("is full") == 1, said + rest
+    assert "Traceback" not in said + rest
+    assert "classif.acc" in out
+
+
 def test_filters_and_ids_exclude_each_other_and_one_is_needed(tmp_path):
     assert batchml("add", design(tmp_path), cwd=tmp_path).returncode == 0
     for verb in ("retry", "reset", "cancel", "remove"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchml.core.attempt import Ending, JobResult, Outcome
 from batchml.core.conditions import Condition
+from batchml.executors.complaints import standing
 from batchml.registry.rescue import reconcile
 from batchml.registry.store import Store
 from batchml.testing.contract import claim
@@ -176,3 +177,35 @@ def test_a_disk_that_refuses_is_no_reason_to_die(bench, monkeypatch, caplog, tmp
     monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "file"))
     LocalKeep(store.uuid, 1).write([FULL])
     assert "cannot keep" in caplog.text
+
+
+# What workers complain about ------------------------------------------------------------------------------------------
+
+BEGAN = "2026-11-22 07:00:00,000 INFO worker 3, submission 1, 2 slots\n"
+AWAY = "2026-11-22 07:00:01,000 WARNING the registry did not answer, trying on: %s\n"
+KEEPING = "2026-11-22 07:00:06,000 WARNING keeping %d undelivered outcomes in /here\n"
+BACK = "2026-11-22 07:00:09,000 WARNING the registry answers again, after 8.0 s\n"
+LEFT = "2026-11-22 07:00:09,000 INFO left (drained): 9 outcomes, 0 refused, %d undelivered\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BEGAN, []),
+        (BEGAN + AWAY % "gone", ["the registry did not answer, trying on: gone"]),
+        (BEGAN + KEEPING % 2 + KEEPING % 5, ["keeping 5 undelivered outcomes in /here"]),
+        (BEGAN + AWAY % "gone" + KEEPING % 2 + BACK, []),
+        (
+            BEGAN + AWAY % "gone" + "Traceback\n" + BACK + AWAY % "full",
+            ["the registry did not answer, trying on: full"],
+        ),
+        (BEGAN + KEEPING % 2 + LEFT % 0, []),
+        (BEGAN + KEEPING % 2 + LEFT % 2, ["it has left, 2 outcomes undelivered; `batchml resume` goes on"]),
+        (BEGAN + "INFO padding\n" * 10_000 + AWAY % "gone", ["the registry did not answer, trying on: gone"]),
+    ],
+)
+def test_of_what_a_worker_has_complained_about_the_last_counts_until_it_is_settled(tmp_path, text, said):
+    (tmp_path / "log").write_text(text)
+    found = standing(tmp_path / "log")
+    assert (found.worker, list(found.complaints.values())) == (3, said)
+    assert standing(tmp_path / "none").complaints == {}
