@@ -91,7 +91,7 @@ def standing(path: Path) -> Said:
                 said.complaints["left"] = f"it has left, {left[1]} outcomes undelivered; `batchml resume` goes on"
         elif level != "INFO":
             # Of those that say the same with other numbers the last one.
-            kind = " ".join(words.split()[:2])
+            kind = " ".join([word for word in words.split() if not word.isdecimal()][:2])
             said.complaints.pop(kind, None)
             said.complaints[kind] = words
     return said
