@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import sqlite3
+import stat
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "connect", "parse_url", "translated"]
 
-_HEADER = b"SQLite format 3\0"
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _WRITE = "batchml_write"
 
@@ -150,6 +150,13 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITE) else "BEGIN")
 
 
+def reading(connection: Connection) -> Connection:
+    """Have a server show one view of the data to all statements of a transaction, and refuse to write; SQLite does."""
+    if connection.dialect.name == "postgresql":
+        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return connection
+
+
 def writing(connection: Connection) -> Connection:
     """Mark a connection whose transactions write."""
     return connection.execution_options(**{_WRITE: True})
@@ -216,23 +223,37 @@ def add_root(connection: sqlite3.Connection) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise NotARegistryError unless `path` is a SQLite file."""
+    """Raise NotARegistryError unless `path` is a SQLite file.
+
+    The file is never read but by SQLite: closing it drops all locks that this process has on it, those of a registry
+    that is open too, whose log another process would then take for abandoned, and delete.
+    """
     create = f"`batchml add DESIGN` or Registry.create('sqlite:///{path}') makes a new one"
     try:
-        with path.open("rb") as file:
-            header = file.read(len(_HEADER))
+        found = path.stat()
     except FileNotFoundError:
         raise NotARegistryError(f"there is no registry at {path}; {create}") from None
-    except IsADirectoryError:
-        raise NotARegistryError(f"{path} is a folder, not a registry; name a file in it") from None
-    except PermissionError:
-        raise ReadOnlyError(f"{path} may not be read by this user; ask its owner for the right to") from None
     except OSError as error:
         raise NotARegistryError(f"{path} cannot be read: {error.strerror}") from None
-    if header != _HEADER:
+    if stat.S_ISDIR(found.st_mode):
+        raise NotARegistryError(f"{path} is a folder, not a registry; name a file in it")
+    if not os.access(path, os.R_OK):
+        raise ReadOnlyError(f"{path} may not be read by this user; ask its owner for the right to")
+    if not found.st_size or not _is_sqlite(path):
         raise NotARegistryError(
             f"{path} is not a SQLite database, so no registry; name another file, or move it away: {create}"
         )
+
+
+def _is_sqlite(path: Path) -> bool:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro&immutable=1", uri=True)
+    ) as connection:
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    return True
 
 
 @contextlib.contextmanager

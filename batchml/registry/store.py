@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from batchml.errors import NotARegistryError, ReadOnlyError
 from batchml.registry import tables
-from batchml.registry.engine import Place, check_file, connect, parse_url, translated, writing
+from batchml.registry.engine import Place, check_file, connect, parse_url, reading, translated, writing
 from batchml.registry.founding import (
     artifact_place,
     check_seed,
@@ -53,6 +53,7 @@ class Store:
         self.engine = engine
         self.readonly = readonly
         self.memo: dict[Any, Any] = {}
+        self._closed = False
         self._lock = None if place.path is None else FairLock(place.path)
         with self.read() as connection:
             row = connection.execute(select(tables.registry)).one_or_none()
@@ -153,7 +154,7 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a connection in a read transaction: one view of the data, which blocks no writer. Keep it short."""
-        with translated(self.place), self.engine.connect() as connection, connection.begin():
+        with translated(self.place), self._connected() as connection, reading(connection).begin():
             yield connection
 
     @contextlib.contextmanager
@@ -177,12 +178,24 @@ class Store:
                 stack.enter_context(self._lock.held())
                 if self.place.shared and self.place.path is not None:
                     claim_host(self.place.path)
-            connection = writing(stack.enter_context(self.engine.connect()))
+            connection = writing(stack.enter_context(self._connected()))
             with connection.begin():
                 yield connection
 
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        finally:
+            if self._closed:
+                self.engine.dispose()
+
     def close(self) -> None:
-        """Close all connections. May be called twice."""
+        """Close all connections; results that are looked at later open one for as long as they need it. May be called
+        twice.
+        """
+        self._closed = True
         self.engine.dispose()
         if self._lock is not None:
             self._lock.close()

@@ -34,16 +34,23 @@ def bits(result, cell):
     return {name: [p.to_arrow() for p in rr.predictions(name)] for name in ("test", "train")}
 
 
+@pytest.fixture(scope="module")
+def here():
+    logger = logging.getLogger("batchml.learner")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield bm.benchmark(design())
+    logger.setLevel(level)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_session_and_real_workers_agree_to_the_last_bit(tmp_path):
-    plan = design()
-    with bm.Registry.create(f"sqlite:///{tmp_path / 'study.db'}", seed=77) as reg:
-        reg.add(plan, "study")
+def test_a_session_and_real_workers_agree_to_the_last_bit(registry_url, here):
+    with bm.Registry.create(registry_url, seed=77) as reg:
+        reg.add(design(), "study")
         reg.submit(executor=bm.Local(slots=2))
         assert reg.wait(timeout=200)
         there = reg.reduce()
-        here = bm.benchmark(plan)
         with pytest.warns(UserWarning, match="have no prediction"):
             mine, other = here.score(), there.score()
     pd.testing.assert_frame_equal(mine, other, check_exact=True)

@@ -24,24 +24,27 @@ def url(path):
     return f"sqlite:///{path}"
 
 
-def test_a_registry_keeps_its_seed_and_name(tmp_path):
-    with Store.create(url(tmp_path / "a.db"), seed=42) as store:
+def test_a_registry_keeps_its_seed_and_name(registry_url, tmp_path):
+    with Store.create(registry_url, seed=42) as store:
         name = store.uuid
-    with Store.open(url(tmp_path / "a.db")) as store:
+    with Store.open(registry_url) as store:
         assert (store.root_seed, store.uuid) == (42, name)
-        assert store.artifact_path == tmp_path / "a.db.artifacts"
+        beside = tmp_path / "study.db.artifacts"
+        assert store.artifact_path == (beside if store.place.path else tmp_path / "data" / "batchml" / name)
 
 
-def test_without_a_seed_one_is_drawn(tmp_path):
-    with Store.create(url(tmp_path / "a.db")) as first, Store.create(url(tmp_path / "b.db")) as second:
+def test_without_a_seed_one_is_drawn(registry_url, tmp_path):
+    with Store.create(registry_url) as first, Store.create(url(tmp_path / "b.db")) as second:
         assert first.root_seed != second.root_seed
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.0, "1", True])
-def test_a_seed_that_is_none_is_refused(tmp_path, seed):
+def test_a_seed_that_is_none_is_refused(registry_url, tmp_path, seed):
     with pytest.raises(ConfigError, match="root seed"):
-        Store.create(url(tmp_path / "a.db"), seed=seed)
+        Store.create(registry_url, seed=seed)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(NotARegistryError):
+        Store.open(registry_url)
 
 
 def test_sqlite_is_set_up_for_many_processes(tmp_path):
@@ -96,11 +99,11 @@ def test_create_does_not_touch_other_files(tmp_path, make):
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-def test_create_does_not_replace_a_registry(tmp_path):
-    Store.create(url(tmp_path / "a.db"), seed=1).close()
+def test_create_does_not_replace_a_registry(registry_url):
+    Store.create(registry_url, seed=1).close()
     with pytest.raises(RegistryError, match="already"):
-        Store.create(url(tmp_path / "a.db"), seed=2)
-    with Store.open(url(tmp_path / "a.db")) as store:
+        Store.create(registry_url, seed=2)
+    with Store.open(registry_url) as store:
         assert store.root_seed == 1
 
 
@@ -109,19 +112,19 @@ def test_create_in_a_missing_folder_says_so(tmp_path):
         Store.create(url(tmp_path / "no" / "a.db"))
 
 
-def test_one_of_several_creations_at_once_wins(tmp_path):
+def test_one_of_several_creations_at_once_wins(registry_url):
     code = f"""
         from batchml.registry.store import Store
         from batchml.errors import RegistryError
         try:
-            Store.create({url(tmp_path / "a.db")!r}).close(); print("made")
+            Store.create({registry_url!r}).close(); print("made")
         except RegistryError: print("refused")
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     said = sorted(child.communicate(timeout=60)[0].strip() for child in children)
     assert said == ["made", "refused", "refused", "refused"]
-    Store.open(url(tmp_path / "a.db")).close()
+    Store.open(registry_url).close()
 
 
 @pytest.mark.parametrize(
@@ -162,9 +165,9 @@ def test_a_server_that_is_not_there_is_one_line_without_the_password(monkeypatch
     assert caught.value.__cause__ is None
 
 
-def test_readonly_refuses_to_write(tmp_path):
-    Store.create(url(tmp_path / "a.db")).close()
-    with Store.open(url(tmp_path / "a.db"), readonly=True) as store:
+def test_readonly_refuses_to_write(registry_url):
+    Store.create(registry_url).close()
+    with Store.open(registry_url, readonly=True) as store:
         with pytest.raises(ReadOnlyError, match="readonly=True"), store.write():
             pass
         with pytest.raises(RegistryError), store.read() as connection:
@@ -322,8 +325,8 @@ def test_a_claim_of_this_host_before_a_reboot_is_taken_over(tmp_path):
     Store.open(url(tmp_path / "a.db"), mountinfo=mounts).close()
 
 
-def test_a_reader_blocks_no_writer_and_keeps_its_view(tmp_path):
-    with Store.create(url(tmp_path / "a.db")) as store, store.read() as reader:
+def test_a_reader_blocks_no_writer_and_keeps_its_view(registry_url):
+    with Store.create(registry_url) as store, store.read() as reader:
         ask = "SELECT revision FROM registry"
         assert reader.exec_driver_sql(ask).scalar() == 0
         with store.write() as writer:
@@ -333,8 +336,8 @@ def test_a_reader_blocks_no_writer_and_keeps_its_view(tmp_path):
             assert second.exec_driver_sql(ask).scalar() == 1
 
 
-def test_an_exception_leaves_nothing_behind(tmp_path):
-    with Store.create(url(tmp_path / "a.db")) as store:
+def test_an_exception_leaves_nothing_behind(registry_url):
+    with Store.create(registry_url) as store:
 
         def change():
             with store.write() as connection:
