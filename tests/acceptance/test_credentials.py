@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -154,15 +155,18 @@ def test_while_workers_run_it_is_in_no_command_line_no_file_no_log_and_not_in_th
     stop = threading.Event()
 
     def watch():
+        known = {}
         while not stop.is_set():
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    words = entry.read_bytes()
-                except OSError:
-                    continue
-                if any(form.encode() in words for form in FORMS):
-                    seen.add(words)
-            time.sleep(0.005)
+            now = time.monotonic()
+            found = {pid: known.get(pid, now) for pid in filter(str.isdecimal, os.listdir("/proc"))}  # noqa: PTH208
+            # What a process is called changes in its first moments only: to read all again would take a processor.
+            for pid in [pid for pid, since in found.items() if now - since < 5.0]:
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    if any(form.encode() in words for form in FORMS):
+                        seen.add(words)
+            known = found
+            stop.wait(0.01)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

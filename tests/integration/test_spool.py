@@ -156,24 +156,6 @@ def some(harness, value):
 # -- segments --------------------------------------------------------------------------------------------------------
 
 
-def test_a_segment_cut_at_any_byte_gives_its_whole_outcomes_and_later_the_rest(bench):
-    channel = bench.alone()
-    held = claim(channel, 12)
-    path = bench.spool.folder.segments / channel.name
-    ends = [path.stat().st_size]
-    for each in held:
-        channel.exchange([bench.outcome(each)], (), 0)
-        ends.append(path.stat().st_size)
-    whole = path.read_bytes()
-    near = {end + step for end in ends for step in (-1, 0, 1, 7, 16)}
-    for cut in sorted({*range(0, len(whole), 97), *near, len(whole)} & {*range(len(whole) + 1)}):
-        path.write_bytes(whole[:cut])
-        bench.spool.ingest()
-        assert bench.results() == sum(end <= cut for end in ends[1:])
-    assert set(bench.seen().values()) == {"done"}
-    assert bench.spool.ingest() == 0
-
-
 def test_what_was_torn_off_is_run_again_when_its_worker_is_dead(bench):
     channel = bench.alone()
     one, two = claim(channel, 2)
