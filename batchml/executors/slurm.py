@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -189,10 +190,15 @@ class Slurm:
 
         cluster = read_cluster()
         request = dataclasses.replace(self._request(Resources.parse(launch.resources), cluster), workers=workers)
-        place = Place.of(request.workdir, launch)
+        # Two checks at once must not run each other's script.
+        place = Place.of(request.workdir, launch, f"check-{secrets.token_hex(4)}" if words else "")
         place.prepare(launch)
         text = self._script(launch, request, cluster, place, words)
-        return submit_array(text, request, cluster, place)
+        try:
+            return submit_array(text, request, cluster, place)
+        finally:
+            if words:
+                place.script.unlink(missing_ok=True)
 
     # -- what is asked for -------------------------------------------------------------------------------------------
 

@@ -49,20 +49,24 @@ class Place:
         The array's name in SLURM, which no other submission has.
     submission
         Its number.
+    mark
+        Tells checks apart, which are of no submission.
     """
 
     folder: Path
     name: str
     submission: int
+    mark: str = ""
 
     @classmethod
-    def of(cls, workdir: str | None, launch: Launch) -> Place:
+    def of(cls, workdir: str | None, launch: Launch, mark: str = "") -> Place:
         """Return the place of a launch."""
         short = launch.registry[:8]
         return cls(
             folder=folder_of(workdir, launch.registry),
-            name=f"batchml-{short}-{launch.submission}",
+            name=f"batchml-{short}-{mark or launch.submission}",
             submission=launch.submission,
+            mark=mark,
         )
 
     @property
@@ -78,7 +82,7 @@ class Place:
     @property
     def script(self) -> Path:
         """The job script, kept for people."""
-        return self.folder / f"submission-{self.submission}.sh"
+        return self.folder / f"submission-{self.mark or self.submission}.sh"
 
     def prepare(self, launch: Launch) -> None:
         """Make the folder and write the registry's URL."""
@@ -125,7 +129,7 @@ def submit_array(text: str, request: Request, cluster: Cluster, place: Place) ->
                 size = count // 2
                 continue
             if not handles:
-                raise SchedulerError(f"SLURM took no job: {_words(answer)}")
+                raise SchedulerError(f"SLURM took no job: {_words(answer)}{_remedy(answer)}")
             _log.warning("SLURM took %d of %d elements: %s", len(handles), request.workers, _words(answer))
             break
         folder = place.folder
@@ -161,6 +165,12 @@ def _already(name: str, known: Collection[str]) -> str | None:
     answer = ask("squeue", "--noheader", "--me", f"--name={name}", "--format=%F")
     new = [word for word in answer.out.split() if word.isdecimal() and word not in known]
     return new[0] if answer.status == 0 and new else None
+
+
+def _remedy(answer: Answer) -> str:
+    if "submitjob" not in answer.err.lower():
+        return ""
+    return "; this account has as many jobs as it may: submit again when some have ended, or for another account"
 
 
 def _is_too_many(answer: Answer) -> bool:

@@ -23,6 +23,7 @@ KILL_WAIT = "BATCHML_KILL_WAIT"
 _RESERVE_S = 10.0
 """Kept of what is left, to report and leave."""
 _LEAST_GRACE_S = 1.0
+_ENDING = frozenset({"RUNNING", "SUSPENDED", "COMPLETING", "PREEMPTED"})
 _PAIR = re.compile(r"(\w+)=(\S*)")
 _log = logging.getLogger(__name__)
 _LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
@@ -72,14 +73,15 @@ class Allocation:
     def requeue_if_preempted(self) -> None:
         """Ask the scheduler to start this element again if the site is about to cancel it by preemption.
 
-        Between SIGTERM and SIGKILL it still runs, with a time of preemption. Where the site requeues, nothing is done.
+        Between SIGTERM and SIGKILL it still runs or already completes, with a time of preemption. Where the site
+        requeues, or a user has cancelled it, nothing is done.
         """
         number = os.environ.get("SLURM_JOB_ID", "")
         if self.element is None or not number:
             return
         found = dict(_PAIR.findall(_ask("scontrol", "--oneliner", "show", "job", number)))
         preempted = found.get("PreemptTime", "None") not in {"None", "Unknown", ""}
-        if preempted and found.get("Requeue") == "1" and found.get("JobState") in {"RUNNING", "SUSPENDED"}:
+        if preempted and found.get("Requeue") == "1" and found.get("JobState") in _ENDING:
             _log.info("preempted: asking SLURM to start %s again", self.element)
             _ask("scontrol", "requeue", number)
 

@@ -366,3 +366,17 @@ def test_what_is_no_url_is_refused_in_a_sentence(url):
     for act in (Store.open, Store.create):
         with pytest.raises(ConfigError, match="registry"):
             act(url)
+
+
+def test_a_registry_that_is_opened_twice_in_one_process_loses_nothing_to_another_process(tmp_path):
+    """Closing a file drops all locks of its process: nothing but SQLite may have the registry's file open."""
+    file = tmp_path / "study.db"
+    with Store.create(f"sqlite:///{file}") as store:
+        Store.open(f"sqlite:///{file}").close()
+        # Whoever closes last deletes the write-ahead log: this must not take itself for the last.
+        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM job'); c.close()"
+        subprocess.run([sys.executable, "-c", script, str(file)], check=True)
+        with store.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE mark (x)")
+        with contextlib.closing(sqlite3.connect(file)) as other:
+            assert other.execute("SELECT count(*) FROM mark").fetchall() == [(0,)]

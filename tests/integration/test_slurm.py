@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import signal
 import sqlite3
 import stat
+import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -26,13 +30,61 @@ from batchml.registry.tables import worker
 pytestmark = pytest.mark.xdist_group("slurm")
 
 
+LEARNERS = """
+import os, time
+import numpy as np
+from sklearn.dummy import DummyClassifier
+
+class Patient(DummyClassifier):
+    '''Waits for a file.'''
+    def __init__(self, gate=""):
+        super().__init__()
+        self.gate = gate
+    def fit(self, X, y):
+        while not os.path.exists(self.gate):
+            time.sleep(0.05)
+        return super().fit(X, y)
+
+class Greedy(DummyClassifier):
+    '''Takes more and more memory, 800 MB a second.'''
+    def fit(self, X, y):
+        blocks = []
+        while True:
+            blocks.append(np.ones(5 << 20))
+            time.sleep(0.05)
+
+class Watchful(DummyClassifier):
+    '''Says which devices it sees.'''
+    def fit(self, X, y):
+        print("devices", os.environ.get("CUDA_VISIBLE_DEVICES"))
+        time.sleep(0.5)
+        return super().fit(X, y)
+"""
+
+
 class Study:
-    """A registry in a file, whose elements use it directly, since all nodes are this machine."""
+    """A registry in a file, whose elements use it directly, since all nodes are this machine.
+
+    Attributes
+    ----------
+    gate
+        The file that patient jobs wait for.
+    """
 
     def __init__(self, folder):
         self.file = folder / "study.db"
         self.url = f"sqlite:///{self.file}"
+        self.gate = folder / "gate"
         self.registry = bm.Registry.create(self.url, seed=1)
+
+    def fill_with(self, name, jobs, **params):
+        """Add jobs of a learner of `LEARNERS`."""
+        learner = bm.as_learner(getattr(importlib.import_module("slurm_learners"), name)(**params), preprocess="none")
+        return self.registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("subsampling", repeats=jobs)), "b")
+
+    def fill_patiently(self, jobs):
+        """Add jobs that end once the gate is there."""
+        return self.fill_with("Patient", jobs, gate=str(self.gate))
 
     def fill(self, jobs, seconds=0.0, **params):
         learner = bm.lrn("classif.debug", sleep_train=seconds, **params)
@@ -66,7 +118,13 @@ def until(condition, what, seconds=60.0):
 
 
 @pytest.fixture
-def study(slurm, tmp_path):
+def study(slurm, tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "slurm_learners.py").write_text(LEARNERS)
+    monkeypatch.syspath_prepend(tmp_path / "own")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))
+    monkeypatch.setenv("BATCHML_TRUSTED_MODULES", "slurm_learners")
+    monkeypatch.delitem(sys.modules, "slurm_learners", raising=False)
     study = Study(tmp_path)
     yield study
     study.registry.close()
@@ -103,7 +161,10 @@ def test_an_array_of_workers_works_off_the_queue_and_is_seen_doing_so(slurm, stu
     assert study.states() == {"done": 24}
     assert submission.handles[0].wait(30)
     assert "left (idle)" in submission.handles[0].last_words()
-    assert {slurm.states()[name] for name in submission.workers} == {"COMPLETED"}
+    until(lambda: {slurm.states()[name] for name in submission.workers} == {"COMPLETED"}, "both end well")
+    (file,) = Path(os.environ["BATCHML_STATE"]).glob("slurm/*/registry-*")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600  # the address of the registry may hold a password
+    assert file.read_text() == study.url
 
 
 def test_the_script_sums_up_what_the_slots_need_and_holds_no_password(slurm, tmp_path):
@@ -143,15 +204,6 @@ def test_the_script_sums_up_what_the_slots_need_and_holds_no_password(slurm, tmp
     assert words.startswith("4 elements x 8 slots x 4 GB = 32 GB each, 2:00:00")
 
 
-def test_the_address_of_the_registry_is_in_a_file_for_its_owner_only(slurm, study):
-    study.fill(1)
-    submission = study.registry.submit(executor=bm.Slurm())
-    assert submission.wait(60)
-    (file,) = Path(os.environ["BATCHML_STATE"]).glob("slurm/*/registry-*")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert file.read_text() == study.url
-
-
 def test_a_template_of_ones_own_is_used_and_must_start_the_worker(slurm, tmp_path):
     launch = Launch(url="postgresql://db/x", registry="ab" * 16, submission=7)
     template = tmp_path / "mine.sh"
@@ -175,11 +227,12 @@ def test_what_slurm_refuses_is_said_in_its_words_and_leaves_the_jobs_as_they_wer
 
 
 def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm, study):
-    study.fill(5, seconds=2.0)
+    study.fill_patiently(5)
     submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2))
     study.until_running(2)
     slurm.run("scancel", submission.workers[0])
     study.until_state(slurm, submission.workers[0], "CANCELLED")
+    study.gate.touch()
     found = study.registry.resume()
     assert [each.queued for each in found.submissions] == [study.states().total() - study.states()["done"]]
     assert study.registry.wait(60)
@@ -188,31 +241,35 @@ def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm
 
 
 def test_a_preempted_element_starts_again_and_closes_what_it_held(slurm, study):
-    study.fill(4, seconds=2.0)
-    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2, cpus=8))
-    study.until_running(2)
+    """Also where the site cancels what it preempts: there the element asks for it itself."""
+    study.fill_patiently(5)
+    element = {"workers": 1, "slots": 2, "cpus": 8}
+    places = [bm.Slurm(**element), bm.Slurm(**element, partition="scavenger")]
+    (requeued,), (cancelled,) = (study.registry.submit(executor=place).workers for place in places)
+    study.until_running(4)
     # A partition of higher priority takes all processors of all nodes for a moment.
     slurm.run("sbatch", "-p", "urgent", "-N3", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
-    until(lambda: len(study.ask("select id from worker")) == 2, "the second incarnation")
-    assert study.ask("select incarnation, scheduler_id from worker order by id") == [
-        (0, f"{submission.workers[0]}@batchml"),
-        (1, f"{submission.workers[0]}@batchml"),
-    ]
+    until(lambda: len(study.ask("select id from worker")) == 4, "the second incarnations", 90)
+    assert sorted(study.ask("select scheduler_id, incarnation from worker")) == sorted(
+        (f"{name}@batchml", incarnation) for name in (requeued, cancelled) for incarnation in (0, 1)
+    )
+    study.gate.touch()
     assert study.registry.wait(60)
-    assert study.states() == {"done": 4}
+    assert study.states() == {"done": 5}
     assert set(study.outcomes()) <= {"done", "preempted", "released"}
-    assert study.outcomes()["preempted"] >= 1
+    assert study.outcomes()["preempted"] == 4
 
 
 def test_a_job_that_outlives_its_node_counts_once(slurm, study):
     """The daemon of the node dies, SLURM starts the element elsewhere, and the first one works on: fencing decides."""
-    study.fill(1, seconds=20.0)
+    study.fill_patiently(1)
     submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=1))
     study.until_running()
     node = slurm.run("squeue", "-h", "-j", submission.workers[0].partition("_")[0], "-o", "%N").strip()
     slurm.cut_node(node)
     slurm.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     until(lambda: len(study.ask("select id from attempt")) == 2, "SLURM gives the node up and starts the element again")
+    study.gate.touch()
     assert study.registry.wait(60)
     assert study.states() == {"done": 1}
     # Whoever came first: the one that was cut off learns at its next beat that it has been replaced.
@@ -220,18 +277,44 @@ def test_a_job_that_outlives_its_node_counts_once(slurm, study):
     assert study.ask("select count(*) from result") == [(1,)]
 
 
+def reconciled(study):
+    """Let SLURM say what became of the workers; return why they are taken for dead."""
+    with Store.open(study.url) as store:
+        return list(reconcile(store, evidence=SlurmWatch(store).evidence).dead.values())
+
+
 def test_the_kill_of_an_element_for_memory_is_charged_to_the_job_that_ran_alone(slurm, study):
-    study.fill(1, seconds=30.0)
-    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=1, requeue=False))
-    study.until_running()
-    os.kill(study.ask("select pid from worker")[0][0], signal.SIGKILL)  # as SLURM does where there are no cgroups
+    study.fill_with("Greedy", 1)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=1, lines=["--mem=900M"]))
     study.until_state(slurm, submission.workers[0], "FAILED")
-    store = Store.open(study.url)
-    found = reconcile(store, evidence=SlurmWatch(store).evidence)
-    store.close()
-    assert "SLURM reports FAILED" in next(iter(found.dead.values()))
+    assert reconciled(study) == [f"SLURM reports FAILED for {submission.workers[0]} (memory)"]
     assert study.outcomes() == {"out_of_memory": 1}
     assert study.states() == {"error": 1}
+
+
+def test_the_kill_of_a_worker_that_slurm_did_not_kill_for_memory_makes_its_job_a_suspect(slurm, study):
+    """SLURM says so as long as its controller remembers, and its accounting after that."""
+    study.fill_patiently(1)
+    submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=1))
+    study.until_running()
+    os.kill(study.ask("select pid from worker")[0][0], signal.SIGKILL)
+    study.ask("update worker set boot_id = 'another', host = 'far'")  # nobody here can look for its process
+    study.until_state(slurm, submission.workers[0], "FAILED")
+    reason = f"SLURM reports FAILED for {submission.workers[0]}, killed by signal 9"
+    with Store.open(study.url) as store:
+        assert SlurmWatch(store).evidence(the_worker(store)).reason == reason
+    slurm.forget()
+    until(lambda: "FAILED" in slurm.run("sacct", "-X", "-n", "-j", submission.workers[0]), "accounting knows")
+    assert reconciled(study) == [reason]
+    assert study.outcomes() == {"lost": 1}
+    assert study.states() == {"queued": 1}
+
+
+def test_each_slot_sees_the_devices_that_slurm_has_given_to_its_element(slurm, study):
+    ids = study.fill_with("Watchful", 4)
+    assert study.registry.submit(executor=bm.Slurm(workers=1, slots=2), resources={"gpus": 2}).wait(60)
+    seen = Counter(line for job in ids for line in study.registry.log(job).splitlines() if "devices" in line)
+    assert set(seen) == {"devices 0,1", "devices 2,3"}
 
 
 def test_an_element_leaves_alone_what_would_outlast_it(slurm, study):
@@ -246,17 +329,24 @@ def test_an_element_leaves_alone_what_would_outlast_it(slurm, study):
     assert set(study.outcomes()) == {"done"}
 
 
+def check_node(study, executor):
+    with bm.Registry.open(study.url) as registry:
+        return registry.check_node(executor)
+
+
 def test_an_element_on_an_unfit_node_says_so_and_claims_nothing(slurm, study, tmp_path):
     study.fill(2)
     (tmp_path / "broken_module.py").write_text("import there_is_no_such_module\n")
     registry = study.registry
-    fit, words = registry.check_node(bm.Slurm())
+    unfit = {"infrastructure: .*the setup line failed: false": {"setup": ["false"]}}
+    unfit |= {"infrastructure: .*there is no /no/python": {"python": "/no/python"}}
+    with ThreadPoolExecutor() as pool:
+        fine = pool.submit(check_node, study, bm.Slurm())
+        found = {cause: pool.submit(check_node, study, bm.Slurm(**settings)) for cause, settings in unfit.items()}
+    fit, words = fine.result()
     assert fit, words
-    for executor, cause in (
-        (bm.Slurm(setup=["false"]), "infrastructure: .*the setup line failed: false"),
-        (bm.Slurm(python="/no/python"), "infrastructure: .*there is no /no/python"),
-    ):
-        fit, words = registry.check_node(executor)
+    for cause, each in found.items():
+        fit, words = each.result()
         assert not fit
         assert re.search(cause, words)
     launch = Launch(
@@ -313,37 +403,36 @@ def test_a_submission_that_was_heard_in_spite_of_its_error_is_not_made_twice(slu
     assert len({name.partition("_")[0] for name, state in slurm.states().items() if state == "PENDING"}) == 1
 
 
-def test_where_the_site_allows_fewer_jobs_there_are_fewer_and_no_id_is_no_success(slurm, study, tmp_path, monkeypatch):
+def test_where_the_site_allows_fewer_jobs_there_are_fewer(slurm, study, caplog):
     study.fill(2)
-    limit = (
-        'case "$*" in *--array=0-[01]*) exec $REAL "$@";; '
-        '*) echo "sbatch: error: AssocMaxSubmitJobLimit" >&2; exit 1;; esac'
-    )
-    wrap(tmp_path, monkeypatch, "sbatch", limit)
-    submission = study.registry.submit(study.registry.jobs().head(1), executor=bm.Slurm(workers=8, lines=["--hold"]))
-    assert len(submission.workers) == 8
-    assert len({handle.array for handle in submission.handles}) == 4
-    wrap(tmp_path, monkeypatch, "sbatch", "echo; exit 0")
-    with pytest.raises(SchedulerError, match="no job id"):
-        study.registry.submit(executor=bm.Slurm())
+    few = bm.Slurm(workers=8, account="few", lines=["--hold"])
+    submission = study.registry.submit(study.registry.jobs().head(1), executor=few)
+    assert len(submission.workers) == 3  # MaxSubmitJobs of that account
+    assert len(slurm.states()) >= 3
+    assert "SLURM took 3 of 8 elements: AssocMaxSubmitJobLimit" in caplog.text
+    with pytest.raises(SchedulerError, match=r"took no job: AssocMaxSubmitJobLimit.* submit again when"):
+        study.registry.submit(executor=few)
     assert study.states() == {"queued": 1, "defined": 1}
 
 
+def test_no_id_is_no_success(slurm, study, tmp_path, monkeypatch):
+    study.fill(1)
+    wrap(tmp_path, monkeypatch, "sbatch", "echo; exit 0")
+    with pytest.raises(SchedulerError, match="no job id"):
+        study.registry.submit(executor=bm.Slurm())
+    assert study.states() == {"defined": 1}
+
+
 def test_a_query_that_fails_proves_nothing_and_a_job_that_is_twice_unknown_is_dead(slurm, study, tmp_path, monkeypatch):
-    study.fill(1, seconds=60.0)
-    study.registry.submit(executor=bm.Slurm())
-    study.until_running()
-    study.ask("update worker set scheduler_id = '999_0@batchml', boot_id = 'another', host = 'far'")
-    store = Store.open(study.url)
-    row = the_worker(store)
-    watch = SlurmWatch(store)
-    with monkeypatch.context() as broken:
-        wrap(tmp_path, broken, "squeue", "echo 'Socket timed out' >&2; exit 1")
-        assert watch.evidence(row) is None
-    watch = SlurmWatch(store)
-    assert watch.evidence(row).verdict is Verdict.ALIVE  # seen missing for the first time
-    time.sleep(1.1)
-    assert SlurmWatch(store).evidence(row).verdict is Verdict.MISSING
-    study.ask("update worker set scheduler_id = '999_0@elsewhere'")
-    assert watch.evidence(the_worker(store)) is None
-    store.close()
+    study.fill(1)
+    study.registry.submit(executor=bm.Slurm(lines=["--hold"]))
+    unknown = SimpleNamespace(scheduler_id="999_0@batchml", incarnation=0, submission_id=1)
+    with Store.open(study.url) as store:
+        with monkeypatch.context() as broken:
+            wrap(tmp_path, broken, "squeue", "echo 'Socket timed out' >&2; exit 1")
+            assert SlurmWatch(store).evidence(unknown) is None
+        watch = SlurmWatch(store)
+        assert watch.evidence(unknown).verdict is Verdict.ALIVE  # seen missing for the first time
+        time.sleep(1.1)
+        assert SlurmWatch(store).evidence(unknown).verdict is Verdict.MISSING
+        assert watch.evidence(SimpleNamespace(scheduler_id="999_0@elsewhere", incarnation=0, submission_id=1)) is None

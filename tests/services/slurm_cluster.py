@@ -167,7 +167,7 @@ class SlurmCluster:
         accounting.touch(0o600)
         accounting.write_text(ACCOUNTING.format(**values))
         for number in range(GPUS):
-            (self.folder / f"gpu{number}").touch()
+            (self.folder / f"gpu{number}").symlink_to("/dev/null")
         (self.folder / "gres.conf").write_text(
             f"NodeName={self.nodes[-1]} Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n"
         )
@@ -249,6 +249,15 @@ class SlurmCluster:
         """Return the state of one element; those that never started may be listed together."""
         states = self.states()
         return states.get(name) or next((s for n, s in states.items() if n.partition("_")[0] == name.partition("_")[0]))
+
+    def forget(self):
+        """Let the controller forget all jobs that have ended, as it does by itself after MinJobAge."""
+        text = self.conf.read_text()
+        self.conf.write_text(text.replace("MinJobAge=3600", "MinJobAge=2"))
+        self.run("scontrol", "reconfigure")
+        _until(lambda: not self.states(), 90, lambda: f"jobs stay: {self.states()}")
+        self.conf.write_text(text)
+        self.run("scontrol", "reconfigure")
 
     def clear(self):
         """Cancel everything and mend all nodes, for the next test."""
