@@ -6,18 +6,15 @@ It listens on TCP only, asks for a password (scram-sha-256) that stands in one f
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import os
 import random
 import socket
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from batchml.errors import BusyError, ConfigError, ReadOnlyError, RegistryError
+from batchml.errors import BusyError, ConfigError, RegistryError
 from batchml.registry.mounts import file_system, is_shared
-from batchml.registry.processes import Process, here, host_name, is_gone
+from batchml.registry.processes import host_name
 from batchml.registry.programs import Programs, account_for, find_programs
 from batchml.registry.server_data import (
     LOOPBACK,
@@ -29,9 +26,9 @@ from batchml.registry.server_data import (
     postmaster,
     start,
 )
+from batchml.registry.server_folder import Note, dangers, locked, prepared, read_note, write_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["Server", "default_folder", "look", "serve", "stop"]
@@ -89,20 +86,6 @@ class Server:
         return f"postgresql://{USER}@{host}:{self.port}/{_DATABASE}?passfile={self.passfile}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Note:
-    """What a folder remembers about its server."""
-
-    port: int
-    listen: str
-    host: str
-    process: dict[str, Any] | None = None
-
-    def gone(self) -> bool | None:
-        """Say whether the process is gone for sure; None if another host would have to say."""
-        return True if self.process is None else is_gone(Process(**self.process))
-
-
 def default_folder() -> Path:
     """Return where the server lives unless a folder is named: in the user's data directory."""
     from platformdirs import user_data_path
@@ -144,10 +127,10 @@ def serve(
     BusyError
         Another host holds the folder.
     """
-    folder = _prepared(folder)
+    folder = prepared(folder)
     shared = is_shared(file_system(folder, mountinfo))
-    with _locked(folder):
-        before = _read_note(folder)
+    with locked(folder):
+        before = read_note(folder)
         found = _found(folder, before)
         deadline = time.monotonic() + _PATIENCE_S
         while found is not None and found.running and not _made_database(found):
@@ -162,7 +145,7 @@ def serve(
         initialise(programs, folder, durable=durable)
         where = _settle(programs, folder, before, port=port, listen=listen, durable=durable)
         pid = start(programs, folder, where.port)
-        _write_note(folder, where, pid)
+        write_note(folder, where, pid)
         server = Server(
             folder=folder,
             host=where.host,
@@ -171,7 +154,7 @@ def serve(
             running=True,
             pid=pid,
             started=True,
-            warnings=_dangers(folder) if shared else (),
+            warnings=dangers(folder) if shared else (),
         )
         if not _made_database(server):
             raise RegistryError(f"PostgreSQL started and ended again; see {server.log}")
@@ -181,7 +164,7 @@ def serve(
 def look(folder: Path) -> Server | None:
     """Return the server of a folder, None if there never was one."""
     folder = folder.expanduser().absolute()
-    return _found(folder, _read_note(folder))
+    return _found(folder, read_note(folder))
 
 
 def stop(folder: Path, mode: str = "fast") -> bool:
@@ -204,8 +187,8 @@ def stop(folder: Path, mode: str = "fast") -> bool:
     folder = folder.expanduser().absolute()
     if not (folder / "lock").exists():
         return False
-    with _locked(folder):
-        server = _found(folder, _read_note(folder))
+    with locked(folder):
+        server = _found(folder, read_note(folder))
         if server is None or server.running is False:
             return False
         if server.pid is None:
@@ -217,69 +200,7 @@ def stop(folder: Path, mode: str = "fast") -> bool:
         return True
 
 
-# The folder ------------------------------------------------------------------------------------------------------
-
-
-def _prepared(folder: Path) -> Path:
-    folder = folder.expanduser().absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReadOnlyError(f"cannot make the folder {folder}: {error.strerror}; name another by --folder") from None
-    return folder.resolve()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: two calls at once must not both start a server."""
-    try:
-        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ReadOnlyError(f"cannot write to {folder}: {error.strerror}; name another by --folder") from None
-    try:
-        deadline = time.monotonic() + 2 * _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise BusyError(f"another `batchml db serve` is at work on {folder}; wait for it") from None
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(file)
-
-
-def _read_note(folder: Path) -> _Note | None:
-    try:
-        return _Note(**json.loads((folder / "server.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        raise RegistryError(f"{folder}/server.json cannot be read ({error}); is the folder a server's?") from None
-
-
-def _write_note(folder: Path, note: _Note, pid: int) -> None:
-    whole = {**asdict(note), "process": asdict(here(pid))}
-    aside = folder / "server.json.new"
-    aside.write_text(json.dumps(whole), encoding="utf-8")
-    aside.replace(folder / "server.json")
-
-
-def _dangers(folder: Path) -> tuple[str, ...]:
-    return (
-        (
-            f"{folder} is on a network file system: PostgreSQL keeps its promises there only while one host at a time "
-            "runs it and the mount is 'hard'; a local disk is safer and faster (--folder)"
-        ),
-    )
-
-
-# The server that is there ----------------------------------------------------------------------------------------
-
-
-def _found(folder: Path, note: _Note | None) -> Server | None:
+def _found(folder: Path, note: Note | None) -> Server | None:
     if note is None:
         return None
     pid = postmaster(folder)
@@ -291,7 +212,7 @@ def _found(folder: Path, note: _Note | None) -> Server | None:
     return Server(folder=folder, host=note.host, port=note.port, listen=note.listen, running=running, pid=pid)
 
 
-def _found_again(found: Server, note: _Note | None, port: int | None, listen: str | None) -> Server:
+def _found_again(found: Server, note: Note | None, port: int | None, listen: str | None) -> Server:
     if found.running is None:
         holder = note.process["host"] if note is not None and note.process is not None else "?"
         raise BusyError(
@@ -315,13 +236,13 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _settle(
-    programs: Programs, folder: Path, before: _Note | None, *, port: int | None, listen: str | None, durable: bool
-) -> _Note:
+    programs: Programs, folder: Path, before: Note | None, *, port: int | None, listen: str | None, durable: bool
+) -> Note:
     """Configure the server and return where it will be."""
     listen = listen or (before.listen if before is not None else "127.0.0.1")
     port = port or (before.port if before is not None else _free_port())
     configure(programs, folder, listen, port, durable=durable)
-    return _Note(port=port, listen=listen, host=_host(listen))
+    return Note(port=port, listen=listen, host=_host(listen))
 
 
 def _host(listen: str) -> str:
