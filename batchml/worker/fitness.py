@@ -13,11 +13,19 @@ from batchml.errors import ArtifactError, BatchmlError, RegistryError
 from batchml.worker.allocation import own_allocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from batchml.registry.store import Store
 
-__all__ = ["Trial", "UnfitError", "check_artifacts", "check_node", "leave_word", "require_fitness"]
+__all__ = [
+    "Trial",
+    "UnfitError",
+    "check_artifacts",
+    "check_fitness",
+    "check_registry",
+    "leave_word",
+    "require_fitness",
+]
 
 _PATIENCE_S = 600.0
 _PROGRAM = """
@@ -106,8 +114,13 @@ def check_artifacts(store: Store) -> None:
         ) from problem
 
 
-def require_fitness(store: Store, submission: int, trial: Trial) -> None:
-    """See that this node of a cluster can do the work; else leave word in the registry.
+def require_fitness(trial: Trial, look: Callable[[], object], leave_word: Callable[[UnfitError], object]) -> None:
+    """See that this node of a cluster can do the work; else leave word where whoever looks for workers finds it.
+
+    Parameters
+    ----------
+    look
+        Fails where the work, or what it needs, cannot be reached.
 
     Raises
     ------
@@ -115,12 +128,55 @@ def require_fitness(store: Store, submission: int, trial: Trial) -> None:
         Naming the node and the cause; nothing was claimed.
     """
     try:
-        check_artifacts(store)
+        _see(trial, look)
+    except UnfitError as unfit:
+        leave_word(unfit)
+        raise
+
+
+def check_fitness(modules: Iterable[str], paths: Iterable[str], look: Callable[[], object], what: str) -> int:
+    """Look whether a worker could work here, say so on standard output, and claim nothing.
+
+    Parameters
+    ----------
+    look
+        As in `require_fitness`.
+    what
+        What was looked at, for people.
+
+    Raises
+    ------
+    UnfitError
+        It could not.
+    """
+    trial = Trial(modules, paths)
+    try:
+        _see(trial, look)
+    finally:
+        trial.close()
+    print(f"{socket.gethostname()} is fit: Python {sys.version.split()[0]}, imports{what}")  # noqa: T201
+    return 0
+
+
+def _see(trial: Trial, look: Callable[[], object]) -> None:
+    try:
+        look()
         trial.require()
+    except UnfitError:
+        raise
     except BatchmlError as error:
-        unfit = error if isinstance(error, UnfitError) else UnfitError(str(error))
-        leave_word(store, submission, unfit)
-        raise unfit from None
+        raise UnfitError(str(error)) from None
+
+
+def check_registry(url: str) -> None:
+    """Refuse to work where the registry, or the data of its tasks, cannot be read."""
+    from batchml.registry.store import Store
+
+    store = Store.open(url)
+    try:
+        check_artifacts(store)
+    finally:
+        store.close()
 
 
 def leave_word(store: Store, submission: int, error: BatchmlError) -> None:
@@ -132,31 +188,3 @@ def leave_word(store: Store, submission: int, error: BatchmlError) -> None:
         store, submission, slots=1, scheduler_id=allocation.element, incarnation=allocation.restarts
     )
     stop_worker(store, worker_id, str(error))
-
-
-def check_node(url: str, modules: Iterable[str], paths: Iterable[str]) -> int:
-    """Look whether a worker could work here, say so on standard output, and claim nothing.
-
-    Raises
-    ------
-    UnfitError
-        It could not.
-    """
-    from batchml.registry.store import Store
-
-    trial = Trial(modules, paths)
-    try:
-        store = Store.open(url)
-        try:
-            check_artifacts(store)
-        finally:
-            store.close()
-        trial.require()
-    except UnfitError:
-        raise
-    except BatchmlError as error:
-        raise UnfitError(str(error)) from None
-    finally:
-        trial.close()
-    print(f"{socket.gethostname()} is fit: Python {sys.version.split()[0]}, imports, registry and artifacts")  # noqa: T201
-    return 0

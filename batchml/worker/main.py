@@ -19,7 +19,14 @@ from batchml.core.attempt import Order
 from batchml.errors import BatchmlError, ConfigError
 from batchml.worker.allocation import own_allocation
 from batchml.worker.dask_link import Link
-from batchml.worker.fitness import Trial, check_artifacts, check_node, leave_word, require_fitness
+from batchml.worker.fitness import (
+    Trial,
+    check_artifacts,
+    check_fitness,
+    check_registry,
+    leave_word,
+    require_fitness,
+)
 from batchml.worker.insist import insist
 from batchml.worker.loop import Loop
 from batchml.worker.places import places
@@ -150,10 +157,10 @@ def run_worker(
 
 def _check(task: Task) -> int:
     if not task.spool:
-        return check_node(task.url, task.trust, task.paths)
-    from batchml.worker.spool_main import check_spool
+        return check_fitness(task.trust, task.paths, partial(check_registry, task.url), ", registry and artifacts")
+    from batchml.worker.spool_folder import SpoolFolder
 
-    return check_spool(task.spool, task.trust, task.paths)
+    return check_fitness(task.trust, task.paths, SpoolFolder(task.spool).about, " and spool")
 
 
 def _work_spool(task: Task, settings: Settings, stop: StopSignals) -> Report | None:
@@ -190,7 +197,8 @@ def _work(task: Task, early: Family | None, settings: Settings, stop: StopSignal
         if trial is None:
             check_artifacts(store)
         else:
-            require_fitness(store, task.submission, trial)
+            told = partial(leave_word, store, task.submission)
+            require_fitness(trial, partial(check_artifacts, store), told)
         if task.link is not None:
             return _serve_dask(store, task, task.link, settings, stop)
         if pool is None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import socket
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from batchml.errors import BatchmlError, ConfigError
+from batchml.errors import ConfigError
 from batchml.registry.processes import here
 from batchml.worker.courier import ThreadCourier
-from batchml.worker.fitness import Trial, UnfitError
+from batchml.worker.fitness import Trial, require_fitness
 from batchml.worker.loop import Loop
 from batchml.worker.probe import Probe
 from batchml.worker.spool import SpoolChannel
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from batchml.worker.fitness import UnfitError
     from batchml.worker.loop import Report
     from batchml.worker.settings import Settings
     from batchml.worker.signals import StopSignals
     from batchml.worker.slots import SandboxPool
 
-__all__ = ["check_spool", "serve_spool"]
+__all__ = ["serve_spool"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def serve_spool(
         stack.callback(pool.close)
         worker = _worker(pool.slots, settings, stop)
         if trial is not None:
-            _require(trial, folder, worker)
+            require_fitness(trial, folder.about, partial(_leave_word, folder, worker))
         _limit(pool, about["resources"])
         channel = SpoolChannel(folder, about["registry"], worker, probe=Probe(paths), allocation=stop.allocation)
         _log.info("segment %s, %d slots", channel.name, pool.slots)
@@ -84,28 +85,6 @@ def serve_spool(
         if report.undelivered:
             channel.give_up(report.undelivered)
         return report
-
-
-def check_spool(root: str, modules: Sequence[str], paths: Sequence[str]) -> int:
-    """Look whether a worker could work here, say so on standard output, and claim nothing.
-
-    Raises
-    ------
-    UnfitError
-        It could not.
-    """
-    trial = Trial(modules, paths)
-    try:
-        SpoolFolder(root).about()
-        trial.require()
-    except UnfitError:
-        raise
-    except BatchmlError as error:
-        raise UnfitError(str(error)) from None
-    finally:
-        trial.close()
-    print(f"{socket.gethostname()} is fit: Python {sys.version.split()[0]}, imports and spool")  # noqa: T201
-    return 0
 
 
 def _worker(slots: int, settings: Settings, stop: StopSignals) -> SpoolWorker:
@@ -121,15 +100,10 @@ def _worker(slots: int, settings: Settings, stop: StopSignals) -> SpoolWorker:
     )
 
 
-def _require(trial: Trial, folder: SpoolFolder, worker: SpoolWorker) -> None:
-    """See that this node can do the work; else leave word in a segment."""
-    try:
-        trial.require()
-    except UnfitError as error:
-        segment = Segment(folder.segments / segment_name(worker), worker)
-        segment.append([notice("bye", reason=str(error))])
-        segment.close()
-        raise
+def _leave_word(folder: SpoolFolder, worker: SpoolWorker, error: UnfitError) -> None:
+    segment = Segment(folder.segments / segment_name(worker), worker)
+    segment.append([notice("bye", reason=str(error))])
+    segment.close()
 
 
 def _limit(pool: SandboxPool, resources: Mapping[str, Any]) -> None:

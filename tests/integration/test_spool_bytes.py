@@ -1,4 +1,4 @@
-"""A worker without a database may be killed at any byte of a write: what is whole counts once, the rest is run again."""
+"""A worker without a database may be killed at any byte of a write: what is whole counts once, the rest runs again."""
 
 from __future__ import annotations
 
