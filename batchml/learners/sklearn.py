@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
 from batchml.core.learner import Learner, same
 from batchml.errors import ConfigError, LearnerError, nearest
 from batchml.learners import preprocessing
+from batchml.learners.abilities import (
+    abilities,
+    argument_names,
+    check_estimator,
+    holds_pipeline,
+    packages,
+    task_type_of,
+)
 from batchml.learners.constraints import check_parameters, domains_of
 from batchml.learners.insight import importance, keep_oob_error, oob_error, selected_features
 from batchml.learners.template import Template, limit_threads
@@ -73,13 +80,13 @@ class LearnerSklearn(Learner):
         predict_type: str = "response",
         checked: bool = True,
     ) -> None:
-        _check_estimator(estimator)
+        check_estimator(estimator)
         self.key = key
         self._estimator = clone(estimator)
-        self.task_type = task_type or _task_type(estimator)
+        self.task_type = task_type or task_type_of(estimator)
         self._preprocess = "none"
-        self.preprocess = preprocess or ("none" if _holds_pipeline(estimator) else "auto")
-        self.packages = _packages(self._estimator)
+        self.preprocess = preprocess or ("none" if holds_pipeline(estimator) else "auto")
+        self.packages = packages(self._estimator)
         self._initial: dict[str, Any] = {}
         super().__init__(id=id, predict_type=predict_type)
         self._initial = {
@@ -109,7 +116,7 @@ class LearnerSklearn(Learner):
         if value not in _CHOICES:
             raise ConfigError(f"preprocess is 'auto' or 'none', not {value!r}{nearest(str(value), _CHOICES)}")
         self._preprocess = value
-        self.feature_types, self.properties = _abilities(self._estimator, self.task_type, value)
+        self.feature_types, self.properties = abilities(self._estimator, self.task_type, value)
 
     @property
     def predict_types(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on parameters: SGDClassifier's loss
@@ -118,7 +125,7 @@ class LearnerSklearn(Learner):
             return (
                 ("response", "prob") if self._calibrated or hasattr(self._plain(), "predict_proba") else ("response",)
             )
-        return ("response", "se") if "return_std" in _argument_names(self._estimator, "predict") else ("response",)
+        return ("response", "se") if "return_std" in argument_names(self._estimator, "predict") else ("response",)
 
     @property
     def draws_globally(self) -> bool:  # type: ignore[override]  # depends on the parts
@@ -244,62 +251,6 @@ class LearnerSklearn(Learner):
     def _features_seen(self) -> list[str]:
         assert self.state is not None
         return list(self.state.schema.columns)
-
-
-def _check_estimator(estimator: Any) -> None:
-    for method in ("fit", "predict", "get_params", "set_params"):
-        if not callable(getattr(estimator, method, None)):
-            raise ConfigError(f"{type(estimator).__name__} is no scikit-learn estimator: it has no {method}")
-
-
-def _task_type(estimator: Any) -> str:
-    if is_classifier(estimator):
-        return "classif"
-    if is_regressor(estimator):
-        return "regr"
-    raise ConfigError(
-        f"{type(estimator).__name__} is neither a classifier nor a regressor for scikit-learn: derive it from "
-        "ClassifierMixin or RegressorMixin (before BaseEstimator)"
-    )
-
-
-def _holds_pipeline(estimator: Any) -> bool:
-    return any(isinstance(part, Pipeline) for part in preprocessing.parts(estimator))
-
-
-def _argument_names(estimator: Any, method: str) -> tuple[str, ...]:
-    import inspect
-
-    try:
-        return tuple(inspect.signature(getattr(estimator, method)).parameters)
-    except (AttributeError, TypeError, ValueError):
-        return ()
-
-
-def _abilities(estimator: Any, task_type: str, preprocess: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return feature types and properties."""
-    missing, categories = (True, True) if preprocess == "auto" else preprocessing.accepts(estimator)
-    kinds = ("logical", "integer", "numeric", *(("categorical", "ordered") if categories else ()))
-    if preprocess == "none" and categories and not preprocessing.takes_categories(estimator):
-        kinds = (*kinds, "datetime", "text")
-    properties = {"twoclass", "multiclass"} if task_type == "classif" else set()
-    final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    if missing:
-        properties.add("missings")
-    if isinstance(final, (DummyClassifier, DummyRegressor)):
-        properties.add("featureless")
-    if "sample_weight" in _argument_names(final, "fit"):
-        properties.add("weights")
-    if hasattr(type(final), "feature_importances_"):
-        properties |= {"importance", "selected_features"}
-    if "oob_score" in getattr(final, "get_params", dict)():
-        properties.add("oob_error")
-    return kinds, frozenset(properties)
-
-
-def _packages(estimator: Any) -> tuple[str, ...]:
-    tops = {type(part).__module__.partition(".")[0] for part in preprocessing.parts(estimator)}
-    return tuple(sorted(tops | {"sklearn"}))
 
 
 def _weight_argument(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:
