@@ -12,18 +12,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["FEATURE_TYPES", "ColumnInfo", "DataBackend", "FeatureType", "Label"]
+__all__ = ["ColumnInfo", "DataBackend", "FeatureType", "Label"]
 
 FeatureType = Literal["logical", "integer", "numeric", "categorical", "ordered", "datetime", "text"]
-FEATURE_TYPES: tuple[FeatureType, ...] = (
-    "logical",
-    "integer",
-    "numeric",
-    "categorical",
-    "ordered",
-    "datetime",
-    "text",
-)
 #: What may stand for a class or a level.
 Label = str | int | float | bool
 

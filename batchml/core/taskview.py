@@ -95,11 +95,6 @@ class TaskView(Shown):
         """The number of rows in use."""
         return len(self.row_ids)
 
-    @property
-    def row_roles(self) -> dict[str, _Ids]:
-        """The rows of each role; there is only ``use``."""
-        return {"use": self.row_ids}
-
     def positions(self, rows: Any = None) -> _Ids:
         """Return the positions of row ids among those in use.
 

@@ -96,11 +96,6 @@ class Domain:
         return bool(self.levels) or (self.is_number and math.isfinite(self.lower) and math.isfinite(self.upper))
 
     @property
-    def has_default(self) -> bool:
-        """Whether the method has a default."""
-        return self.default is not NO_DEFAULT
-
-    @property
     def nlevels(self) -> float:
         """How many values there are."""
         if self.levels:
