@@ -22,7 +22,7 @@ def as_task_classif(
     data: Any,
     target: str,
     *,
-    id: str | None = None,  # noqa: A002  # the word of the field
+    id: str | None = None,
     positive: Label | None = None,
     group: str | None = None,
     stratify: str | Iterable[str] | bool | None = None,
@@ -86,7 +86,7 @@ def as_task_regr(
     data: Any,
     target: str,
     *,
-    id: str | None = None,  # noqa: A002  # the word of the field
+    id: str | None = None,
     group: str | None = None,
     stratify: str | Iterable[str] | None = None,
     weights: str | None = None,
@@ -129,7 +129,7 @@ def as_task(obj: Any) -> Task:
 def _intake(
     data: Any,
     target: str,
-    id: str | None,  # noqa: A002
+    id: str | None,
     group: str | None,
     strata: list[str],
     weights: str | None,

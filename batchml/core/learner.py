@@ -88,7 +88,7 @@ class Learner(LearnerSettings):
         model: Mapping[str, Any],
         policy: Mapping[str, Any] | None = None,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         trust: Trust | None = None,
     ) -> Learner:
         """Return the learner that `model_spec` and `policy_spec` describe.
@@ -243,7 +243,7 @@ class Learner(LearnerSettings):
         return as_html(self)
 
 
-def as_learner(estimator: Any, *, id: str | None = None, preprocess: str | None = None) -> Learner:  # noqa: A002
+def as_learner(estimator: Any, *, id: str | None = None, preprocess: str | None = None) -> Learner:
     """Return a learner for a key, a scikit-learn estimator (class or object) or a learner.
 
     Parameters

@@ -45,7 +45,7 @@ class LearnerSettings:
     #: The parameters and what is known of them.
     parameters: ClassVar[Mapping[str, Domain]] = {}
 
-    def __init__(self, *, id: str | None = None, predict_type: str = "response", **params: Any) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, predict_type: str = "response", **params: Any) -> None:
         self.param_set = ParamSet(self._domains(), owner=f"learner '{id or self._default_id()}'")
         self.id: str = id or self._default_id()
         self.state: LearnerState | None = None

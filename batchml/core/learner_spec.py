@@ -22,7 +22,7 @@ def learner_from_specs(
     model: Mapping[str, Any],
     policy: Mapping[str, Any] | None = None,
     *,
-    id: str | None = None,  # noqa: A002
+    id: str | None = None,
     trust: Trust | None = None,
 ) -> Learner:
     """Return the learner that specs describe; see `Learner.from_specs`."""
@@ -46,7 +46,7 @@ def learner_from_specs(
     return learner
 
 
-def _estimator_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:  # noqa: A002
+def _estimator_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:
     from batchml.core.catalog import resolve_name
     from batchml.core.spec import build
 
@@ -57,7 +57,7 @@ def _estimator_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust
     return learner
 
 
-def _keyed_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:  # noqa: A002
+def _keyed_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:
     from batchml.core.catalog import resolve
 
     learner: Learner = resolve("learner", model["key"])(key=model["key"], id=id)
@@ -65,7 +65,7 @@ def _keyed_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | N
     return learner
 
 
-def _own_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:  # noqa: A002
+def _own_learner(model: Mapping[str, Any], *, id: str | None, trust: Trust | None) -> Learner:
     from batchml.core.spec import decode
     from batchml.core.trust import Trust as Trusted
 
@@ -84,7 +84,7 @@ def _params(model: Mapping[str, Any], trust: Trust | None) -> dict[str, Any]:
     return {name: decode(value, trust=trust) for name, value in model.get("params", {}).items()}
 
 
-def coerce_learner(value: Any, *, id: str | None, preprocess: str | None) -> Learner:  # noqa: A002
+def coerce_learner(value: Any, *, id: str | None, preprocess: str | None) -> Learner:
     """Return a learner for a key, an estimator (class or object) or a learner; see `as_learner`."""
     if isinstance(value, str):
         from batchml.core.catalog import lrn
@@ -100,7 +100,7 @@ def coerce_learner(value: Any, *, id: str | None, preprocess: str | None) -> Lea
     return _relabelled(learner, id=id, preprocess=preprocess)
 
 
-def _relabelled(learner: Learner, *, id: str | None, preprocess: str | None) -> Learner:  # noqa: A002
+def _relabelled(learner: Learner, *, id: str | None, preprocess: str | None) -> Learner:
     if preprocess is not None and not hasattr(learner, "preprocess"):
         msg = f"learner '{learner.id}' has no preprocessing to set"
         raise ConfigError(msg)
@@ -113,7 +113,7 @@ def _relabelled(learner: Learner, *, id: str | None, preprocess: str | None) -> 
     return learner
 
 
-def _from_estimator(value: Any, *, id: str | None, preprocess: str | None) -> Learner:  # noqa: A002
+def _from_estimator(value: Any, *, id: str | None, preprocess: str | None) -> Learner:
     if isinstance(value, type):
         if issubclass(value, Learner):
             return _relabelled(value(), id=id, preprocess=preprocess)

@@ -66,7 +66,7 @@ class Measure(Averaging, Shown):
         key: str,
         facts: Facts,
         *,
-        id: str | None = None,  # noqa: A002  # the word of the field
+        id: str | None = None,
         average: str | None = None,
         predict_sets: Sequence[str] | str = ("test",),
         aggregator: Callable[[Sequence[float]], float] | None = None,
@@ -181,7 +181,7 @@ class Measure(Averaging, Shown):
             return digest(self.spec())
 
     @staticmethod
-    def from_spec(spec: Mapping[str, Any], trust: Trust | None = None, *, id: str | None = None) -> Measure:  # noqa: A002
+    def from_spec(spec: Mapping[str, Any], trust: Trust | None = None, *, id: str | None = None) -> Measure:
         """Return the measure that `spec` wrote down.
 
         Raises

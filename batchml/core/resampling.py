@@ -56,7 +56,7 @@ class Resampling(Shown):
     #: Whether strata and groups of the task are heeded.
     heeds_strata: ClassVar[bool] = True
 
-    def __init__(self, key: str, *, id: str | None = None, **params: Any) -> None:  # noqa: A002
+    def __init__(self, key: str, *, id: str | None = None, **params: Any) -> None:
         self.key = key
         self.id = id or key
         for name in params:
@@ -303,7 +303,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def as_resampling(splitter: Any, *, id: str | None = None) -> Resampling:  # noqa: A002
+def as_resampling(splitter: Any, *, id: str | None = None) -> Resampling:
     """Return a resampling: of a key, of a scikit-learn splitter, or as it is.
 
     Raises

@@ -82,7 +82,7 @@ class Task(TaskMutations):
     def from_spec(
         spec: Mapping[str, Any],
         open_data: Callable[[Mapping[str, Any]], DataBackend],
-        id: str = "task",  # noqa: A002  # the word of the field
+        id: str = "task",
     ) -> Task:
         """Return the task that `spec` wrote down.
 

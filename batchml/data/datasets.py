@@ -31,7 +31,7 @@ class Dataset:
     shape: tuple[int, int] = (0, 0)
 
 
-def dataset(key: str, *, id: str | None = None, positive: Label | None = None) -> Task:  # noqa: A002
+def dataset(key: str, *, id: str | None = None, positive: Label | None = None) -> Task:
     """Return the task of a key, made anew.
 
     Raises

@@ -18,7 +18,7 @@ class KeyedLearner(Learner):
         self,
         *,
         key: str | None = None,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         predict_type: str = "response",
         **params: Any,
     ) -> None:

@@ -26,7 +26,7 @@ _CLASSES: Final = {
 }
 
 
-def make(*, key: str, id: str | None = None) -> LearnerSklearn:  # noqa: A002
+def make(*, key: str, id: str | None = None) -> LearnerSklearn:
     """Return the learner of a key, with scikit-learn's own defaults."""
     module, _, name = _CLASSES[key].partition(":")
     estimator: Any = getattr(importlib.import_module(module), name)()

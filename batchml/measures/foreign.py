@@ -35,9 +35,9 @@ class MeasureFunction(Measure):
         self,
         function: Callable[[Any, Any], float],
         *,
-        id: str | None = None,  # noqa: A002  # the word of the field
+        id: str | None = None,
         minimize: bool | None = None,
-        range: tuple[float, float] = (-_INF, _INF),  # noqa: A002  # the word of the field
+        range: tuple[float, float] = (-_INF, _INF),
         predict_type: str = "response",
         task_type: Any = None,
         **fields: Any,
@@ -85,7 +85,7 @@ class MeasureScorer(Measure):
     probabilities (of the positive class if there are two). More is better, as always with scorers.
     """
 
-    def __init__(self, scorer: Any, *, id: str | None = None, **fields: Any) -> None:  # noqa: A002
+    def __init__(self, scorer: Any, *, id: str | None = None, **fields: Any) -> None:
         asked = getattr(scorer, "_response_method", "predict")
         words = (asked,) if isinstance(asked, str) else tuple(asked)
         facts = Facts(

@@ -43,7 +43,7 @@ class Splitter(Resampling):
     defaults: ClassVar[Mapping[str, Any]] = {"splitter": None}
     heeds_strata: ClassVar[bool] = False
 
-    def __init__(self, splitter: Any, *, key: str = "splitter", id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, splitter: Any, *, key: str = "splitter", id: str | None = None) -> None:
         super().__init__(key, id=id or type(splitter).__name__, splitter=splitter)
         with naming():
             self._spec_params()  # what is wrong with it shall show here

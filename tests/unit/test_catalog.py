@@ -32,7 +32,7 @@ class Thing:
 
     task_type = "classif"
 
-    def __init__(self, *, key, id=None, **params):  # noqa: A002
+    def __init__(self, *, key, id=None, **params):
         self.key = key
         self.id = id or key
         self.timeout = None
