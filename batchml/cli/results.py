@@ -119,7 +119,7 @@ def sql(session: Session, query: str, params: tuple[str, ...], *, timeout: str, 
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @command
 def export(session: Session, folder: Path, *, as_json: bool) -> None:
-    """Write jobs, scores, conditions and predictions as Parquet files to FOLDER."""
+    """Write jobs, attempts, environments, scores, conditions and predictions as Parquet to FOLDER."""
     with session.attend() as registry:
         registry.export(folder)
     files = sorted(str(f) for f in folder.glob("*.parquet"))

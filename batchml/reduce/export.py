@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchml.errors import ConfigError
+from batchml.errors import BatchmlError, ConfigError
 from batchml.registry import reduction
+from batchml.registry.history import all_attempts
 from batchml.registry.moves import known_jobs
 
 if TYPE_CHECKING:
@@ -34,15 +35,22 @@ _VIEWS = {
     "scores": ("job_id benchmark experiment_id task learner resampling params iteration measure kind value n_imputed"),
     "conditions": "job_id attempt_id task learner resampling iteration stage level message",
 }
-_WHOLE = frozenset({"job_id", "experiment_id", "attempt_id", "iteration", "attempts", "n_imputed"})
-_REAL = frozenset({"fit_s", "predict_s", "wall_s", "peak_mb", "value"})
+_ATTEMPTS = (
+    "job_id attempt_id worker_id environment_id host outcome signal error_type message fit_s predict_s wall_s cpu_s "
+    "peak_mb threads started_at ended_at"
+)
+_ENVIRONMENTS = "environment_id python platform cpu cpu_level blas packages code n_workers n_jobs"
+_IDS = frozenset({"job_id", "experiment_id", "attempt_id", "worker_id", "environment_id"})
+_WHOLE = _IDS | {"iteration", "attempts", "n_imputed", "signal", "threads", "n_workers", "n_jobs"}
+_REAL = frozenset({"fit_s", "predict_s", "wall_s", "cpu_s", "peak_mb", "value"})
 _MOMENTS = frozenset({"started_at", "ended_at"})
 
 
 def export(store: Store, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``jobs``, ``scores``, ``conditions`` and ``predictions`` as Parquet files and return their paths.
+    """Write what a registry holds as Parquet files and return their paths.
 
-    Files of an earlier export are replaced, each when it is complete.
+    These are ``jobs``, ``scores``, ``conditions`` and ``predictions``, the ``attempts`` at the jobs, and the
+    ``environments`` that they ran in. Files of an earlier export are replaced, each when it is complete.
 
     Raises
     ------
@@ -52,15 +60,27 @@ def export(store: Store, folder: str | os.PathLike[str]) -> list[Path]:
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        written = [
-            _write(place / f"{name}.parquet", _schema(words.split()), _pages(store, name, words.split()))
-            for name, words in _VIEWS.items()
-        ]
+        written = []
+        for name, (columns, pages) in _tables(store).items():
+            schema = _schema(columns)
+            written.append(_write(place / f"{name}.parquet", schema, (_batch(rows, schema) for rows in pages)))
         reader = predictions(store)
         written.append(_write(place / "predictions.parquet", reader.schema, reader))
+    except BatchmlError:
+        raise  # an unreachable registry is an OSError, too
     except OSError as error:
         raise ConfigError(f"'{place}' cannot be written: {error.strerror or error}") from error
     return written
+
+
+def _tables(store: Store) -> dict[str, tuple[list[str], Iterable[Any]]]:
+    """Return columns and pages of rows by file."""
+    found: dict[str, tuple[list[str], Iterable[Any]]]
+    found = {name: (words.split(), reduction.read_view(store, name, words.split())) for name, words in _VIEWS.items()}
+    attempts, environments = _ATTEMPTS.split(), _ENVIRONMENTS.split()
+    found["attempts"] = attempts, all_attempts(store, attempts)
+    found["environments"] = environments, [reduction.read_small_view(store, "environments", environments)]
+    return found
 
 
 def predictions(store: Store, jobs: Iterable[int] | None = None) -> pa.RecordBatchReader:
@@ -116,16 +136,14 @@ def _schema(names: Sequence[str]) -> pa.Schema:
     return pa.schema([(name, types.get(name, pa.string())) for name in names])
 
 
-def _pages(store: Store, view: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    schema = _schema(names)
-    for rows in reduction.read_view(store, view, names):
-        columns = [
-            pa.array([_moment(value) for value in values] if field.name in _MOMENTS else values, field.type)
-            for field, values in zip(schema, zip(*rows, strict=True), strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+    columns = [
+        pa.array([_moment(value) for value in values] if field.name in _MOMENTS else values, field.type)
+        for field, values in zip(schema, zip(*rows, strict=True) if rows else [()] * len(schema), strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _moment(value: Any) -> Any:

@@ -6,7 +6,7 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, column, func, select, table
 
 from batchml.errors import ConfigError, UnknownKeyError
 from batchml.registry.dialects import among
@@ -23,14 +23,14 @@ from batchml.registry.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     from sqlalchemy import Connection
 
     from batchml.registry.store import Store
 
-__all__ = ["attempts", "grep_logs", "job_row", "log_of"]
+__all__ = ["all_attempts", "attempts", "grep_logs", "job_row", "log_of"]
 
 
 def attempts(store: Store, job_id: int) -> pd.DataFrame:
@@ -41,25 +41,52 @@ def attempts(store: Store, job_id: int) -> pd.DataFrame:
     UnknownKeyError
         There is no such job.
     """
+    statement = _attempts().where(attempt.c.job_id == bindparam("which")).order_by(attempt.c.id)
+    with store.read() as connection:
+        job_row(connection, job_id, store)
+        return read_frame(connection, statement, {"which": job_id})
+
+
+def all_attempts(store: Store, names: Sequence[str], *, span: int = 20_000) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the attempts at jobs of current benchmarks, by job, in pages that each hold `span` job ids at most.
+
+    Parameters
+    ----------
+    names
+        Columns of `attempts`, or ``job_id``.
+    """
+    some = _attempts(attempt.c.job_id).subquery()
+    members: Select[Any] = select(column("job_id")).select_from(table("jobs", column("job_id")))
+    pages = (
+        select(*(some.c[name] for name in names))
+        .where(some.c.job_id > bindparam("after"), some.c.job_id <= bindparam("last"), some.c.job_id.in_(members))
+        .order_by(some.c.job_id, some.c.attempt_id)
+    )
+    with store.read() as connection:
+        last = connection.execute(select(func.coalesce(func.max(job.c.id), 0))).scalar_one()
+    for after in range(0, last, span):
+        with store.read() as connection:
+            rows = connection.execute(pages, {"after": after, "last": after + span}).all()
+        if rows:
+            yield [tuple(row) for row in rows]
+
+
+def _attempts(*more: ColumnElement[Any]) -> Select[Any]:
     names = (
         "started_at ended_at outcome signal error_type message alone fit_s predict_s wall_s cpu_s peak_mb threads dirty"
     )
-    statement = (
+    return (
         select(
+            *more,
             attempt.c.id.label("attempt_id"),
             attempt.c.worker_id,
-            HOST,
+            HOST.label("host"),
             ENVIRONMENT.label("environment_id"),
             *(attempt.c[name] for name in names.split()),
         )
         .join_from(attempt, worker)
         .outerjoin(place, place.c.id == attempt.c.place_id)
-        .where(attempt.c.job_id == bindparam("which"))
-        .order_by(attempt.c.id)
     )
-    with store.read() as connection:
-        job_row(connection, job_id, store)
-        return read_frame(connection, statement, {"which": job_id})
 
 
 def log_of(store: Store, job_id: int) -> str:

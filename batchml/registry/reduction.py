@@ -244,6 +244,11 @@ def read_view(store: Store, name: str, columns: Sequence[str], *, span: int = 20
             yield rows
 
 
+def read_small_view(store: Store, name: str, columns: Sequence[str]) -> Rows:
+    """Return the rows of a view that does not grow with the jobs, by its first column."""
+    return _all(store, table(name, *(column(one) for one in columns)).select().order_by(column(columns[0])))
+
+
 def read_specs(store: Store, rows: Sequence[int]) -> dict[int, Any]:
     """Return the bodies of specs by row."""
     with store.read() as connection:

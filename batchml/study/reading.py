@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from batchml.errors import UnknownKeyError, nearest
+from batchml.errors import UnknownKeyError, UnreachableError, nearest
 from batchml.executors.consent import Consent, recall
 from batchml.study.ids import job_ids, the_design
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
     import pyarrow as pa
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading"]
 
+Answer = TypeVar("Answer")
+
 _FILTERS = ("state", "outcome", "task", "learner", "resampling", "iteration", "tag", "benchmark", "params")
 
 
@@ -35,6 +37,14 @@ def _checked(filters: dict[str, Any]) -> dict[str, Any]:
             known = ", ".join(_FILTERS)
             raise UnknownKeyError(f"there is no filter {name!r}{nearest(name, _FILTERS)}; there are {known}")
     return filters
+
+
+def _twice(read: Callable[[], Answer]) -> Answer:
+    """Read all anew if the server was started anew meanwhile: connecting waits for it."""
+    try:
+        return read()
+    except UnreachableError:
+        return read()
 
 
 class Reading:
@@ -211,7 +221,7 @@ class Reading:
 
         ids = None if jobs is None else job_ids(jobs)
         trust = self._reading_trust()
-        return reduce(self._fresh(), ids, benchmark, strict, trust=trust, open_models=allow_pickle)
+        return _twice(lambda: reduce(self._fresh(), ids, benchmark, strict, trust=trust, open_models=allow_pickle))
 
     def predictions(self, jobs: Jobs | None = None) -> pa.RecordBatchReader:
         """Return the predictions of jobs as a stream of record batches, a row per predicted row."""
@@ -234,10 +244,10 @@ class Reading:
         return sql(self._store, query, timeout_s, **params)
 
     def export(self, folder: str | os.PathLike[str]) -> None:
-        """Write jobs, scores, conditions and predictions as Parquet files."""
+        """Write jobs, attempts, environments, scores, conditions and predictions as Parquet files."""
         from batchml.reduce.export import export
 
-        export(self._fresh(), folder)
+        _twice(lambda: export(self._fresh(), folder))
 
     def info(self) -> dict[str, Any]:
         """Return facts about the registry: where it is, its schema, how much is in it."""

@@ -182,3 +182,58 @@ def test_no_lease_expires_while_the_database_is_away(base):
             time.sleep(3.5)
         found = reconcile(store)
         assert found.alive == (worker,), found
+
+
+def test_readers_outlast_a_restart_of_the_server_or_say_in_a_line_that_it_is_away(base, tmp_path, monkeypatch):
+    import batchml as bm
+    from batchml.errors import UnreachableError
+    from batchml.registry import reduction
+
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    design = bm.benchmark_grid("iris", ["classif.featureless", "classif.tree"], bm.rsmp("cv", folds=3), seed=1)
+    with bm.Registry.create(base.url, seed=1, artifacts=tmp_path / "artifacts") as registry:
+        registry.add(design)
+        registry.submit(executor=bm.Local(slots=1))
+        assert registry.wait(60)
+        looks = {
+            "status": lambda: registry.status().to_dict(),
+            "reduce": lambda: registry.reduce().aggregate().to_dict(),
+            "export": lambda: registry.export(tmp_path / "out"),
+            "sql": lambda: registry.sql("SELECT * FROM aggregates").to_dict(),
+        }
+        before = {name: look() for name, look in looks.items()}
+        result = registry.reduce()  # reads its predictions when they are asked for
+        with base.crash():
+            pass
+        assert {name: look() for name, look in looks.items()} == before
+        end_sessions(base.url)
+        assert len(result.resample_result(0).predictions()) == 3
+
+        original, cuts = reduction.read_predictions, []
+
+        def cut(store, *words):
+            with store.read() as connection:
+                cuts.append(end_sessions(base.url))
+                if len(cuts) == 1:
+                    connection.exec_driver_sql("SELECT 1")
+            return original(store, *words)
+
+        monkeypatch.setattr(reduction, "read_predictions", cut)
+        registry.export(tmp_path / "out")
+        assert len(cuts) == 2, "cut off in the middle it began anew"
+        stage = Stage(tmp_path / "stage", base.url, 1)
+        with base.crash():
+            for words in (["status"], ["export", "out"]):
+                stage.finish(*words, statuses=(2,))
+            assert stage.said().count("cannot be reached") == stage.said().count("\n") == 2
+            monkeypatch.setattr("batchml.registry.postgres._PATIENCE_S", 0.5)
+            with pytest.raises(UnreachableError, match="cannot be reached"):
+                registry.reduce()
+
+
+def end_sessions(url):
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        return connection.execute(f"SELECT count(pg_terminate_backend(pid, 5000)) {others}").fetchone()[0]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 
+import pandas as pd
 import pytest
 
 import batchml as bm
@@ -181,6 +182,10 @@ def test_equal_environments_share_a_row_and_mixed_ones_are_told(registry_url, tm
         assert ids[1] == ids[2] != ids[3]
         mixed = registry.reduce()
         counts = registry.sql("SELECT n_workers, n_jobs FROM environments ORDER BY environment_id")
+        registry.export(tmp_path / "out")
+    exported = {name: pd.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("attempts", "environments")}
+    assert sorted(exported["attempts"]["environment_id"]) == sorted(mixed.environments["environment_id"])
+    assert set(exported["attempts"]["environment_id"]) < set(exported["environments"]["environment_id"])
     assert sorted(mixed.environments["n_jobs"]) == [1, 1, 1]
     assert counts.to_numpy().tolist() == [[1, 1], [2, 1], [1, 0], [1, 1]]
     assert "made in 3 environments:" in repr(mixed)

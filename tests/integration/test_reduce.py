@@ -307,9 +307,13 @@ def test_export_writes_what_the_views_show(store, tmp_path):
     add(store, design([lrn("classif.tree", predict_type="prob"), flaky], tasks=["iris"]), "study")
     work(store)
     paths = export(store, tmp_path / "new" / "out")
-    assert [path.name for path in paths] == [f"{n}.parquet" for n in ("jobs", "scores", "conditions", "predictions")]
+    names = ("jobs", "scores", "conditions", "attempts", "environments", "predictions")
+    assert [path.name for path in paths] == [f"{name}.parquet" for name in names]
     assert sorted(path.name for path in paths[0].parent.iterdir()) == sorted(path.name for path in paths)
-    jobs, scores, conditions, rows = (pd.read_parquet(path) for path in paths)
+    jobs, scores, conditions, attempts, environments, rows = (pd.read_parquet(path) for path in paths)
+    assert attempts["job_id"].tolist() == jobs["job_id"].repeat(jobs["attempts"]).tolist()
+    assert attempts["ended_at"].notna().all()
+    assert len(environments) == 0
     assert jobs["started_at"].notna().all()
     pd.testing.assert_frame_equal(
         jobs[["job_id", "task", "learner", "iteration", "state"]],
