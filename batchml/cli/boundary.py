@@ -33,7 +33,7 @@ def guard(group: click.Group, args: list[str] | None = None) -> int:
         status = group.main(args=args, prog_name="batchml", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
-        return fail("interrupted", SOME_JOBS)
+        return fail("interrupted; say it again to go on, nothing is done twice", SOME_JOBS)
     except BrokenPipeError:
         # The reader (`| head`) has had enough. Standard output goes nowhere, or the interpreter complains at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

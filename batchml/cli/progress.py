@@ -77,6 +77,8 @@ def sentence(tally: Tally, rate: float | None = None) -> str:
     >>> sentence(Tally(total=150, done=90, failed=2, eta_s=61.0), rate=12.345)
     '92/150 jobs, 90 done, 2 failed, 12.3/s, 1 min 1 s left'
     """
+    if not tally.total:
+        return "no job has been submitted"
     words = [
         f"{tally.total - tally.left}/{tally.total} jobs",
         f"{tally.done} done",
@@ -126,7 +128,7 @@ class _Silent:
 
 
 class _Lines:
-    """One line at the start, every ten seconds, and at the end."""
+    """One line at the start, every ten seconds, and at the end; none where nothing is left to wait for."""
 
     def __init__(self) -> None:
         self._rate = _Rate()
@@ -134,6 +136,8 @@ class _Lines:
         self._line = self._printed = ""
 
     def show(self, tally: Tally) -> None:
+        if not self._line and not tally.left:
+            return
         self._line = sentence(tally, self._rate.update(tally))
         if monotonic() >= self._due:
             self._print()

@@ -137,7 +137,7 @@ def _group(error):
         (OSError(28, "No space left on device", "a.db"), 2, "batchml: No space left on device (a.db)"),
         (click.UsageError("which jobs?"), 2, "batchml: which jobs?; see batchml go --help"),
         (click.ClickException("bad"), 2, "batchml: bad"),
-        (KeyboardInterrupt(), 1, "batchml: interrupted"),
+        (KeyboardInterrupt(), 1, "batchml: interrupted; say it again to go on, nothing is done twice"),
     ],
 )
 def test_a_foreseen_failure_is_one_line_and_a_status(error, status, line, capsys):
