@@ -84,6 +84,12 @@ class Stage:
                 assert time.monotonic() < end, registry.tally()
                 time.sleep(0.1)
 
+    def assert_unfinished(self):
+        """See that a disturbance came in time to disturb."""
+        with self.open() as registry:
+            tally = registry.tally()
+        assert tally["done"] < sum(tally.values()), "the work was done before the disturbance: make the jobs longer"
+
     def complete(self):
         """Resume until everything is done."""
         for _ in range(3):
@@ -105,6 +111,7 @@ def local_killed_with_its_command(stage):
     stage.until_done(4)
     process.kill()
     process.communicate()
+    stage.assert_unfinished()
     stage.complete()
 
 
@@ -114,6 +121,7 @@ def local_detached(stage):
     stage.until_done(4)
     with stage.open() as registry:
         os.kill(int(registry.workers()["pid"].iloc[0]), signal.SIGKILL)
+    stage.assert_unfinished()
     stage.complete()
 
 
@@ -124,12 +132,12 @@ def slurm_database(stage):
     process.kill()
     process.communicate()
     cluster = stage.cluster
-    running = [name for name, state in cluster.states().items() if state == "RUNNING"]
-    if running:
-        cluster.run("scancel", running[0])
-        node = cluster.run("squeue", "-h", "-t", "RUNNING", "-o", "%N").split()[0]
-        cluster.cut_node(node)
-        cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    cancelled, lost = sorted(name for name, state in cluster.states().items() if state == "RUNNING")
+    node = cluster.run("squeue", "-h", "-j", lost, "-o", "%N").strip()
+    cluster.run("scancel", cancelled)
+    cluster.cut_node(node)
+    cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    stage.assert_unfinished()
     stage.complete()
 
 
@@ -143,6 +151,7 @@ def dask_of_its_own(stage):
     pids = [int(pid) for file in children for pid in file.read_text().split()]
     dask_workers = [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(dask_workers[0], signal.SIGKILL)
+    stage.assert_unfinished()
     process.communicate(timeout=120)
     stage.complete()
 
@@ -172,11 +181,11 @@ def dask_on_slurm(stage):
             file.write(f'[dask]\naddress = "{address}"\n')
         process = stage.start("submit", "--executor", "dask")
         stage.until_done(4)
-        stage.cluster.run(
-            "scancel", *[name for name, state in stage.cluster.states().items() if state == "RUNNING"][:1]
-        )
+        running = sorted(name for name, state in stage.cluster.states().items() if state == "RUNNING")
+        stage.cluster.run("scancel", running[0])
         process.kill()
         process.communicate()
+        stage.assert_unfinished()
         stage.complete()
     finally:
         session.communicate("", timeout=60)
@@ -195,6 +204,7 @@ def without_a_database(stage, executor):
             assert time.monotonic() < end, registry.tally()
             time.sleep(0.1)
         os.kill(int(registry.workers()["pid"].iloc[0]), signal.SIGKILL)
+        assert registry.tally()["done"] < 30
         for _ in range(3):
             registry.resume()
             if registry.wait(60):
