@@ -45,14 +45,13 @@ def lines(path):
 def assert_takes(words, folder):
     """Check that a command exists and has the options that it is given."""
     name, *rest = words
-    path = [name, *(["db"] if rest[:1] == ["db"] else [])]
     options = [word.partition("=")[0] for word in rest if word.startswith("-")]
     if name == "batchml":
         command = rest[: 2 if rest[0] == "db" else 1]
         said = warm_command.run(*command, "--help", cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
     else:
-        path = Path(sys.executable).parent / name
-        said = subprocess.run([path, rest[0], "--help"], capture_output=True, text=True, check=False)
+        program = Path(sys.executable).parent / name
+        said = subprocess.run([program, rest[0], "--help"], capture_output=True, text=True, check=False)
     assert said.returncode == 0, (words, said.stderr)
     for option in options:
         assert re.search(rf"(^|[\s,]){re.escape(option)}\b", said.stdout), (words, option)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from pyarrow import csv
 
 import batchml as bm
 
@@ -40,14 +44,16 @@ def flights(url, tmp_path, monkeypatch):
 
 
 def fill(connection, frame):
-    rows = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
     driver = connection.connection.driver_connection
+    table = pa.Table.from_pandas(frame, preserve_index=False)
     if connection.dialect.name == "sqlite":
+        rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
         driver.executemany(f"INSERT INTO flights VALUES ({', '.join('?' * frame.shape[1])})", rows)
         return
-    with driver.cursor().copy("COPY flights FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+    written = io.BytesIO()
+    csv.write_csv(table, written, csv.WriteOptions(include_header=False))
+    with driver.cursor().copy("COPY flights FROM STDIN (FORMAT csv)") as copy:
+        copy.write(written.getvalue())
 
 
 def test_flights_in_a_database_are_benchmarked_where_they_are(flights, tmp_path):
