@@ -144,7 +144,7 @@ class DaskPool:
             os.read(self._read, 65536)
         done = self._take()
         if self.gone and not done and not self._held:
-            raise PoolError(self.gone)
+            raise PoolError(f"infrastructure: {self.gone}")
         return done
 
     def cancel(self, attempt_id: int, ending: Ending) -> None:

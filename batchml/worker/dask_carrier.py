@@ -249,8 +249,9 @@ class Carrier:
 
         if isinstance(error, KilledWorker):
             self._close(sent, Ending.LOST, f"Dask workers died again and again while they ran this: {error}")
-        elif isinstance(error, CancelledError):
-            self._close(sent, Ending.PREEMPTED, f"cancelled in Dask: {error}")
+        elif isinstance(error, CancelledError) or self.client.status != "running":
+            ending = Ending.PREEMPTED if sent.worker else Ending.RELEASED
+            self._close(sent, ending, f"cancelled in Dask, or cut off from it: {error}")
         else:
             where = f" on the Dask worker {sent.worker}" if sent.worker else ""
             self._close(sent, Ending.INFRASTRUCTURE, f"Dask failed{where}: {type(error).__name__}: {error}")

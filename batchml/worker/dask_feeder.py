@@ -66,6 +66,7 @@ class Feeder:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._client: Any = None
         self._comm: Any = None
+        self._cut_at: float | None = None
         self._closing: asyncio.Event
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -155,7 +156,7 @@ class Feeder:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._comm is not None:
             for topic in (self._topic, "all"):
-                self._client.unsubscribe_topic(topic)
+                self._unsubscribe(topic)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)
@@ -187,13 +188,16 @@ class Feeder:
 
     async def _look(self) -> None:
         """Count Dask's workers and examine new ones."""
-        try:
-            about = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), self._link.patience_s)
-        except (OSError, TimeoutError) as error:
-            # A scheduler to which the connection is cut for so long is gone. One that only does not answer is busy.
-            if self._client.status != "running" and not self._closing.is_set():
-                self._lose(f"the Dask scheduler at {self._link.address} is gone ({type(error).__name__})")
+        scheduler = self._client.scheduler
+        if scheduler is None:  # Dask's client has given up
+            self._miss("closed")
             return
+        try:
+            about = await asyncio.wait_for(scheduler.identity(n_workers=-1), self._link.patience_s)
+        except (OSError, TimeoutError) as error:
+            self._miss(type(error).__name__)
+            return
+        self._cut_at = None
         self._listen()
         found = about["workers"]
         for address in self.places:
@@ -208,6 +212,20 @@ class Feeder:
                 self._client.subscribe_topic(address, partial(self._on_leaving, address))
         self.places.count()
 
+    def _miss(self, cause: str) -> None:
+        """The scheduler did not answer. If the connection is cut for too long it is gone; else it may be busy."""
+        client = self._client.status
+        if client == "running" or self._closing.is_set() or self.gone:
+            self._cut_at = None
+            return
+        now = time.monotonic()
+        if self._cut_at is None:
+            self._cut_at = now
+            _log.warning("the connection to the Dask scheduler is cut (%s)", cause)
+        if client != "connecting" or now - self._cut_at >= self._link.patience_s:
+            where = f"at {self._link.address} " if self._link.address else ""
+            self._lose(f"the Dask scheduler {where}is gone ({cause})")
+
     def _listen(self) -> None:
         """Have the scheduler tell what happens; one that was lost and found again has forgotten that it should."""
         comm = self._client.scheduler_comm
@@ -217,6 +235,10 @@ class Feeder:
             self._client.subscribe_topic("all", self._on_event)
             for address in self.places:
                 self._client.subscribe_topic(address, partial(self._on_leaving, address))
+
+    def _unsubscribe(self, topic: str) -> None:
+        if self._client.status == "running":  # Dask's client raises what it cannot send
+            self._client.unsubscribe_topic(topic)
 
     def _on_begin(self, event: tuple[float, Any]) -> None:
         self.carrier.began(event[1]["key"], event[1]["worker"])
@@ -239,13 +261,15 @@ class Feeder:
         """End what ran on a Dask worker that is gone."""
         place = self.places.remove(address)
         if place is not None:
-            self._client.unsubscribe_topic(address)
+            self._unsubscribe(address)
         expected |= place is not None and place.leaves
         ending = Ending.PREEMPTED if expected else Ending.LOST
         self.carrier.lost(address, ending, f"the Dask worker {address} has {'left' if expected else 'died'}")
 
     def _lose(self, words: str) -> None:
         """The cluster is gone."""
+        if self.gone:
+            return
         self.gone = words
         _log.error("%s", words)
         self.carrier.lose_all(words)

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.attempt import Ending
 from batchml.worker.dask_bundle import Reply, Setup
 from batchml.worker.dask_door import DOOR
+from batchml.worker.dask_slots import start_slots
 from batchml.worker.dask_tables import Tables
 from batchml.worker.endings import ended_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from batchml.core.attempt import Assignment, Outcome
     from batchml.worker.dask_bundle import Bundle
     from batchml.worker.slots import SandboxPool
@@ -152,60 +151,20 @@ class Host:
             self._leave(pool)
 
     def _start(self) -> SandboxPool | None:
-        """Start the slots, and try the imports meanwhile."""
-        from batchml.core.trust import Trust
-        from batchml.data.snapshots import check_snapshots
         from batchml.errors import BatchmlError
-        from batchml.worker.fitness import Trial
-        from batchml.worker.slots import SandboxPool
 
-        setup = self._setup
-        trial = None
         try:
-            if words := _differences(setup.versions):
-                self._unfit = self._words(words)
-                return None
-            trial = Trial(setup.trust, setup.paths)
-            check_snapshots(setup.paths)
-            slots, devices = self._places()
-            trust = Trust.default().with_modules(setup.trust)
-            pool = SandboxPool(
-                slots,
-                self.tables.folder,
-                trust,
-                setup.paths,
-                memory_mb=setup.memory_mb,
-                timeout_s=setup.timeout_s,
-                devices=devices,
-            )
-            try:
-                trial.require()
-            except BatchmlError:
-                pool.close()
-                raise
+            pool = start_slots(self._setup, self.tables.folder, int(self._worker.state.nthreads))
         except BatchmlError as error:
             self._unfit = self._words(str(error))
             return None
-        finally:
-            if trial is not None:
-                trial.close()
         self._judged.set()
         return pool
 
     def _words(self, cause: str) -> str:
         """Return why nothing can run here, naming host and Dask worker."""
         where = f"{socket.gethostname()} ({self._worker.address})"
-        return f"infrastructure: {where}: {cause.removeprefix(f'infrastructure: {socket.gethostname()}: ')}"
-
-    def _places(self) -> tuple[int, Any]:
-        """Return how many iterations run at once, and which devices each sees, if this worker has been given any."""
-        from batchml.worker.places import DEVICES, places
-
-        cpus = int(self._setup.needs.get("cpus") or 1)
-        slots = max(1, int(self._worker.state.nthreads) // cpus)
-        if self._setup.needs.get("gpus") and os.environ.get(DEVICES):
-            return places(slots, self._setup.needs)
-        return slots, ()
+        return f"{where}: {cause.removeprefix(f'infrastructure: {socket.gethostname()}: ')}"
 
     def _serve(self, pool: SandboxPool) -> None:
         poll = select.poll()
@@ -291,13 +250,3 @@ class Host:
             for run, assignment in (*self._waiting, *runs):
                 run.end(ended_outcome(assignment, Ending.RELEASED))
             self._waiting.clear()
-
-
-def _differences(wanted: Mapping[str, str]) -> str:
-    from batchml.worker.dask_calls import versions
-
-    found = versions()
-    differ = [name for name in wanted if found.get(name) != wanted[name]]
-    return "; ".join(
-        f"{name} is {found.get(name)} there and {wanted[name]} for the supervisor: install the same" for name in differ
-    )

@@ -36,6 +36,8 @@ class Place:
         The machine it is on, "" while that is not known.
     fit, unfit
         Whether iterations can run there, None while that is not known, and why not.
+    visit
+        Finds that out.
     kept_for
         The suspect that has it for itself.
     busy_until
@@ -51,6 +53,7 @@ class Place:
     slots: int = 0
     host: str = ""
     fit: bool | None = None
+    visit: asyncio.Task[None] | None = None
     unfit: str = ""
     kept_for: object | None = None
     busy_until: float = 0.0
@@ -117,8 +120,10 @@ class Places:
         new = address not in self._places
         if new:
             self._places[address] = Place()
-            self._start(self._examine(address))
-        self._places[address].slots = self._room(words)
+        place = self._places[address]
+        place.slots = self._room(words)
+        if place.fit is None and (place.visit is None or place.visit.done()):
+            place.visit = self._start(self._visit(address))
         return new
 
     def host(self, address: str) -> str:
@@ -179,6 +184,13 @@ class Places:
             _log.warning("not used: %s", words)
             self.count()
 
+    async def _visit(self, address: str) -> None:
+        """Examine a Dask worker; should the connection be cut meanwhile, the next look sends another visit."""
+        try:
+            await self._examine(address)
+        except (OSError, TimeoutError) as error:
+            _log.info("could not examine the Dask worker %s: %s", address, error)
+
     async def _examine(self, address: str) -> None:
         from batchml.worker import dask_calls
 
@@ -188,7 +200,7 @@ class Places:
         if place is None or found is None:
             return
         if isinstance(found, BaseException):
-            self.exclude(address, f"infrastructure: {address}: {type(found).__name__}: {found}")
+            self.exclude(address, f"{address}: {type(found).__name__}: {found}")
             return
         place.host = found["host"]
         if found["unfit"]:

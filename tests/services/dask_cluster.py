@@ -23,16 +23,22 @@ class DaskCluster:
         Takes logs and what Dask writes.
     tls
         Folder of `certificates`; None to talk plainly.
+    port
+        Of the scheduler; 0 for any.
+    settings
+        Of Dask, as variables of the environment: ``DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="2s"``.
     """
 
-    def __init__(self, folder, tls=None):
+    def __init__(self, folder, tls=None, port=0, **settings):
         self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._settings = settings
         self._tls = [] if tls is None else [f"--tls-{name}={tls / name}.pem" for name in ("ca-file", "cert", "key")]
         self._file = self.folder / "scheduler.json"
         self._workers = 0
         self.processes = []
         protocol = ["--protocol", "tls" if tls else "tcp"]
-        self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self._file), *protocol)
+        self._start("scheduler", "--port", str(port), "--no-dashboard", "--scheduler-file", str(self._file), *protocol)
         end = time.monotonic() + 60
         while not (self._file.exists() and self._file.read_text().endswith("}")):
             assert time.monotonic() < end, self.words("scheduler")
@@ -47,7 +53,7 @@ class DaskCluster:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*hidden, *command, *words, "--host", "127.0.0.1", *self._tls],
-                env={**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, **QUIET, **self._settings, "PYTHONPATH": os.pathsep.join(sys.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -71,12 +77,14 @@ class DaskCluster:
         """Return what a process of the cluster has printed."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def stop(self):
+    def stop(self, patience_s=1.5):
+        """End all: those that do not go at once are killed, and what they have started dies with them."""
         for process in reversed(self.processes):
             process.terminate()
+        end = time.monotonic() + patience_s
         for process in self.processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(max(0.0, end - time.monotonic()))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 process.wait()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sqlite3
 import time
 from collections import Counter
+from dataclasses import replace
 
 import batchml as bm
 
+_MODULE = "witness_of_dask"
 WITNESS = '''
 """A learner that says where it starts and where it ends, and may kill the Dask worker that it runs in."""
 import os
@@ -35,7 +38,9 @@ class Witness(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         self.say("start")
-        time.sleep(self.seconds)
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end and not Path(__file__).with_name("hurry").exists():
+            time.sleep(0.05)
         if self.kill:
             os.kill(dask_worker(), signal.SIGKILL)
             time.sleep(60)
@@ -68,7 +73,7 @@ class Study:
         self.file = folder / "study.db"
         self.registry = bm.Registry.create(f"sqlite:///{self.file}", seed=1)
         self.submissions = []
-        (folder / "witness_of_dask.py").write_text(WITNESS)
+        (folder / f"{_MODULE}.py").write_text(WITNESS)
 
     def fill(self, jobs, seconds=0.0, name="b", **params):
         """Add jobs that sleep."""
@@ -78,10 +83,10 @@ class Study:
 
     def fill_watched(self, jobs, seconds=0.0, *, name="b", kill=False):
         """Add jobs that leave a line when they start and when they end; the folder has to be on the path."""
-        from witness_of_dask import Witness
-
-        learner = bm.as_learner(Witness(seconds=seconds, kill=kill), preprocess="none")
-        self.registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("subsampling", repeats=jobs)), name)
+        importlib.invalidate_caches()
+        learner = bm.as_learner(importlib.import_module(_MODULE).Witness(seconds=seconds, kill=kill), preprocess="none")
+        design = bm.benchmark_grid("iris", learner, bm.rsmp("subsampling", repeats=jobs))
+        self.registry.add(replace(design, modules=(_MODULE,), paths=(str(self.folder),)), name)
         return self
 
     def runs(self):
@@ -130,7 +135,7 @@ class Study:
         self.registry.close()
 
 
-def until(condition, what, seconds=40.0):
+def until(condition, what, seconds=60.0):
     """Wait until a condition holds; `what` says what is known if it does not."""
     end = time.monotonic() + seconds
     while not condition():

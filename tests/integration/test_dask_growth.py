@@ -1,0 +1,69 @@
+"""Dask clusters that grow and shrink: what comes is used, what retires loses nothing and nobody is charged."""
+
+from __future__ import annotations
+
+import pytest
+from dask_cluster import DaskCluster
+from dask_study import Study, until
+
+import batchml as bm
+
+pytestmark = pytest.mark.xdist_group("dask")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
+    study = Study(tmp_path)
+    yield study
+    study.close()
+
+
+@pytest.fixture(scope="module")
+def growing():
+    """A cluster of this process's own without workers."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        yield cluster
+
+
+def test_an_adaptive_cluster_grows_by_what_waits_and_shrinks_to_nothing(study, growing):
+    growing.adapt(minimum=0, maximum=3, interval="200ms", wait_count=3, target_duration="1s")
+    study.fill(30, 0.4)
+    submission = study.submit(bm.Dask(growing))
+    assert submission.wait(90), study.words()
+    until(lambda: not growing.scheduler_info["workers"], growing)
+    growing.adapt(minimum=0, maximum=0, interval="1h")
+    assert study.done() == 30
+    assert study.ask("select max(c) from (select count(distinct place_id) c from attempt)")[0][0] >= 2
+    assert set(study.outcomes()) <= {"done", "preempted", "released"}
+    assert study.blamed() == 0
+
+
+def test_workers_that_are_scaled_away_cost_no_job_and_charge_nobody(study, growing):
+    """They come when jobs wait already, and go while jobs run on them."""
+    growing._adaptive = None
+    growing.scale(0)
+    study.fill(30, 0.4)
+    submission = study.submit(bm.Dask(growing))
+    growing.scale(3)
+    until(lambda: study.ask("select max(slots) from worker") == [(3,)] and study.done() >= 6, study.words)
+    growing.scale(1)
+    assert submission.wait(60), study.words()
+    assert study.done() == 30
+    assert set(study.outcomes()) <= {"done", "preempted", "released"}
+    assert study.blamed() == 0
+
+
+def test_so_much_work_waits_in_the_cluster_as_was_asked_for(study, tmp_path):
+    cluster = DaskCluster(tmp_path / "dask")
+    try:
+        cluster.worker(1)
+        study.fill(60, 0.3)
+        study.submit(bm.Dask(cluster.address, ahead="6s"))
+        running = "select count(*) from attempt where ended_at is null"
+        until(lambda: study.done() >= 2 and study.ask(running)[0][0] >= 18, study.words)
+        assert study.ask(running)[0][0] <= 24
+    finally:
+        cluster.stop()
