@@ -273,7 +273,9 @@ def series(dialect: Dialect) -> TextualSelect:
     """Return a SELECT of (key, number) for the numbers first, ..., past - 1 of each span.
 
     The parameter `spans` is a JSON list of [key, first, past] with first < past. One INSERT from it is twice as fast on
-    SQLite as one a row, since AUTOINCREMENT keeps its books by statement.
+    SQLite as one a row, since AUTOINCREMENT keeps its books by statement. On a server COPY would save a tenth (2.07
+    against 2.35 s of its time for 300 000 jobs: indexes and foreign keys are what takes it), and cannot pass over jobs
+    that are there.
     """
     body = _SERIES_POSTGRESQL if dialect.name == "postgresql" else _SERIES_SQLITE
     return text(body).bindparams(bindparam("spans", type_=Text)).columns(key=Id, number=Integer)
