@@ -3,8 +3,6 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -40,11 +38,8 @@ def batchml(words, folder, status=0):
 
 
 def script(text, folder):
-    words = [sys.executable, "-W", "error::DeprecationWarning:batchml", "-c", text]
-    done = subprocess.run(
-        words, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=240, check=False
-    )
-    return ended(done)
+    strict = "import warnings; warnings.filterwarnings('error', category=DeprecationWarning, module='batchml')\n"
+    return ended(warm_command.run_code(strict + text, cwd=folder, env=environment(folder), timeout=240))
 
 
 def write(text, folder):

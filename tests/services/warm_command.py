@@ -1,4 +1,4 @@
-"""The command `batchml` as a fork of a process that has imported what it needs: most of what a call costs is imports.
+"""The command `batchml`, or a script, as a fork of a process that has imported what it needs, most of what a call costs.
 
 What is forked is set up as a fresh process would be: arguments, folder, environment, path, standard streams. Tests of
 signals, terminals, process lists and imports start a process of their own.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from functools import cache
 from pathlib import Path
 
@@ -28,11 +29,21 @@ MODULES = (
 
 def run(*words, cwd, env, timeout=120):
     """Run the command and return what `subprocess.run` would."""
+    return _run({"words": [str(word) for word in words]}, cwd, env, timeout)
+
+
+def run_code(code, *, cwd, env, timeout=120):
+    """Run what ``python -c`` would, likewise."""
+    return _run({"code": code}, cwd, env, timeout)
+
+
+def _run(task, cwd, env, timeout):
+    request = {**task, "cwd": str(cwd), "env": dict(env)}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        status = _server().run(words, cwd, env, (out.fileno(), err.fileno()), timeout)
+        status = _server().run(request, (out.fileno(), err.fileno()), timeout)
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(["batchml", *words], status, out.read().decode(), err.read().decode())
+        return subprocess.CompletedProcess(task, status, out.read().decode(), err.read().decode())
 
 
 @cache
@@ -54,8 +65,8 @@ class _Server:
         self._socket = here
         atexit.register(self._close)
 
-    def run(self, words, cwd, env, streams, timeout):
-        request = json.dumps({"words": [str(word) for word in words], "cwd": str(cwd), "env": dict(env)}).encode()
+    def run(self, task, streams, timeout):
+        request = json.dumps(task).encode()
         self._socket.settimeout(timeout)
         try:
             socket.send_fds(self._socket, [len(request).to_bytes(4, "little")], streams)
@@ -75,7 +86,7 @@ class _Server:
 
 
 def _serve(link):
-    """Fork for each request; return in the child, which goes on as the command."""
+    """Fork for each request; return in the child, with what it is to run."""
     while True:
         head, streams, _, _ = socket.recv_fds(link, 4, 2)
         if len(head) < 4:
@@ -86,8 +97,9 @@ def _serve(link):
         pid = os.fork()
         if pid == 0:
             link.close()
-            _become(json.loads(content), streams)
-            return
+            task = json.loads(content)
+            _become(task, streams)
+            return task
         for each in streams:
             os.close(each)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -101,21 +113,30 @@ def _become(request, streams):
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.argv = [str(ROOT / "batchml" / "__main__.py"), *request["words"]]
     told = [word for word in os.environ.get("PYTHONPATH", "").split(os.pathsep) if word not in {"", str(ROOT)}]
     sys.path[:1] = [request["cwd"], *told]
+    if "words" in request:
+        sys.argv = [str(ROOT / "batchml" / "__main__.py"), *request["words"]]
+        return
+    sys.argv = ["-c"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
 
 
-def _command():
-    """Run the command and leave as an interpreter does, without taking to pieces what was imported."""
-    from batchml.cli.main import main
-
-    status = 1
+def _do(task):
+    """Run the task and leave as an interpreter does, without taking to pieces what was imported."""
+    status = 0
     try:
-        main()
+        if "code" in task:
+            code = compile(task["code"], "<string>", "exec", dont_inherit=True)
+            exec(code, sys.modules["__main__"].__dict__)
+        else:
+            from batchml.cli.main import main
+
+            main()
     except SystemExit as leave:
         status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except BaseException:  # noqa: BLE001 - as the interpreter would
+        status = 1
         sys.excepthook(*sys.exc_info())
     threading._shutdown()
     atexit._run_exitfuncs()
@@ -131,5 +152,4 @@ if __name__ == "__main__":
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # the pages of what was imported stay shared
-    _serve(socket.socket(fileno=int(sys.argv[1])))
-    _command()
+    _do(_serve(socket.socket(fileno=int(sys.argv[1]))))
