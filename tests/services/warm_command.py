@@ -1,4 +1,4 @@
-"""The command `batchml`, or a script, as a fork of a process that has imported what it needs, most of what a call costs.
+"""The command `batchml`, or a script, as a fork of a process that has imported what it needs: most of what it costs.
 
 What is forked is set up as a fresh process would be: arguments, folder, environment, path, standard streams. Tests of
 signals, terminals, process lists and imports start a process of their own.
