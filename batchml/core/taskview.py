@@ -38,7 +38,7 @@ class TaskView(Shown):
 
     def __init__(
         self,
-        id: str,  # noqa: A002  # the word of the field
+        id: str,
         backend: DataBackend,
         target: str,
         *,
@@ -247,6 +247,7 @@ class TaskView(Shown):
     def read_ahead(self, rows: Any) -> None:
         """Read the features of rows that will be asked for in parts, if each question takes a query."""
         if self.backend.lazy:
+            self._cache.pop("read", None)  # what was read before need not be in memory with it
             self._lookup_features(rows)
 
     def _part(self, name: str, rows: Any) -> pa.Array:

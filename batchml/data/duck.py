@@ -44,6 +44,7 @@ _FRUGAL = "192MB"
 """What DuckDB may hold to begin with: left alone, it hoards on a busy machine. Where that fails, all it wants."""
 _IDS = "..ids"
 _TRIES = 3
+_DENSE = 1.25
 
 
 class DuckBackend(LazyBackend):
@@ -92,6 +93,12 @@ class DuckBackend(LazyBackend):
     def lookup(self, rows: Any = None, cols: Sequence[str] | None = None) -> tuple[pa.Table, NDArray[np.int64] | None]:
         """Read the rows, each once, and say where they are in what was read."""
         if 8 * self.n_rows * self.n_cols > _KEPT_BYTES:
+            if rows is not None and self._nearly_all(rows):
+                start = self._pins.start
+                assert start is not None
+                places = np.asarray(rows, dtype=np.int64) - start
+                known = (places >= 0) & (places < self.n_rows)
+                return self._whole(self._names(cols)), places if known.all() else places[known]
             return super().lookup(rows, cols)
         table = self._kept_columns(self._names(cols))
         if rows is None:
@@ -100,6 +107,10 @@ class DuckBackend(LazyBackend):
             self._index = RowIndex(self.row_ids)
         positions, known = self._index.find(np.asarray(rows, dtype=np.int64))
         return table, positions if known.all() else positions[known]
+
+    def _nearly_all(self, rows: Any) -> bool:
+        """Whether it is better to read all rows, in whose order their ids are, than to look for these."""
+        return self._relation.kind == "parquet" and self._pins.start is not None and 2 * len(rows) > self.n_rows
 
     def _kept_columns(self, names: list[str]) -> pa.Table:
         self._ready()  # what is kept counts only as long as the files are the same
@@ -203,14 +214,15 @@ class DuckBackend(LazyBackend):
         key = self.primary_key or ROW
         chosen = self._files_of(ids)
         low, high = int(ids[0]), int(ids[-1])
-        alone = high - low + 1 == len(ids)
+        alone = high - low + 1 <= _DENSE * len(ids)  # with the few between them, which nobody will look for
         join = "" if alone else f" SEMI JOIN {quoted(_IDS)} AS i ON t.{quoted(key)} = i.id"
         source = self._relation.sql(paths, self.primary_key, chosen)
         rest = f"FROM {source} AS t{join} WHERE t.{quoted(key)} BETWEEN {low} AND {high}"
         others = [name for name in names if name != key]
-        parts = self._groups(others)
+        block = alone and (high - low + 1) * len(others) <= _SCANNED_CELLS  # nothing else is looked through
+        parts = [others] if block else self._groups(others)
         settings: dict[str, Any] = {"preserve_insertion_order": False}
-        if self._relation.group > _LARGE_GROUP:
+        if block or self._relation.group > _LARGE_GROUP:
             settings["threads"] = 1
         queries = [f"SELECT {self._listed([key, *part])} {rest}" for part in parts]
         try:

@@ -36,6 +36,7 @@ __all__ = [
     "accepts",
     "is_known",
     "parts",
+    "predicts_row_by_row",
     "prepared",
     "takes_categories",
     "takes_missing",
@@ -55,6 +56,7 @@ _UNIT_BOUND = (
     "sklearn.cluster.",
 )
 _UNIT_FREE = ("LinearRegression",)
+_ROW_BY_ROW = frozenset({"sklearn", "xgboost", "lightgbm", "catboost", "batchml"})
 _OPEN = (ColumnTransformer, FeatureUnion, FunctionTransformer)
 
 
@@ -153,6 +155,22 @@ def is_known(estimator: Any) -> bool:
     values = estimator.get_params(deep=False).values()
     code = [type(estimator), *(value for value in values if callable(value))]
     return all(getattr(one, "__module__", "").partition(".")[0] in {"sklearn", "numpy", "scipy"} for one in code)
+
+
+def predicts_row_by_row(estimator: Any) -> bool:
+    """Tell whether what is predicted for a row depends on that row alone.
+
+    Of methods of these libraries that is known; of the user's own classes and functions nobody knows it.
+    """
+    return all(_is_row_by_row(part) for part in parts(estimator))
+
+
+def _is_row_by_row(part: Any) -> bool:
+    if type(part).__module__.partition(".")[0] not in _ROW_BY_ROW:
+        return False
+    values = part.get_params(deep=False).values()
+    called = [value for value in values if callable(value) and not isinstance(value, type)]
+    return all(isinstance(one, np.ufunc) or hasattr(one, "get_params") for one in called)
 
 
 def _needs_scaling(estimator: Any) -> bool:

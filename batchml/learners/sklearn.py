@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["LearnerSklearn"]
 
 _MOST_CELLS = 1 << 20
-"""So many values (8 MB) are predicted at once: a test set of most of a large table need not be in memory whole."""
+"""So many values (8 MB) are predicted at once: a test set of most of a large table need not be in memory whole.
+
+How rows are cut depends on nothing but their order and the number of features, so that every executor does the same.
+"""
 _AHEAD = 4
 """So many blocks are read at once from where reading takes a query."""
 
@@ -74,7 +77,7 @@ class LearnerSklearn(Learner):
         estimator: Any,
         *,
         key: str | None = None,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         preprocess: str | None = None,
         task_type: str | None = None,
         predict_type: str = "response",
@@ -221,6 +224,8 @@ class LearnerSklearn(Learner):
 
     def _predict(self, model: Any, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # noqa: ARG002
         size = max(1, _MOST_CELLS // max(1, task.n_features))
+        if len(row_ids) > size and not preprocessing.predicts_row_by_row(self.estimator):
+            return self._predict_block(model, task, row_ids)
         parts = []
         for start in range(0, len(row_ids), size) or [0]:
             if len(row_ids) > size and start % (_AHEAD * size) == 0:
