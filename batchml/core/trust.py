@@ -163,7 +163,8 @@ def _import(name: str, path: str) -> ModuleType | None:
             return None
         raise ConfigError(f"{path} cannot be imported: module {name!r} needs {error.name!r}") from error
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"{path} cannot be imported: module {name!r} fails: {error!r}") from error
+        reason = f"{type(error).__name__}: {error}"  # of a syntax error: what, which file, which line
+        raise ConfigError(f"{path} cannot be imported: module {name!r} fails: {reason}") from error
 
 
 def _follow(module: ModuleType, names: list[str], path: str) -> Any:
