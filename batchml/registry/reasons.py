@@ -47,7 +47,8 @@ def why(store: Store, job_id: int) -> str:
             benchmark_experiment.c.n_iterations > row.iteration,
         )
         outside = "" if connection.execute(member.limit(1)).first() else " (its cell is in no current benchmark)"
-        return f"job {job_id} is {row.state}{outside}: {_reason(connection, row)}"
+        state = "in error" if row.state == "error" else row.state
+        return f"job {job_id} is {state}{outside}: {_reason(connection, row)}"
 
 
 def _reason(connection: Connection, row: Any) -> str:

@@ -146,6 +146,7 @@ def test_why_a_job_runs_again(store, ids):
     reset(store, ids[:1])
     assert "runs again since a user reset it after attempt" in why(store, ids[0])
     finish(store, ids, Ending.TIMEOUT)
+    assert why(store, ids[0]).startswith(f"job {ids[0]} is in error: attempt")
     longer = bm.lrn("classif.tree", max_depth=3)
     longer.fallback = bm.lrn("classif.featureless")
     add(store, grid(longer), "b")
