@@ -1,4 +1,4 @@
-"""Which of the user's own modules this user has trusted for which registry: kept with the user, never in the registry.
+"""What this user has trusted for which registry, above all own modules: kept with the user, never in the registry.
 
 Whoever can write to a registry could name any module and any folder there. So workers get theirs from the designs that
 the user added on this machine, as remembered here.
@@ -21,11 +21,22 @@ __all__ = ["Consent", "recall", "remember"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """Modules that may be named, the folders they are in, and the snapshots that were taken of these."""
+    """What this user said.
+
+    Attributes
+    ----------
+    modules, paths
+        Modules that may be named, and the folders they are in.
+    snapshots
+        That were taken of these.
+    executors
+        Digests of what executors were told.
+    """
 
     modules: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
+    executors: tuple[str, ...] = ()
 
     def __or__(self, other: Consent) -> Consent:
         """Return both."""
@@ -33,6 +44,7 @@ class Consent:
             modules=tuple(dict.fromkeys([*self.modules, *other.modules])),
             paths=tuple(dict.fromkeys([*self.paths, *other.paths])),
             snapshots=tuple(dict.fromkeys([*self.snapshots, *other.snapshots])),
+            executors=tuple(dict.fromkeys([*self.executors, *other.executors])),
         )
 
 
@@ -44,6 +56,7 @@ def recall(registry: str) -> Consent:
             modules=tuple(map(str, data["modules"])),
             paths=tuple(map(str, data["paths"])),
             snapshots=tuple(map(str, data.get("snapshots", ()))),
+            executors=tuple(map(str, data.get("executors", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return Consent()

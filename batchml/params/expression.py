@@ -22,6 +22,14 @@ _MAX_NODES: Final = 200
 # Whole numbers beyond any float; without a limit 9**9**9 would fill the memory.
 _MAX_BITS: Final = 2048
 
+
+def _round(number: Any, digits: int = 0) -> Any:
+    """Round as Python does; of a whole number Python would compute ``10 ** -digits`` whatever that is."""
+    if not isinstance(digits, int):
+        raise TypeError(f"{digits!r} is no number of digits")
+    return round(number, max(-_MAX_BITS, min(digits, _MAX_BITS))) if digits else round(number)
+
+
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "abs": abs,
     "ceil": math.ceil,
@@ -34,7 +42,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "log2": math.log2,
     "max": max,
     "min": min,
-    "round": round,
+    "round": _round,
     "sqrt": math.sqrt,
 }
 

@@ -12,10 +12,10 @@ from batchml.core.attempt import Order
 from batchml.core.resources import Resources, parse_duration
 from batchml.errors import ConfigError
 from batchml.executors.configured import configured_executor, configured_resources
+from batchml.executors.retold import note_told, require_told, retold
 from batchml.executors.spooled import served, try_folder, withdraw_spool
 from batchml.executors.submission import (
     Submission,
-    executor_of,
     keep_snapshot,
     launch,
     launch_of,
@@ -112,6 +112,7 @@ class Running(Changing):
             needs["snapshot"] = consent.snapshots[-1]
         number, queued = submit(self._store, ids, needs, executor.name, executor.settings, priority)
         try:
+            note_told(self._store, executor, needs)
             launched = launch(self._store, executor, number, queued, needs, consent)
         except BaseException:
             withdraw(self._store, number)  # as if nothing had been said
@@ -258,6 +259,8 @@ class Running(Changing):
         ------
         ConfigError
             The executor is not there, or cannot give what jobs need; no worker was started.
+        TrustError
+            The jobs use a module, or their executor shell lines or the like, that this user has not trusted.
         """
         from batchml.executors.arrival import await_arrival, starting
         from batchml.reduce.sync import last_words
@@ -287,10 +290,13 @@ class Running(Changing):
         with starting(self._store.uuid):
             for row in orphaned(self._store, served=watch.served):
                 wishes = {"detach": detach, "workers": workers, "slots": slots}
-                how = executor or executor_of(row.executor, _override(row.settings, wishes))
+                how = executor or retold(row, wishes, consent)
                 wanted = _needs(row, how, resources)
+                if resources is None and how.name == row.executor:
+                    require_told(how.name, {}, row.body, consent)
                 how.check(wanted)
                 needs = served(self._store, how, wanted.as_json())
+                note_told(self._store, how, needs)
                 if row.body.get("spool") and needs != row.body:
                     withdraw_spool(self._store, row.resource_id)
                 launch_of(self._store, 0, needs, consent)  # refuses a snapshot before anything is changed
@@ -337,10 +343,6 @@ def _slurm() -> type[Slurm]:
     from batchml.executors.slurm import Slurm
 
     return Slurm
-
-
-def _override(settings: Mapping[str, Any], wishes: Mapping[str, Any]) -> dict[str, Any]:
-    return {**settings, **{name: wish for name, wish in wishes.items() if wish is not None and name in settings}}
 
 
 def _needs(row: Any, how: Executor, resources: Mapping[str, Any] | None) -> Resources:

