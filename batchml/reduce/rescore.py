@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Rescored", "rescore"]
 
-_FEW = 2000
-"""Starting processes takes longer than scoring so many jobs."""
+_PIECE = 200  # jobs that one process scores at a time
+_AT_ONCE = 1000  # scores in a transaction
+_PATIENCE_S = 2.0  # starting processes takes as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ def rescore(
     benchmark
         Its name; None: all.
     slots
-        Processes; None: one for each core if there is much to do.
+        Processes; None: one for each core if it takes more than two seconds.
 
     Raises
     ------
@@ -104,10 +107,15 @@ def rescore(
     stored = {row: measure for row, measure in asked.items() if measure.facts.needs in {None, "timings"}}
     said: Counter[str] = Counter()
     new = looked = 0
+    pending: Scores = []
     for jobs, (scores, problems) in _scored(rescoring.unscored(store, benchmarks, list(stored)), stored, slots):
-        new += rescoring.put_scores(store, scores)
+        pending += scores
+        if len(pending) >= _AT_ONCE:
+            new += rescoring.put_scores(store, pending)
+            pending = []
         looked += jobs
         said.update(problems)
+    new += rescoring.put_scores(store, pending)
     for words, number in said.items():
         warnings.warn(f"{words} (in {number} jobs)", UserWarning, stacklevel=3)
     names = tuple(measure.id for measure in chosen or stored.values())
@@ -157,37 +165,30 @@ Scores = list[tuple[int, int, int, float]]
 def _scored(
     pages: Iterator[list[Unscored]], measures: dict[int, Measure], slots: int | None
 ) -> Iterator[tuple[int, tuple[Scores, list[str]]]]:
-    """Yield of each page the number of jobs, their scores, and what went wrong."""
-    first: list[list[Unscored]] = []
-    for page in pages:
-        first.append(page)
-        if sum(map(len, first)) > _FEW:
-            break
-    much = sum(map(len, first)) > _FEW
-    processes = slots or (_cores() if much else 1)
-    if processes == 1:
-        for page in _chain(first, pages):
-            yield len(page), score_page(page, measures)
-        return
+    """Yield of each piece of the pages the number of jobs, their scores, and what went wrong."""
+    pieces = (page[start : start + _PIECE] for page in pages for start in range(0, len(page), _PIECE))
+    processes = slots or _cores()
+    if processes == 1 or slots is None:
+        end = math.inf if processes == 1 else time.monotonic() + _PATIENCE_S
+        for piece in pieces:
+            yield len(piece), score_page(piece, measures)
+            if time.monotonic() > end:
+                break
+        else:
+            return
     import joblib
 
     sizes: list[int] = []
 
     def calls() -> Iterator[Any]:
-        for page in _chain(first, pages):
-            sizes.append(len(page))
-            yield joblib.delayed(score_page)(page, measures)
+        for piece in pieces:
+            sizes.append(len(piece))
+            yield joblib.delayed(score_page)(piece, measures)
 
     # Pages are read as processes want them: memory is bounded.
-    parallel = joblib.Parallel(n_jobs=processes, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
+    parallel = joblib.Parallel(n_jobs=processes, return_as="generator", pre_dispatch="4*n_jobs", batch_size=1)
     for number, answer in enumerate(parallel(calls())):
         yield sizes[number], answer
-
-
-def _chain(first: list[list[Unscored]], rest: Iterator[list[Unscored]]) -> Iterator[list[Unscored]]:
-    while first:
-        yield first.pop(0)
-    yield from rest
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""How long it takes to reduce and aggregate 100 000 finished jobs, and how much memory."""
+"""How long it takes to reduce, aggregate and rescore 100 000 and 1 000 000 finished jobs, and how much memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import sys
 import time
 
 import numpy as np
+import pytest
 from sqlalchemy import text
 
 from batchml.core.measure import as_measure
+from batchml.core.prediction import PredictionClassif
 from batchml.registry import tables as t
 from batchml.registry.specs import put_specs
 from batchml.registry.store import Store
 
-CELLS, ITERATIONS = int(os.environ.get("BATCHML_BENCH_CELLS", "10000")), 10  # 100 000 cells: a million jobs
+SIZES = [int(cells) for cells in os.environ.get("BATCHML_BENCH_CELLS", "10000 100000").split()]
+ITERATIONS = 10
+LIMITS = {10_000: (3, 500), 100_000: (5, 1500)}  # seconds to reduce and aggregate, MB
 
 # In a process of its own, so that the peak is that of reducing alone.
 MEASURED = """
@@ -31,7 +35,21 @@ with Store.open(sys.argv[1], readonly=True) as store:
     end = time.perf_counter()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"cells": len(table), "jobs": len(result), "reduce_s": reduced - start, "aggregate_s": end - reduced,
-                  "peak_mb": peak, "mean": float(table["classif.acc"].mean())}))
+                  "cpu_s": time.process_time(), "peak_mb": peak, "mean": float(table["classif.acc"].mean())}))
+"""
+RESCORED = """
+import json, resource, sys, time
+from batchml.registry.store import Store
+from batchml.reduce.rescore import rescore
+start = time.perf_counter()
+with Store.open(sys.argv[1]) as store:
+    done = rescore(store, ["classif.bacc"])
+    middle = time.perf_counter()
+    assert rescore(store, ["classif.bacc"]).scores == 0
+    end = time.perf_counter()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"scores": done.scores, "seconds": middle - start, "each_ms": (middle - start) / done.scores * 1e3,
+                  "again_s": end - middle, "peak_mb": peak}))
 """
 
 
@@ -58,8 +76,11 @@ FILLED = [
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :many)"
 
 
-def fill(store, blob=b"x" * 2000):
-    """Enter finished jobs with two scores and a prediction each; return the mean score."""
+def fill(store, cells, rows=30):
+    """Enter finished jobs with two scores and a prediction of some rows each; return the mean score."""
+    labels = ["a", "b", "c"]
+    truth, response = np.random.default_rng(1).choice(labels, (2, rows))
+    predicted = PredictionClassif(row_ids=np.arange(rows), truth=truth, response=response, classes=labels)
     with store.write() as connection:
         bodies = {
             "task": {"t": 1},
@@ -70,7 +91,7 @@ def fill(store, blob=b"x" * 2000):
         values = {kind: put_specs(connection, kind, {kind: body})[kind] for kind, body in bodies.items()}
         measures = {name: as_measure(f"classif.{name}") for name in ("acc", "ce")}
         values |= put_specs(connection, "measure", {name: one.spec() for name, one in measures.items()})
-        values |= {"iterations": ITERATIONS, "blob": blob}
+        values |= {"iterations": ITERATIONS, "blob": predicted.to_arrow()}
 
         def put(table, *rows):
             connection.execute(table.insert(), list(rows))
@@ -85,21 +106,34 @@ def fill(store, blob=b"x" * 2000):
         put(t.worker, {"id": 1, "submission_id": 1, **about})
         for statement in FILLED:
             whole = statement.replace("SELECT", f"{NUMBERS} SELECT", 1) if "FROM n" in statement else statement
-            many = CELLS if "INTO experiment" in statement else CELLS * ITERATIONS
+            many = cells if "INTO experiment" in statement else cells * ITERATIONS
             connection.execute(text(whole), {"many": many, **values})
-    return float(np.mean(np.arange(1, CELLS * ITERATIONS + 1) % 1009 / 1009))
+    return float(np.mean(np.arange(1, cells * ITERATIONS + 1) % 1009 / 1009))
 
 
-def test_reducing_100_000_jobs(bench_url, wal):
-    url = bench_url
-    with Store.create(url, seed=1) as store:
-        mean = fill(store)
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("cells", SIZES)
+def test_reducing_and_rescoring(bench_url, wal, cells):
+    with Store.create(bench_url, seed=1) as store:
+        mean = fill(store, cells)
         with wal(store).watched() as written:
-            done = measured(store, url)
+            done = measured(store, bench_url)
+    about = f"{store.engine.dialect.name}, {cells * ITERATIONS:,} jobs"
+    print(f"\n{about}: {written.mb:.1f} MB of write-ahead log while another writes (limit on SQLite 64)")
+    figures = said(done)
+    seconds, peak = LIMITS.get(cells, LIMITS[100_000])
     print(
-        f"\n{store.engine.dialect.name}: {written.mb:.1f} MB of write-ahead log while another writes (SQLite: limit 64)"
+        f"{about}: reduce {figures['reduce_s']:.2f} s + aggregate {figures['aggregate_s']:.2f} s (limit {seconds} s), "
+        f"own CPU {figures['cpu_s']:.2f} s, peak {figures['peak_mb']:.0f} MB (limit {peak})"
     )
-    print_and_check(done, mean)
+    assert (figures["jobs"], figures["cells"]) == (cells * ITERATIONS, cells)
+    assert abs(figures["mean"] - mean) < 1e-9
+    figures = said(subprocess.Popen([sys.executable, "-c", RESCORED, bench_url], stdout=subprocess.PIPE, text=True))
+    print(
+        f"{about}: one more measure {figures['seconds']:.1f} s ({figures['each_ms']:.3f} ms a job), "
+        f"again {figures['again_s']:.2f} s, peak {figures['peak_mb']:.0f} MB (limit {peak})"
+    )
+    assert figures["scores"] == cells * ITERATIONS
 
 
 def measured(store, url):
@@ -114,14 +148,7 @@ def measured(store, url):
     return child
 
 
-def print_and_check(done, mean):
-    said, _ = done.communicate()
-    assert done.returncode == 0
-    figures = json.loads(said)
-    print(
-        f"{figures['jobs']} jobs in {figures['cells']} cells: reduce {figures['reduce_s']:.2f} s, "
-        f"aggregate {figures['aggregate_s']:.2f} s, peak {figures['peak_mb']:.0f} MB"
-    )
-    seconds, peak = (3, 500) if CELLS <= 10_000 else (5, 1500)
-    print(f"limits: {seconds} s together, peak {peak} MB")
-    assert abs(figures["mean"] - mean) < 1e-9
+def said(child):
+    text, _ = child.communicate()
+    assert child.returncode == 0
+    return json.loads(text)

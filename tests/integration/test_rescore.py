@@ -121,6 +121,7 @@ def test_values_do_not_depend_on_the_processes(finished, monkeypatch):
 
 def test_a_rescore_that_was_cut_off_is_completed_by_the_next(finished, monkeypatch):
     monkeypatch.setattr("batchml.registry.rescoring._PAGE", 5)
+    monkeypatch.setattr(rescoring, "_AT_ONCE", 5)
     calls = []
 
     def cut_off(store, scores):
