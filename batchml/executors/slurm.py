@@ -181,6 +181,15 @@ class Slurm:
         """
         return self._submit(launch, self.workers, ())
 
+    def remark(self) -> str:
+        """Return a sentence about what of this cluster will surprise, "" if nothing is known."""
+        if not read_cluster().counts_shared:
+            return ""
+        return (
+            "note: this SLURM kills by the sum of what all processes hold, in which pages that slots share count once for "
+            "each: ask its administrator for JobAcctGatherParams=UsePss,OverMemoryKill, or give more overhead"
+        )
+
     def start_check(self, launch: Launch) -> SlurmHandle:
         """Submit one element that looks whether a worker could work there, and claims nothing."""
         return self._submit(launch, 1, ("--check",))[0]

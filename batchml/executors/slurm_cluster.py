@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from batchml.errors import SchedulerError
 from batchml.executors.slurm_commands import order, require
 
-__all__ = ["Cluster", "read_cluster"]
+__all__ = ["Cluster", "cluster_of", "read_cluster"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,14 @@ class Cluster:
         How many elements one array may have: MaxArraySize is one more than the largest index.
     kill_wait_s
         Seconds between SIGTERM and SIGKILL.
+    counts_shared
+        Whether it kills for memory by a sum of resident sizes, in which pages that slots share count once for each.
     """
 
     name: str
     most_elements: int = 1000
     kill_wait_s: int = 30
+    counts_shared: bool = False
 
 
 def read_cluster(*, patient: bool = True) -> Cluster:
@@ -46,11 +49,29 @@ def read_cluster(*, patient: bool = True) -> Cluster:
         It does not answer.
     """
     require("scontrol")
-    text = order("scontrol", "show", "config", patient=patient)
-    found = dict(re.findall(r"^(ClusterName|MaxArraySize|KillWait)\s*=\s*(\S+)", text, re.MULTILINE))
+    return cluster_of(order("scontrol", "show", "config", patient=patient))
+
+
+def cluster_of(text: str) -> Cluster:
+    """Return what ``scontrol show config`` says.
+
+    Raises
+    ------
+    SchedulerError
+        It does not name the cluster, or that has no job arrays.
+    """
+    names = "ClusterName|MaxArraySize|KillWait|JobAcctGatherType|JobAcctGatherParams"
+    found = dict(re.findall(rf"^({names})\s*=\s*(\S+)", text, re.MULTILINE))
     if "ClusterName" not in found:
         raise SchedulerError("scontrol show config does not name the cluster")
     most = int(found.get("MaxArraySize", 1001))
     if most < 2:
         raise SchedulerError(f"job arrays are switched off on cluster {found['ClusterName']} (MaxArraySize = {most})")
-    return Cluster(name=found["ClusterName"], most_elements=most, kill_wait_s=int(found.get("KillWait", 30)))
+    kinds = {word.lower() for word in found.get("JobAcctGatherParams", "").split(",")}
+    sums = found.get("JobAcctGatherType") == "jobacct_gather/linux" and "overmemorykill" in kinds
+    return Cluster(
+        name=found["ClusterName"],
+        most_elements=most,
+        kill_wait_s=int(found.get("KillWait", 30)),
+        counts_shared=sums and kinds.isdisjoint({"usepss", "noshared"}),
+    )

@@ -150,8 +150,8 @@ class Running(Changing):
         where = try_folder(self._store, needs["spool"]) if "spool" in needs else ""
         handle = executor.start_check(launch_of(self._store, 0, needs, self._consent(), where))
         handle.wait()
-        said = handle.last_words()
-        return handle.state == "COMPLETED", said or f"{handle.name} ended as {handle.state} and has left no log"
+        said = handle.last_words() or f"{handle.name} ended as {handle.state} and has left no log"
+        return handle.state == "COMPLETED", "\n".join(filter(None, [said, executor.remark()]))
 
     def workers(self, *, live: bool = True) -> pd.DataFrame:
         """Return workers (`live`: that have not ended), with what SLURM calls their state beside the registry's."""

@@ -10,6 +10,7 @@ from batchml.core.attempt import Ending
 from batchml.core.resources import Resources
 from batchml.errors import ConfigError
 from batchml.executors.slurm import Slurm
+from batchml.executors.slurm_cluster import cluster_of
 from batchml.executors.slurm_handle import _words
 from batchml.executors.slurm_listing import Element, _squeue
 from batchml.executors.slurm_request import Request, directives, summary
@@ -56,6 +57,20 @@ def test_the_state_of_an_element_says_what_became_of_its_worker(element, verdict
 def test_a_kill_is_for_memory_only_if_slurm_says_so(log, ending):
     element = Element(state="FAILED", signal=9, reason="JobLaunchFailure")
     assert word_of("12_0", element, 0, f"first line\n{log}\n").ending is ending
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "counts"),
+    [
+        ("jobacct_gather/linux", "OverMemoryKill", True),
+        ("jobacct_gather/linux", "UsePss,OverMemoryKill", False),
+        ("jobacct_gather/linux", "(null)", False),
+        ("jobacct_gather/cgroup", "OverMemoryKill", False),
+    ],
+)
+def test_a_cluster_that_counts_shared_pages_more_than_once_is_known(kind, params, counts):
+    text = f"ClusterName             = big\nJobAcctGatherType       = {kind}\nJobAcctGatherParams     = {params}\n"
+    assert cluster_of(text).counts_shared is counts
 
 
 def test_an_incarnation_is_not_taken_for_its_predecessor():
