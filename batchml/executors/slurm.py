@@ -186,8 +186,8 @@ class Slurm:
         if not read_cluster().counts_shared:
             return ""
         return (
-            "note: this SLURM kills by the sum of what all processes hold, in which pages that slots share count once for "
-            "each: ask its administrator for JobAcctGatherParams=UsePss,OverMemoryKill, or give more overhead"
+            "note: this SLURM kills by the sum of what all processes hold, in which pages that slots share count once "
+            "for each: ask its administrator for JobAcctGatherParams=UsePss,OverMemoryKill, or give more overhead"
         )
 
     def start_check(self, launch: Launch) -> SlurmHandle:
