@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["read", "write_classif", "write_regr"]
 
 _FORMAT = 1
+_LARGE_BYTES = 1 << 20
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream
 
 
@@ -111,7 +113,19 @@ def _stream(columns: dict[str, Any], prediction: Prediction, about: dict[str, An
         json.dumps({"format": _FORMAT, **about}), tuple((name, array.type) for name, array in columns.items())
     )
     batch = pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
+    if batch.nbytes > _LARGE_BYTES:  # the same bytes, but never twice in memory
+        sink = _Sink()
+        with pa.PythonFile(sink, mode="w") as file, pa.ipc.new_stream(file, schema) as writer:
+            writer.write_batch(batch)
+        return sink.getvalue()
     return b"".join((beginning, batch.serialize(), _END))
+
+
+class _Sink(io.BytesIO):
+    """Bytes that are still there when the file is closed."""
+
+    def close(self) -> None:
+        """Keep them."""
 
 
 @functools.lru_cache(maxsize=256)

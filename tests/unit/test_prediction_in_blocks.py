@@ -79,3 +79,15 @@ def watched(learner, monkeypatch):
 
     monkeypatch.setattr(type(learner), "_predict_block", predict_block)
     return sizes
+
+
+@pytest.mark.parametrize("kind", ["response", "prob"])
+def test_a_large_prediction_is_written_as_the_same_bytes(kind, monkeypatch):
+    truth = ["a", "b"] * 50
+    parts = (
+        {"response": truth} if kind == "response" else {"prob": np.tile([0.25, 0.75], (100, 1)), "classes": ["a", "b"]}
+    )
+    prediction = bm.PredictionClassif(truth=truth, weights=np.ones(100), **parts)
+    at_once = prediction.to_arrow()
+    monkeypatch.setattr("batchml.core.prediction_arrow._LARGE_BYTES", 1)
+    assert prediction.to_arrow() == at_once
