@@ -22,6 +22,10 @@ _OVERHEAD = "512M"
 _NOTICE_S = 120.0
 _LEAST_NOTICE_S = 30.0
 _OPTION = re.compile(r"[a-z][a-z0-9-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OURS = frozenset({"array", "job-name", "open-mode", "output", "parsable", "signal", "wait", "wrap"})
+"""Options without which its elements would not be found, told or read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ class Request:
             lines=lines,
             template=given.get("template"),
             setup=list(given.get("setup", ())),
-            env=dict(given.get("env", {})),
+            env=_variables(given.get("env", {})),
             workdir=given.get("workdir"),
             tmpdir=given.get("tmpdir", ""),
             channel=given.get("channel"),
@@ -156,12 +160,21 @@ def _option(name: str) -> str:
     word = name.replace("_", "-")
     if not _OPTION.fullmatch(word):
         raise ConfigError(f"{name!r} is no option of sbatch")
+    if word in _OURS:
+        raise ConfigError(f"--{word} of sbatch is what batchml says itself: leave it out")
     return word
+
+
+def _variables(given: Mapping[str, Any]) -> dict[str, str]:
+    for name in given:
+        if not _VARIABLE.fullmatch(name):
+            raise ConfigError(f"{name!r} is no name of a variable: env is {{name: value}}")
+    return {name: str(value) for name, value in given.items()}
 
 
 def _line(line: str) -> str:
     text = line.strip().removeprefix("#SBATCH").strip()
-    if not text.startswith("-") or "\n" in text:
+    if not text.startswith("-") or _CONTROL.search(text):
         raise ConfigError(f"{line!r} is no line for #SBATCH: write one option a line, such as '--exclusive'")
     return text
 
@@ -193,7 +206,7 @@ def directives(request: Request, name: str, log: Path) -> list[str]:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    if "\n" in text or '"' in text:
+    if _CONTROL.search(text) or '"' in text:
         raise ConfigError(f"{text!r} cannot stand in a #SBATCH line")
     return f'"{text}"' if re.search(r"[\s#]", text) else text
 
@@ -225,4 +238,4 @@ def summary(request: Request) -> str:
 
 
 def _amount(megabytes: int) -> str:
-    return f"{megabytes / 1024:g} GB" if megabytes >= 1024 else f"{megabytes} MB"
+    return f"{round(megabytes / 1024, 2):g} GB" if megabytes >= 1024 else f"{megabytes} MB"

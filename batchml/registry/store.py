@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, Engine, select
 
-from batchml.errors import NotARegistryError, ReadOnlyError
+from batchml.errors import NotARegistryError, ReadOnlyError, RegistryError
 from batchml.registry import tables
 from batchml.registry.engine import Place, check_file, connect, parse_url, reading, translated, writing
 from batchml.registry.founding import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from batchml.data.artifacts import ArtifactFolder
 
 __all__ = ["Store", "upgrade"]
+
+_UUID = re.compile(r"[0-9a-f]{32}")
 
 
 class Store:
@@ -61,6 +64,9 @@ class Store:
             raise NotARegistryError(
                 f"{place} has batchml's tables but no content: its creation was cut off; remove it and create it again"
             )
+        if not _UUID.fullmatch(row.uuid):
+            # Files and folders are named by it.
+            raise RegistryError(f"the registry's id in {place} was altered: {row.uuid!r:.40} is none")
         self.uuid: str = row.uuid
         self.root_seed: int = row.root_seed
         self._artifacts: str | None = row.artifacts
