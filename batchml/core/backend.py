@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from batchml.errors import UnknownKeyError, nearest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["ColumnInfo", "DataBackend", "FeatureType", "Label"]
+__all__ = ["ColumnInfo", "DataBackend", "FeatureType", "Label", "no_column"]
+
+_SHOWN = 12
 
 FeatureType = Literal["logical", "integer", "numeric", "categorical", "ordered", "datetime", "text"]
 #: What may stand for a class or a level.
@@ -111,3 +115,10 @@ class DataBackend(Protocol):
     def infinite(self, rows: Any = None, cols: Sequence[str] | None = None) -> dict[str, int]:
         """Return the number of infinite values of each numeric column among `cols`."""
         ...
+
+
+def no_column(name: str, columns: Sequence[str], where: str = "the table") -> UnknownKeyError:
+    """Return the error for a column that a table does not have; it shows what the table has."""
+    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+    there = ", ".join(map(repr, columns[:_SHOWN])) + more
+    return UnknownKeyError(f"{where} has no column {name!r}{nearest(name, columns)}; it has {there or 'none'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchml.core.backend import no_column
 from batchml.errors import DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def known_columns(names: Iterable[str], columns: Iterable[str], *, where: str) -
     columns = list(columns)
     for name in names:
         if name not in columns:
-            raise UnknownKeyError(f"{where} has no column {name!r}{nearest(name, columns)}")
+            raise no_column(name, columns, where)
 
 
 def check_roles(roles: Mapping[str, list[str]], schema: Mapping[str, ColumnInfo], *, where: str) -> None:

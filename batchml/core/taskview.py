@@ -13,7 +13,7 @@ from batchml.core.last_read import LastRead
 from batchml.core.roles import check_roles, empty_roles, known_columns
 from batchml.core.rows import RowIndex
 from batchml.core.show import Shown, listing
-from batchml.errors import DataError, UnknownKeyError, nearest
+from batchml.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -298,8 +298,7 @@ class TaskView(Shown):
 
     def levels(self, col: str) -> tuple[Label, ...]:
         """Return all levels of a categorical or ordered column, in their order; none for other types."""
-        if col not in self.schema:
-            raise UnknownKeyError(f"{self._where} has no column {col!r}{nearest(col, self.schema)}")
+        known_columns([col], self.schema, where=self._where)
         return self.schema[col].levels or ()
 
     # roles that speak of rows

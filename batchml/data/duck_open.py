@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from batchml.core.backend import no_column
 from batchml.data.duck import CsvBackend, DuckBackend
 from batchml.data.fence import fenced, one_select, quoted
 from batchml.data.files import PinnedFile, found_files, is_url, pinned, steady
@@ -69,7 +70,7 @@ def known_columns(wanted: Iterable[str], names: Sequence[str]) -> None:
     """Refuse columns that a table does not have, and names that SQL cannot tell apart."""
     for name in wanted:
         if name not in names:
-            raise UnknownKeyError(f"the table has no column {name!r}{nearest(name, names)}")
+            raise no_column(name, names)
     if not names:
         raise DataError("the table has no columns")
     counted = Counter(name.lower() for name in names)

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchml.core.backend import no_column
 from batchml.core.rows import RowIndex
 from batchml.data.canonical import canonical_table, column_info
 from batchml.data.fingerprint import column_digests, table_digest
-from batchml.errors import DataError, UnknownKeyError, nearest
+from batchml.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,8 +57,7 @@ class FrameBackend:
     ) -> None:
         unknown = [name for name in (*text, *([primary_key] if primary_key else [])) if name not in table.column_names]
         if unknown:
-            hint = nearest(unknown[0], table.column_names)
-            raise UnknownKeyError(f"the table has no column {unknown[0]!r}{hint}")
+            raise no_column(unknown[0], table.column_names)
         self.table: pa.Table = table if canonical else canonical_table(table, text=frozenset(text))
         self._primary_key = primary_key
         self.file = file

@@ -122,9 +122,10 @@ class Relation:
         return f"file_row_number + ({starts})[(file_index + 1)::BIGINT]"
 
     def _read_csv(self, paths: Sequence[str]) -> str:
+        # Where lines have unequal lengths DuckDB would look for a table further down, and leave out what is above.
         listed = ", ".join(text_literal(path) for path in paths)
         nulls = ", ".join(text_literal(word) for word in _CSV_NULLS)
-        options = f"nullstr = [{nulls}], union_by_name = {str(len(paths) > 1).lower()}, header = true"
+        options = f"nullstr = [{nulls}], union_by_name = {str(len(paths) > 1).lower()}, header = true, skip = 0"
         if self.types:
             types = ", ".join(f"{text_literal(name)}: {text_literal(kind)}" for name, kind in self.types.items())
             options += f", types = {{{types}}}"

@@ -125,7 +125,7 @@ def _write(target: Path, write: Callable[[Path], None]) -> None:
         write(aside)
         aside.replace(target)
     except OSError as problem:
-        raise DataError(f"'{target}' cannot be written: {problem.strerror}") from problem
+        raise DataError(f"'{target}' cannot be written: {problem.strerror or problem}") from problem
     finally:
         aside.unlink(missing_ok=True)
 
@@ -155,7 +155,7 @@ def _write_sqlite(path: Path, table: pa.Table, key: str) -> None:
             connection.execute(f"CREATE TABLE {quoted(_TABLE)} ({', '.join(columns)})")
             connection.executemany(f"INSERT INTO {quoted(_TABLE)} VALUES ({marks})", _rows(plain))
     except sqlite3.Error as problem:
-        raise DataError(f"the table cannot be written to SQLite: {problem}") from problem
+        raise DataError(f"the table cannot be written to SQLite, {str(path.parent)!r}: {problem}") from problem
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:

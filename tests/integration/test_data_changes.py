@@ -324,6 +324,12 @@ def test_the_first_line_of_a_csv_file_is_its_header_whatever_it_looks_like(tmp_p
     assert backend.missings() == {"name": 1, "city": 1}
 
 
+def test_no_line_of_a_csv_file_is_left_out_because_others_are_longer(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3\n4,5,6\n", encoding="utf-8")
+    with pytest.raises(UnknownKeyError, match="the table has no column 'b' .*; it has 'a,b'"):
+        bm.as_task_regr(tmp_path / "t.csv", "b")
+
+
 def test_columns_that_are_called_like_positions_do_not_pass_for_them(tmp_path):
     pq.write_table(pa.table({"file_row_number": [5, 7], "y": [1.0, 2.0]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="cannot be counted beside a column 'file_row_number'"):
