@@ -202,15 +202,19 @@ class Feeder:
         found = about["workers"]
         for address in self.places:
             if address not in found:
-                # The word that it was removed, and how, may be on its way.
-                if self.places[address].missed:
-                    self._lost(address, expected=False)
-                else:
-                    self.places[address].missed = True
+                self._missed(address)
         for address, words in found.items():
             if self.places.note(address, words):
                 self._client.subscribe_topic(address, partial(self._on_leaving, address))
         self.places.count()
+
+    def _missed(self, address: str) -> None:
+        """The scheduler does not know a Dask worker; the word that it was removed, and how, may be on its way."""
+        place, now = self.places[address], time.monotonic()
+        if place.missed_at is None:
+            place.missed_at = now
+        elif now - place.missed_at >= _LOOK_S / 2:
+            self._lost(address, expected=False)
 
     def _miss(self, cause: str) -> None:
         """The scheduler did not answer. If the connection is cut for too long it is gone; else it may be busy."""

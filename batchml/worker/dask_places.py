@@ -44,8 +44,8 @@ class Place:
         Before this moment it takes nothing.
     leaves
         It has said that it will end.
-    missed
-        The scheduler does not know it any more.
+    missed_at
+        Since when the scheduler does not know it any more.
     shipped
         Tables that it has been sent.
     """
@@ -58,7 +58,7 @@ class Place:
     kept_for: object | None = None
     busy_until: float = 0.0
     leaves: bool = False
-    missed: bool = False
+    missed_at: float | None = None
     shipped: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
