@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ingest_segments"]
 
-_FIRST = 100
+_FIRST = 500
 _MOST = 2_000
 _LARGEST = 1 << 24  # bytes in one transaction
 _AIM_S = 0.08
