@@ -204,6 +204,16 @@ def test_the_script_sums_up_what_the_slots_need_and_holds_no_password(slurm, tmp
     assert words.startswith("4 elements x 8 slots x 4 GB = 32 GB each, 2:00:00")
 
 
+def test_the_folder_of_the_spool_may_be_configured(slurm, tmp_path):
+    (tmp_path / "batchml.toml").write_text('[slurm]\nspool = "outbox"\n')
+    outbox, url = str(tmp_path / "outbox"), "postgresql://db/x"
+    assert bm.Slurm().spool_for(url) == bm.Slurm(spool=True).spool_for(url) == outbox
+    assert bm.Slurm(channel="spool").spool_for(url) == outbox
+    assert bm.Slurm(spool=tmp_path / "mine").spool_for(url) == str(tmp_path / "mine")
+    assert bm.Slurm(channel="database").spool_for(url) is None
+    assert bm.Slurm(spool=False).spool_for("sqlite:///study.db") is None
+
+
 def test_a_template_of_ones_own_is_used_and_must_start_the_worker(slurm, tmp_path):
     launch = Launch(url="postgresql://db/x", registry="ab" * 16, submission=7)
     template = tmp_path / "mine.sh"
@@ -308,6 +318,25 @@ def test_the_kill_of_a_worker_that_slurm_did_not_kill_for_memory_makes_its_job_a
     assert reconciled(study) == [reason]
     assert study.outcomes() == {"lost": 1}
     assert study.states() == {"queued": 1}
+
+
+def test_what_the_end_of_a_walltime_or_of_a_node_cuts_off_is_queued_again(slurm, study, monkeypatch):
+    monkeypatch.setenv("BATCHML_BEAT", "0.3")
+    monkeypatch.setenv("BATCHML_LEASE", "1")
+    study.fill_patiently(2)
+    executor = bm.Slurm(workers=2, slots=1, cpus=8, requeue=False)
+    timed_out, lost = study.registry.submit(executor=executor).workers
+    study.until_running(2)
+    slurm.run("scontrol", "update", f"jobid={timed_out}", "endtime=now")  # SLURM looks every 30 s
+    node = slurm.run("squeue", "-h", "-j", lost, "-o", "%N").strip()
+    study.ask(f"update worker set boot_id = 'another', host = 'far' where scheduler_id like '{lost}@%'")
+    slurm.crash_node(node)
+    study.until_state(slurm, lost, "NODE_FAIL")
+    until(lambda: reconciled(study), "the lease expires")
+    assert study.outcomes()["infrastructure"] == 1
+    study.until_state(slurm, timed_out, "TIMEOUT")
+    until(lambda: study.outcomes()["preempted"] == 1, "the other has said goodbye, or is known to be dead")
+    assert study.states() == {"queued": 2}
 
 
 def test_each_slot_sees_the_devices_that_slurm_has_given_to_its_element(slurm, study):
