@@ -85,7 +85,7 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
         "slots": post.slots,
         "most": 2 * max(want, 1),
     }
-    now = together(connection, once(queries.situation(), **asked))[0].rows[0]
+    now, first = _look(store, connection, post, want, asked)
     cancel: tuple[int, ...] = ()
     if now.recalled:
         cancel = tuple(connection.execute(queries.recalled(), asked).scalars())
@@ -93,7 +93,8 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     if want <= 0 or now.waiting == 0 or (held_alone and not post.solos):
         return Claimed(waiting=now.waiting, cancel=cancel)
     share = min(want, math.ceil(now.waiting / (2 * max(int(now.live), post.slots))))
-    chosen, expected = _choose(store, connection, post, share)
+    store.memo["plenty"] = share == want
+    chosen, expected = _choose(store, connection, post, share, first)
     alone = False
     if not chosen and (suspects := min(want, post.suspects(now.held, held_alone))):
         chosen = _fitting(store, connection, post, suspects, suspect=1)
@@ -111,11 +112,22 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     )
 
 
+def _look(
+    store: Store, connection: Connection, post: Post, want: int, asked: dict[str, Any]
+) -> tuple[Any, Sequence[Row[int, int, int]] | None]:
+    """Return the situation; where there was plenty to do a moment ago, also the jobs to choose from, in one trip."""
+    steps = [once(queries.situation(), **asked)]
+    if want > 0 and post.left_s is None and store.memo.get("plenty"):
+        steps.append(once(queries.claimable(0), resource=post.resource_id, want=want))
+    situation, *found = together(connection, *steps)
+    return situation.rows[0], found[0].rows if found else None
+
+
 def _choose(
-    store: Store, connection: Connection, post: Post, want: int
+    store: Store, connection: Connection, post: Post, want: int, first: Sequence[Row[int, int, int]] | None
 ) -> tuple[Sequence[Row[int, int, int]], dict[int, float]]:
-    """Return jobs to start, and what is expected of their experiments."""
-    rows = _fitting(store, connection, post, want, suspect=0)
+    """Return jobs to start, and what is expected of their experiments; `first` are the first of them, if looked up."""
+    rows = _fitting(store, connection, post, want, suspect=0) if first is None else first[:want]
     expected = _expected(store, connection, {row.experiment_id for row in rows})
     given: Counter[int] = Counter()
     chosen = []

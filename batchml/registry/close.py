@@ -97,17 +97,23 @@ def fate(ending: Ending, *, alone: bool, hiccups: int, lost_alone: int, suspect:
 
 
 def close_outcomes(
-    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, StoredModel] | None = None
+    connection: Connection,
+    worker_id: int,
+    outcomes: Sequence[Outcome],
+    models: Mapping[int, StoredModel] | None = None,
+    held: Sequence[Any] | None = None,
 ) -> tuple[int, ...]:
     """Close attempts, store what they bring, move their jobs; return the attempts that were refused.
 
-    `models` has names and marks of the stored models by attempt. An outcome that is there already (its reply was
+    `models` has names and marks of the stored models by attempt, `held` what `read_locked` returns of the attempts if
+    that was read already. An outcome that is there already (its reply was
     lost) is accepted again. A result of an attempt taken for lost is accepted if nobody has reset or cancelled its job
     and no other result is there; a successor's open attempt is then superseded.
     """
     if not outcomes:
         return ()
-    known = {row.id: row for row in read_locked(connection, [o.attempt_id for o in outcomes])}
+    rows = read_locked(connection, [o.attempt_id for o in outcomes]) if held is None else held
+    known = {row.id: row for row in rows}
     lost: list[int] = []
     accepted: list[Outcome] = []
     late: list[Outcome] = []
@@ -144,9 +150,13 @@ def close_outcomes(
 
 def read_locked(connection: Connection, attempts: Sequence[int]) -> Sequence[Any]:
     """Return rows of `close_queries.delivered`, which nobody else changes before the end of this transaction."""
+    return together(connection, *locked(attempts))[1].rows
+
+
+def locked(attempts: Sequence[int]) -> tuple[Step, Step]:
+    """Return the steps of `read_locked`, of which the second one gives the rows."""
     ids = list(attempts)
-    _, found = together(connection, lock(queries.jobs_of(), ids=ids), once(queries.delivered(), ids=ids))
-    return found.rows
+    return lock(queries.jobs_of(), ids=ids), once(queries.delivered(), ids=ids)
 
 
 def is_late_result(row: Any, ending: Ending) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc
 
@@ -11,7 +11,7 @@ from batchml.data.models import mark_model, put_model
 from batchml.errors import ArtifactError, PoisonedError, WorkerStoppedError
 from batchml.registry import queries
 from batchml.registry.claim import Post, claim, read_open
-from batchml.registry.close import StoredModel, close_outcomes, release
+from batchml.registry.close import StoredModel, close_outcomes, locked, release
 from batchml.registry.dialects import own_seconds
 from batchml.registry.ranking import rerank, watch
 from batchml.registry.trips import by_index, once, together
@@ -52,8 +52,8 @@ def exchange(
     """
     models = store_models(store, outcomes)
     with store.write() as connection:
-        order, now = _beat(connection, worker_id)
-        lost = close_checked(connection, worker_id, outcomes, models)
+        order, now, held = _beat(connection, worker_id, [outcome.attempt_id for outcome in outcomes])
+        lost = close_checked(connection, worker_id, outcomes, models, held)
         release(connection, worker_id, released)
         rerank(store, connection, outcomes, released)
         post = _post(store, connection, worker_id, now, left_s, solos)
@@ -90,11 +90,15 @@ def open_attempts(store: Store, worker_id: int) -> tuple[Assignment, ...]:
 
 
 def close_checked(
-    connection: Connection, worker_id: int, outcomes: Sequence[Outcome], models: Mapping[int, StoredModel]
+    connection: Connection,
+    worker_id: int,
+    outcomes: Sequence[Outcome],
+    models: Mapping[int, StoredModel],
+    held: Sequence[Any] | None = None,
 ) -> tuple[int, ...]:
     """Close attempts; what the database refuses is told from a database that fails."""
     try:
-        return close_outcomes(connection, worker_id, outcomes, models)
+        return close_outcomes(connection, worker_id, outcomes, models, held)
     except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
         if error.connection_invalidated:
             raise
@@ -103,13 +107,16 @@ def close_checked(
         raise PoisonedError(f"an outcome cannot be stored: {error}") from None
 
 
-def _beat(connection: Connection, worker_id: int) -> tuple[Order, float]:
-    """Renew the lease; return what the worker is asked to do, and the moment by the clock of leases."""
-    _, found = together(connection, by_index(), once(queries.beat(), worker=worker_id, beat=own_seconds(connection)))
+def _beat(connection: Connection, worker_id: int, attempts: Sequence[int]) -> tuple[Order, float, Sequence[Any]]:
+    """Renew the lease; return what the worker is asked to do, the moment by the clock of leases, and rows of
+    `read_locked`.
+    """
+    beat = once(queries.beat(), worker=worker_id, beat=own_seconds(connection))
+    _, found, *read = together(connection, by_index(), beat, *(locked(attempts) if attempts else ()))
     if not found.rows:
         raise WorkerStoppedError(f"worker {worker_id} is unknown here or has said that it stopped; start another")
     wanted, now_s = found.rows[0]
-    return Order(wanted), now_s
+    return Order(wanted), now_s, read[1].rows if read else ()
 
 
 def _post(store: Store, connection: Connection, worker_id: int, now_s: float, left_s: float | None, solos: int) -> Post:
