@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["known_columns", "look_through", "open_csv", "open_duckdb", "open_parquet", "pinned_files"]
 
+_SEPARATORS = ",;\t|"
 _INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -195,6 +196,9 @@ def open_csv(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, t
     """Open CSV files; see `as_data_backend`."""
     files = list(found_files(paths, ".csv"))
     pins = pinned_files(files)
+    for file in pins:
+        if not file.size:
+            raise DataError(f"{file.path!r} is empty: the first line of a CSV file names its columns")
     guessed = Relation(kind="csv", files=pins)
     local = guessed.local_paths()
     try:
@@ -204,6 +208,12 @@ def open_csv(paths: Sequence[str | os.PathLike[str]], primary_key: str | None, t
             table = connection.sql(f"SELECT * FROM {relation.sql(local, 'key')}").to_arrow_table()
     except (DataError, UnicodeDecodeError) as problem:
         raise _no_csv(files[0], problem) from problem
+    header = table.column_names[0]
+    if table.num_columns == 1 and any(mark in header for mark in _SEPARATORS):
+        raise DataError(
+            f"{files[0]!r} cannot be read as CSV: its first line names several columns ({header:.60}), but other lines "
+            "have another number of values: mend them"
+        )
     looked = look_through(table.column_names, table.column, primary_key=primary_key, text=text)
     steady(pins)
     return CsvBackend(relation, looked)

@@ -146,7 +146,9 @@ def check_key(name: str, pin: ColumnPin, ids: NDArray[np.int64] | None) -> None:
         It is no whole number, or has missing or duplicated values.
     """
     if pin.info.type != "integer":
-        raise DataError(f"primary key {name!r} is {pin.info.type}: row ids are whole numbers")
+        raise DataError(
+            f"primary key {name!r} is {pin.info.type}: row ids are whole numbers; name another column, or none"
+        )
     if pin.missing:
         raise DataError(f"primary key {name!r} has {pin.missing} missing values: each row needs an id")
     if ids is not None:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["open_sql", "written_backend"]
 
 _FORMAT = 1
+_STATEMENTS = frozenset(
+    {"select", "with", "values", "table"}
+    | {"insert", "update", "delete", "merge", "replace", "truncate", "create", "drop", "alter"}
+    | {"attach", "pragma", "copy", "call", "set"}
+)
+"""What statements begin with: a text of several words that begins so is no name of a table."""
 
 
 def open_sql(
@@ -101,7 +107,7 @@ class _Hints:
 def _as_query(obj: Any, connection: sa.Connection) -> tuple[str, _Hints]:
     if isinstance(obj, str):
         words = obj.split(None, 1)
-        if len(words) > 1 and words[0].lower().strip("(") in {"select", "with", "values", "table"}:
+        if len(words) > 1 and words[0].lower().strip("(") in _STATEMENTS:
             return database.check_query(obj), _Hints(types={})
         return _of_table(obj, connection)
     if isinstance(obj, sa.TextClause):

@@ -317,17 +317,24 @@ def test_a_file_of_another_kind_is_refused(tmp_path, name):
         bm.as_data_backend(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"bad\.csv' is empty"),
+        ("a,b\n1,2\n3\n4,5,6\n", r"bad\.csv' cannot be read as CSV: its first line names several"),
+    ],
+)
+def test_a_csv_file_without_columns_or_with_ragged_lines_is_refused(tmp_path, content, message):
+    (tmp_path / "bad.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        bm.as_data_backend(tmp_path / "bad.csv")
+
+
 def test_the_first_line_of_a_csv_file_is_its_header_whatever_it_looks_like(tmp_path):
     (tmp_path / "t.csv").write_text("name,city\nanna,bonn\n,NA\n", encoding="utf-8")
     backend = bm.as_data_backend(tmp_path / "t.csv")
     assert backend.columns == ("name", "city")
     assert backend.missings() == {"name": 1, "city": 1}
-
-
-def test_no_line_of_a_csv_file_is_left_out_because_others_are_longer(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n3\n4,5,6\n", encoding="utf-8")
-    with pytest.raises(UnknownKeyError, match="the table has no column 'b' .*; it has 'a,b'"):
-        bm.as_task_regr(tmp_path / "t.csv", "b")
 
 
 def test_columns_that_are_called_like_positions_do_not_pass_for_them(tmp_path):
