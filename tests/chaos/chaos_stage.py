@@ -39,17 +39,19 @@ module.exchange = exchange
 run_worker(os.environ["BATCHML_REGISTRY"], submission=submission, slots=2, paths=[folder], trust=["witness_learner"])
 """
 
-# A wall clock that is wrong: Python's, and SQLite's in that process. Not `datetime`: pandas is built against that one.
+# A wall clock that is wrong, for Python and for SQLite in that process (not `datetime`: pandas is built against that
+# one), or a machine that has been up for long and was started under another name.
 SKEW = """
 import os, sqlite3, time
 
-SKEW_S = int(os.environ["BATCHML_CHAOS_SKEW"])
+SKEW_S = int(os.environ.get("BATCHML_CHAOS_SKEW", 0))
+UP_S = 1e6 if "BATCHML_CHAOS_BOOT" in os.environ else 0.0  # the machine had been up for long before
 true_time, true_time_ns, true_clock, true_connect = time.time, time.time_ns, time.clock_gettime, sqlite3.connect
 ASK = "SELECT {}({})"
 
 
 def clock_gettime(clock):
-    return true_clock(clock) + SKEW_S * (clock == time.CLOCK_REALTIME)
+    return true_clock(clock) + SKEW_S * (clock == time.CLOCK_REALTIME) + UP_S * (clock == time.CLOCK_BOOTTIME)
 
 
 def wrong(name):
@@ -75,6 +77,10 @@ time.time = lambda: true_time() + SKEW_S
 time.time_ns = lambda: true_time_ns() + SKEW_S * 10**9
 time.clock_gettime = clock_gettime
 sqlite3.connect = sqlite3.dbapi2.connect = connect
+if UP_S:
+    from batchml.registry import processes
+
+    processes.boot_id = lambda: os.environ["BATCHML_CHAOS_BOOT"]
 """
 
 
@@ -126,12 +132,17 @@ class Stage:
     def said(self):
         return (self.folder / "out.txt").read_text()[-3000:]
 
-    def start_worker(self, submission, name, *, url=None, slots=2, skew=0, after=None, prefix=()):
-        """Start a worker as an executor does; `after` so many exchanges it dies between a commit and its reply."""
-        environment = {WORKER_MARK: name, "BATCHML_REGISTRY": url or self.url}
-        if skew:
+    def start_worker(self, submission, name, *, url=None, slots=2, skew=0, boot="", after=None, prefix=(), **more):
+        """Start a worker as an executor does; `after` so many exchanges it dies between a commit and its reply.
+
+        `skew`: by how much its wall clock is wrong; `boot`: the name of the start of the machine that it believes in.
+        """
+        environment = {WORKER_MARK: name, "BATCHML_REGISTRY": url or self.url, **more}
+        if skew or boot:
             paths = os.pathsep.join([str(self.folder / "skew"), *sys.path])
             environment |= {"PYTHONPATH": paths, "BATCHML_CHAOS_SKEW": str(skew)}
+        if boot:
+            environment["BATCHML_CHAOS_BOOT"] = boot
         if after is not None:
             return self.python("committing_worker.py", submission, self.folder, after, **environment)
         own = ("--path", self.folder, "--trust", "witness_learner")

@@ -169,3 +169,40 @@ def test_workers_whose_wall_clocks_are_a_day_wrong_are_neither_dead_nor_served_t
     days = {line[:10] for line in stage.said().splitlines() if " worker " in line and "INFO" in line}
     assert len(days) == 2, "their clocks were wrong indeed"
     assert stage.remaining() == {}
+
+
+@pytest.mark.slow
+def test_what_ran_when_the_machine_was_started_anew_is_lost_by_proof_and_runs_again(stage):
+    submission = add(stage, LONG)
+    worker = stage.start_worker(submission, "before", slots=1, boot="11111111-2222-3333-4444-555555555555")
+    until(lambda: stage.witness().starts, 60, stage.said())
+    send(worker.pid, signal.SIGKILL)
+    worker.wait(10)
+    stage.finish("resume")
+    assert stage.ask("select state, reason from worker where id = 1")[0][0] == "lost"
+    assert (outcomes(stage), stage.ask("select state, charged from job")) == (["lost", "done"], [("done", 0)])
+    assert stage.witness().repeated == 1
+    assert len({boot for (boot,) in stage.ask("select boot_id from worker")}) == 2
+    assert stage.remaining() == {}
+
+
+@pytest.mark.slow
+def test_an_element_that_its_scheduler_starts_again_takes_over_what_it_had(stage):
+    """On one database the first is dead, on the other one stopped: it learns later that it was replaced."""
+    submission, stops = add(stage, LONG), not stage.url.startswith("sqlite")
+    element = {"BATCHML_ELEMENT": "slurm", "SLURM_JOB_ID": "77", "SLURM_JOB_END_TIME": str(int(time.time()) + 3600)}
+    first = stage.start_worker(submission, "first", slots=1, SLURM_RESTART_COUNT="0", **element)
+    until(lambda: stage.witness().starts, 60, stage.said())
+    send(first.pid, signal.SIGSTOP if stops else signal.SIGKILL)
+    second = stage.start_worker(submission, "second", slots=1, SLURM_RESTART_COUNT="1", **element)
+    assert second.wait(60) == 0, stage.said()
+    send(first.pid, signal.SIGCONT)
+    first.wait(30)
+    assert outcomes(stage) == ["preempted", "done"]
+    assert stage.ask("select state, charged from job") == [("done", 0)]
+    names = stage.ask("select scheduler_id, incarnation, state from worker order by id")
+    assert names == [("77@", 0, "stopped"), ("77@", 1, "stopped")]
+    assert stage.ask("select reason from worker where id = 1") == [("requeued by its scheduler",)]
+    assert stage.ask("select count(*) from result") == [(1,)]
+    assert stage.witness().repeated == 1
+    assert stage.remaining() == {}
