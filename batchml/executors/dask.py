@@ -235,8 +235,10 @@ def _knock(address: str) -> None:
     """See whether anybody listens at an address."""
     place = address.partition("://")[2].rstrip("/")
     host, _, port = place.rpartition(":")
-    if not port.isdecimal() or address.partition("://")[0] not in {"tcp", "tls"}:
+    if address.partition("://")[0] not in {"tcp", "tls"}:
         return
+    if not port.isdecimal():
+        raise ConfigError(f"the address of a Dask scheduler names its port: {address}:8786")
     try:
         with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S)):
             pass

@@ -137,7 +137,9 @@ class Submission:
 def launch(
     store: Store, executor: Executor, submission_id: int, queued: int, resources: Mapping[str, Any], consent: Consent
 ) -> Submission:
-    """Start an executor's workers for a submission that has been entered."""
+    """Start an executor's workers for a submission that has been entered; none where nothing waits for them."""
+    if not queued and not class_waits(store, submission_id):
+        return Submission(store, submission_id, queued, [])
     spool = prepare(store, executor, submission_id, resources)
     where = "" if spool is None else str(spool.folder.root)
     handles = executor.start(launch_of(store, submission_id, resources, consent, where))

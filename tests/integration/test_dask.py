@@ -196,6 +196,8 @@ def test_an_address_where_nobody_listens_is_refused_before_anything_is_queued(st
     study.fill(2)
     with pytest.raises(ConfigError, match="no Dask scheduler answers"):
         study.submit(bm.Dask("127.0.0.1:9"))
+    with pytest.raises(ConfigError, match="names its port: tcp://head:8786"):
+        study.submit(bm.Dask("head"))
     assert study.registry.tally()["defined"] == 2
 
 

@@ -254,6 +254,25 @@ class Nobody:
         return []
 
 
+class Counted(Nobody):
+    def __init__(self):
+        self.started = 0
+
+    def start(self, launch):
+        self.started += 1
+        return []
+
+
+def test_no_worker_is_started_where_nothing_waits(registry):
+    registry.add(grid(), name="a")
+    executor = Counted()
+    assert registry.submit([], executor=executor).queued == 0
+    assert executor.started == 0
+    registry.submit([1], executor=executor)
+    assert registry.submit([1], executor=executor).queued == 0  # more workers for what is queued
+    assert executor.started == 2
+
+
 class Elsewhere(Nobody):
     name = "elsewhere"
 
