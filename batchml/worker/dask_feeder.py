@@ -139,12 +139,19 @@ class Feeder:
             try:
                 await self._first_look()
                 self._ready.set()
-                while not self._closing.is_set() and not self.gone:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._closing.wait(), _LOOK_S)
-                    await self._look()
+                await self._watch()
             finally:
                 await self._leave()
+
+    async def _watch(self) -> None:
+        """Look at the cluster again and again; who wants to leave does not wait for a scheduler out of reach."""
+        closing = self._start(self._closing.wait())
+        while not closing.done() and not self.gone:
+            await asyncio.wait({closing}, timeout=_LOOK_S)
+            look = self._start(self._look())
+            await asyncio.wait({closing, look}, return_when=asyncio.FIRST_COMPLETED)
+            if look.done():
+                look.result()
 
     async def _leave(self) -> None:
         with contextlib.suppress(Exception):

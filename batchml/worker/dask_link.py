@@ -86,7 +86,7 @@ class Link:
         async with contextlib.AsyncExitStack() as stack:
             place: Any = self.address
             if not place:
-                options = {"dashboard_address": None, **self.options, "asynchronous": True}
+                options = {"dashboard_address": "127.0.0.1:0", **self.options, "asynchronous": True}
                 place = await stack.enter_async_context(LocalCluster(**options))
             security = Security(**self.security, require_encryption=True) if self.security else None
             try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import pytest
 from dask_cluster import DaskCluster
 from dask_study import Study, until
@@ -24,7 +27,7 @@ def growing():
     """A cluster of this process's own without workers."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
 
 
@@ -65,5 +68,9 @@ def test_so_much_work_waits_in_the_cluster_as_was_asked_for(study, tmp_path):
         running = "select count(*) from attempt where ended_at is null"
         until(lambda: study.done() >= 2 and study.ask(running)[0][0] >= 18, study.words)
         assert study.ask(running)[0][0] <= 24
+        cluster.processes[0].send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert study.submissions[0].stop(now=True, timeout=15), "a scheduler that is out of reach keeps nobody"
+        assert time.monotonic() - began < 12
     finally:
         cluster.stop()

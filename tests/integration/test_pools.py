@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 from dask_cluster import DaskCluster
 
@@ -82,9 +83,11 @@ def test_another_version_on_the_dask_worker_is_named(cluster, tmp_path):
     assert pool.close() == []
 
 
-def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr("batchml.worker.dask_link._PATIENCE_S", 1.0)
+def test_a_scheduler_that_is_not_there_is_named():
     pool = DaskPool(Link(address="tcp://127.0.0.1:9"), Setup(registry="ef" * 16, artifacts="x"))
-    with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+    ):
         pool.open()
     pool.close()
