@@ -220,7 +220,10 @@ class TaskView(Shown):
         DataError
             A row that the backend has lost.
         """
-        ids = self._use if rows is None else self.row_ids[self.positions(rows)]
+        ids = self._use
+        if rows is not None:
+            self.positions(rows)  # refuses those that are not in use
+            ids = np.asarray(rows).astype(np.int64, copy=False)
         held: LastRead | None = self._cache.get("read")
         if held is not None and ids is not None and (found := held.find(ids, names)) is not None:
             return found
@@ -241,7 +244,10 @@ class TaskView(Shown):
         table, places = self._lookup(rows, names)
         held: LastRead | None = self._cache.get("read")
         if held is None or held.table is not table:
-            self._cache["read"] = LastRead(frozenset(names), self.row_ids[self.positions(rows)], table, places)
+            ids = np.array(rows, dtype=np.int64)  # of its own: the caller may change his
+            if places is not None and np.may_share_memory(places, rows):
+                places = places.copy()
+            self._cache["read"] = LastRead(frozenset(names), ids, table, places)
         return table, places
 
     def read_ahead(self, rows: Any) -> None:
