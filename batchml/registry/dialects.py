@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 __all__ = [
+    "CLEANED_OFTEN",
     "MANY",
     "Id",
     "Json",
     "Time",
     "among",
     "among_words",
+    "clean_often",
     "epoch_now",
     "insert_new",
     "lease_seconds",
@@ -237,6 +239,21 @@ def refresh_statistics(connection: Connection) -> None:
     """Tell a server's planner how many jobs of which state there are now; by itself it looks once in a minute."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("ANALYZE job, experiment, benchmark_experiment"))
+
+
+CLEANED_OFTEN = {"autovacuum_vacuum_scale_factor": "0.02", "vacuum_index_cleanup": "on"}
+"""Settings of a table on a server, to clear away soon what done jobs leave at the front of the queue's index.
+
+By itself it does so after a fifth of all jobs, and leaves the index out: with 900 000 of 1 000 000 jobs done at once
+each claim read past them for 15 ms.
+"""
+
+
+def clean_often(connection: Connection, *, often: bool = True) -> None:
+    """Give a server's jobs these settings, or take them away."""
+    if connection.dialect.name == "postgresql":
+        settings = ", ".join(f"{name} = {value}" if often else name for name, value in CLEANED_OFTEN.items())
+        connection.execute(text(f"ALTER TABLE job {'SET' if often else 'RESET'} ({settings})"))
 
 
 def one_at_a_time(connection: Connection) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from batchml.registry.dialects import Id, Json, Time, utc_now
+from batchml.registry.dialects import CLEANED_OFTEN, Id, Json, Time, utc_now
 
 __all__ = [
     "attempt",
@@ -326,7 +326,7 @@ job = Table(
     UniqueConstraint("experiment_id", "iteration"),
     CheckConstraint("state IN ('defined', 'cancelled') OR resource_id IS NOT NULL", name="submitted_has_resource"),
     sqlite_autoincrement=True,
-    postgresql_with={"fillfactor": "70"},
+    postgresql_with={"fillfactor": "70"} | CLEANED_OFTEN,
 )
 _queued = text("state = 'queued'")
 Index(

@@ -20,7 +20,7 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import Column, Double, ForeignKey, Integer, PrimaryKeyConstraint, Text, UniqueConstraint, text
 
-from batchml.registry.dialects import Id, Time, utc_now
+from batchml.registry.dialects import Id, Time, clean_often, utc_now
 
 revision = "0002"
 down_revision = "0001"
@@ -52,6 +52,7 @@ def upgrade() -> None:
     op.create_index("ix_attempt_job_id", "attempt", ["job_id", "id"])
     _add_places()
     _add_spool()
+    clean_often(op.get_bind())
 
 
 def _add_places() -> None:
@@ -113,6 +114,7 @@ def _drop_spool() -> None:
 
 def downgrade() -> None:
     """Take them away again."""
+    clean_often(op.get_bind(), often=False)
     _drop_spool()
     op.drop_table("place")
     op.drop_index("ix_attempt_job_id", "attempt")
