@@ -28,6 +28,7 @@ __all__ = [
     "check_encapsulate",
     "check_fallback",
     "check_predict_sets",
+    "check_threads",
     "check_timeout",
     "policy_spec",
     "unannounced",
@@ -96,6 +97,19 @@ def check_encapsulate(value: str | Mapping[str, str], before: Mapping[str, str],
             )
             raise ConfigError(msg)
     return {**before, **given}
+
+
+def check_threads(value: Any, where: str) -> int:
+    """Return a number of threads.
+
+    Raises
+    ------
+    ConfigError
+        It is no whole number of at least 1.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ConfigError(f"learner '{where}': threads is a whole number of at least 1, not {value!r}")
+    return int(value)
 
 
 def check_timeout(value: Any, before: Mapping[str, float | None], where: str) -> dict[str, float | None]:

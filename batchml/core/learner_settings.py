@@ -49,7 +49,7 @@ class LearnerSettings:
         self.param_set = ParamSet(self._domains(), owner=f"learner '{id or self._default_id()}'")
         self.id: str = id or self._default_id()
         self.state: LearnerState | None = None
-        self.threads = 1
+        self._threads = 1
         self._predict_sets: tuple[str, ...] = ("test",)
         self._encapsulate = {"train": "none", "predict": "none"}
         self._timeout: dict[str, float | None] = {"train": None, "predict": None}
@@ -129,6 +129,15 @@ class LearnerSettings:
     def encapsulate(self, value: str | Mapping[str, str]) -> None:
         self._encapsulate = policies.check_encapsulate(value, self._encapsulate, self.id)
         policies.warn_of_limits(self)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a stage may use."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int) -> None:
+        self._threads = policies.check_threads(value, self.id)
 
     @property
     def timeout(self) -> dict[str, float | None]:

@@ -246,9 +246,6 @@ def set_threads(learner: Any, n: Any = None) -> Any:
     from batchml.core.learner import as_learner
 
     threads = available_cores() if n is None else n
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        msg = f"n must be a whole number of at least 1, not {n!r}"
-        raise ConfigError(msg)
     if isinstance(learner, (list, tuple)):
         return [set_threads(one, threads) for one in learner]
     learner = as_learner(learner)

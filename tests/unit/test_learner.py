@@ -229,8 +229,11 @@ def test_threads_are_the_learners_matter(iris):
     assert learner.train(iris, seed=1).model.n_jobs == 2
     assert learner.policy_spec()["threads"] == 2
     assert [one.threads for one in set_threads(["classif.tree", learner], 3)] == [3, 3]
-    with pytest.raises(ConfigError):
-        set_threads(learner, 0)
+    for wrong in (0, -1, 1.5, "2", True):
+        with pytest.raises(ConfigError, match="threads is a whole number of at least 1"):
+            set_threads(learner, wrong)
+        with pytest.raises(ConfigError, match=r"'classif\.tree': threads is a whole number"):
+            lrn("classif.tree", threads=wrong)
 
 
 # Pre-flight
