@@ -54,7 +54,10 @@ def parse_condition(text: str) -> Condition:
         raise ConfigError(
             f"a condition on a parameter is written as max_depth=3, C<0.1 or kernel!=rbf, not {text!r:.60}"
         )
-    return found[1], found[2].replace("==", "="), _value(found[3])
+    value = _value(found[3])
+    if found[2][0] in "<>" and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise ConfigError(f"{found[1]} {found[2]} asks for a number, not {value!r:.60}")
+    return found[1], found[2].replace("==", "="), value
 
 
 def _value(text: str) -> Any:

@@ -99,6 +99,8 @@ def test_a_parameter_that_nobody_has_is_an_error(store, ids):
         found(store, params="max_dept=3")
     with pytest.raises(ConfigError, match="empty"):
         found(store, params=[])
+    with pytest.raises(ConfigError, match="max_depth < asks for a number, not 'five'"):
+        found(store, params="max_depth<five")
 
 
 def test_values_of_conditions_are_python_or_words():
