@@ -88,7 +88,7 @@ AccountingStorageEnforce=associations,limits,qos
 GresTypes=gpu
 {nodes}
 PartitionName=main Nodes=ALL Default=YES PriorityTier=1 MaxTime=INFINITE DefaultTime=60 DefMemPerCPU={mem_cpu} State=UP
-PartitionName=scavenger Nodes=ALL PriorityTier=1 PreemptMode=CANCEL GraceTime=5 MaxTime=INFINITE DefaultTime=60 State=UP
+PartitionName=scavenger Nodes=ALL PriorityTier=1 PreemptMode=CANCEL MaxTime=INFINITE DefaultTime=60 State=UP
 PartitionName=urgent Nodes=ALL PriorityTier=9 PreemptMode=OFF MaxTime=INFINITE DefaultTime=60 State=UP
 """
 ACCOUNTING = """\
