@@ -166,7 +166,7 @@ def test_certificates_are_used(study, tmp_path):
 
 def test_a_cluster_of_its_own_starts_and_ends_with_the_supervisor(study):
     study.fill(8, 0.05)
-    submission = study.submit(bm.Dask(workers=2, slots=1))
+    submission = study.submit(bm.Dask(workers=1, slots=2))
     assert submission.wait(60), study.words()
     assert study.done() == 8
     assert submission.handles[0].wait(20)
