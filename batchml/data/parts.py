@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_in_parts"]
 
-_HOLE = 1 << 12
-"""What is written in larger pieces than this, while the file is laid out, is left out: it is the values."""
-_UNKNOWN = "?" * 64
+_SCHEMA_BYTES = 1 << 24
+"""What is longer than this is no schema, in which the digest is named."""
 
 
 def write_in_parts(folder: ArtifactFolder, backend: LazyBackend) -> str:
@@ -63,10 +62,11 @@ def write_in_parts(folder: ArtifactFolder, backend: LazyBackend) -> str:
 def _write(path: Path, backend: LazyBackend) -> str:
     """Write a table to a file and return its digest."""
     columns = [_laid_out(backend, name) for name in backend.columns]
-    about = about_table(_UNKNOWN, backend.primary_key)
+    unknown = secrets.token_hex(32)  # stands for the digest until that is known; no text of a user's holds it
+    about = about_table(unknown, backend.primary_key)
     batch = pa.RecordBatch.from_arrays(columns, schema=_schema(backend, columns, about))
     with path.open("w+b") as file:
-        sink = _Sink(file)
+        sink = _Sink(file, unknown.encode())
         with pa.PythonFile(sink, mode="w") as target, pa.ipc.new_file(target, batch.schema) as writer:
             writer.write_batch(batch)
         del batch, columns
@@ -84,10 +84,11 @@ def _schema(backend: LazyBackend, columns: list[pa.Array], about: str) -> pa.Sch
 
 
 class _Sink(io.RawIOBase):
-    """A file in which what is large stays a hole."""
+    """A file in which zeros stay a hole: values that are yet to come."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, unknown: bytes) -> None:
         self._file = file
+        self._unknown = unknown
         self.place = 0
         self.named: list[int] = []  # where the digest belongs
 
@@ -99,15 +100,13 @@ class _Sink(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        size = len(view)
-        if size <= _HOLE or (found := bytes(view[:_HOLE])).strip(b"\0"):
-            found = bytes(view)
-            os.pwrite(self._file.fileno(), found, self.place)
-            at = found.find(_UNKNOWN.encode())
+        if np.frombuffer(view, np.uint8).any():
+            os.pwrite(self._file.fileno(), view, self.place)
+            at = bytes(view).find(self._unknown) if len(view) < _SCHEMA_BYTES else -1
             if at >= 0:
                 self.named.append(self.place + at)
-        self.place += size
-        return size
+        self.place += len(view)
+        return len(view)
 
 
 # layout
@@ -117,7 +116,8 @@ def _laid_out(backend: LazyBackend, name: str) -> pa.Array:
     """Return a column of the right type and length; but for text, it has no values yet."""
     pin, n = backend.pins.columns[name], backend.n_rows
     if pin.info.type == "text":
-        return pa.concat_tables(list(backend.parts([name]))).column(name).combine_chunks()
+        read = list(backend.parts([name]))
+        return pa.concat_tables(read).column(name).combine_chunks() if read else pa.array([], pa.large_string())
     kind = _kind(pin)
     width = 1 if kind == pa.bool_() else 8 * (4 if pa.types.is_dictionary(kind) else 8)
     holes = pin.missing if pin.info.type != "numeric" else 0

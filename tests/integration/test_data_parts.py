@@ -32,7 +32,6 @@ def _own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr(parts, "_HOLE", 256)
     for module, name in ((sql, "_BATCH"), (lazy, "_PART_CELLS"), (sources, "_SMALL_BYTES")):
         monkeypatch.setattr(module, name, 500)
 
@@ -90,6 +89,21 @@ def test_a_table_written_in_parts_is_the_table_written_at_once(kind, tmp_path, s
     assert write_table(other, found) == digest
     assert open_table(other, digest, verify=True).data().num_rows == N
     assert sorted(path.name for path in folder.root.iterdir()) == ["table", "table.sha256"]
+
+
+def test_texts_that_begin_empty_and_tables_with_many_columns_or_no_row_are_kept(tmp_path):
+    table = pa.table(
+        {"words": ["", *[""] * 3000, "end"], **{f"column number {i}": np.arange(3002.0) for i in range(300)}}
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    backend = bm.as_data_backend(tmp_path / "t.parquet", text=["words"])
+    digest = parts.write_in_parts(ArtifactFolder(tmp_path), backend)
+    found = open_table(ArtifactFolder(tmp_path), digest, verify=True)
+    assert found.data([3001], ["words", "column number 299"]).to_pylist() == [
+        {"words": "end", "column number 299": 3001}
+    ]
+    (tmp_path / "none.csv").write_text("a,b\n")
+    assert bm.as_data_backend(tmp_path / "none.csv", text=["b"]).data().num_rows == 0
 
 
 def test_a_snapshot_of_a_query_is_named_by_its_content(tmp_path, small_parts):
