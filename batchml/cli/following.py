@@ -25,6 +25,8 @@ __all__ = ["follow", "tally"]
 
 _EVERY_S = 0.5
 """Seconds between two looks at the registry."""
+_LONGEST_S = 10.0
+"""Seconds between two looks at the most."""
 _AGAIN_S = 60.0
 """Seconds after which a complaint that stands is said again."""
 
@@ -90,9 +92,17 @@ class Eta:
         if start >= self._due:
             left = registry.estimate(submitted=True).remaining_s
             now = monotonic()
-            self._due = now + max(1.0, 10 * (now - start))
+            self._due = now + _pause(1.0, now - start)
             self._end = None if left is None else now + left
         return None if self._end is None else max(0.0, self._end - monotonic())
+
+
+def _pause(least: float, took: float) -> float:
+    """Return the seconds until the next look: looking costs more where there are many jobs, a tenth of the time.
+
+    What takes longer is not looking, but waiting for a database that is away.
+    """
+    return max(least, min(10 * took, _LONGEST_S))
 
 
 class Grumbler:
@@ -114,7 +124,7 @@ class Grumbler:
         if start >= self._look_at:
             for words in registry.complaints():
                 self._tell(words)
-            self._look_at = start + max(1.0, 10 * (monotonic() - start))
+            self._look_at = start + _pause(1.0, monotonic() - start)
 
     def away(self, error: BatchmlError) -> None:
         """Say that the registry does not answer; workers wait for it as long as this does.
@@ -156,8 +166,7 @@ def _look(registry: Registry, shown: Reporter, deadline: float) -> str | None:
             return backlog.stalled
         if monotonic() >= deadline:
             return "time is up, jobs are still queued or running"
-        # Looking costs more where there are many jobs: at most a tenth of the time.
-        sleep(max(_EVERY_S, 10 * (monotonic() - start)))
+        sleep(_pause(_EVERY_S, monotonic() - start))
 
 
 def _drain(session: Session, submissions: tuple[Submission, ...]) -> None:

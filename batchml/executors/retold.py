@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["note_told", "require_told", "retold"]
 
-_HARMLESS = frozenset(
-    {"account", "channel", "constraint", "notice", "overhead", "partition", "qos", "scheduler", "walltime"}
-)
+_HARMLESS = frozenset({"account", "channel", "constraint", "notice", "overhead", "partition", "qos", "walltime"})
 
 
 def note_told(store: Store, executor: Executor, needs: Mapping[str, Any]) -> None:

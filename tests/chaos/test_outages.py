@@ -107,13 +107,16 @@ def study(folder, url, **options):
 def test_jobs_go_on_while_the_server_crashes_and_comes_back(base, tmp_path):
     with study(tmp_path, base.url, repeats=6) as stage:
         worker = stage.start_worker(stage.submission, "one")
+        waiter = stage.start("wait")
         for away_s in (0, 1, 7):  # longer than five seconds: outcomes go to the local disk
             before = stage.lines()
             until(lambda before=before: stage.lines() > before + 2, 30, f"nothing runs: {stage.said()}")
             with base.crash():
                 time.sleep(away_s)
+        assert waiter.wait(90) == 1, "who waits outlasts it, too, and says that jobs failed"
         stage.check(worker, 90)
         assert "keeping" in stage.said()
+        assert f"{stage.witnessed} done, {stage.hanging} failed" in stage.said()
         assert not list((tmp_path / "study" / "state").glob("undelivered/*/*")), "and from there to the registry"
 
 
