@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def pytest_configure(config):
     # Tests make signing keys and read settings: not those of whoever runs them.
     config.stash[HOME] = tempfile.TemporaryDirectory(prefix="batchml-config-")
     os.environ["XDG_CONFIG_HOME"] = config.stash[HOME].name
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under nohup. What tests start must heed it, as programs do that are started in a terminal.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_modifyitems(config, items):
