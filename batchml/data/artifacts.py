@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.ipc
 
+from batchml.core.aside import written_aside
 from batchml.data.frame import FrameBackend
 from batchml.data.remote import cache_folder, filesystem, locked
 from batchml.errors import ArtifactError
@@ -74,16 +75,12 @@ class ArtifactFolder:
         path = self.path(kind, digest)
         if path.exists():
             return path
-        aside = path.with_name(f"{path.name}.tmp-{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with written_aside(path) as aside:
                 write(aside)
                 with aside.open("rb") as file:  # the name must not outlive the content in a power cut
                     os.fsync(file.fileno())
-                aside.replace(path)
-            finally:
-                aside.unlink(missing_ok=True)
         except OSError as problem:
             reason = problem.strerror or str(problem)
             raise ArtifactError(f"cannot write to the artifact folder {str(self.root)!r}: {reason}") from problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import itertools
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from batchml.core.aside import written_aside
 from batchml.errors import DataError, DataUnavailableError
 
 if TYPE_CHECKING:
@@ -242,10 +244,7 @@ def _read_note(note: Path) -> Mapping[str, Any]:
 
 def _write_note(note: Path, about: Mapping[str, Any]) -> None:
     """A note that cannot be kept costs time, nothing else."""
-    aside = note.with_name(f"{note.name}.tmp-{os.getpid()}")
-    try:
+    with contextlib.suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(about), encoding="utf-8")
-        aside.replace(note)
-    except OSError:
-        return
+        with written_aside(note) as aside:
+            aside.write_text(json.dumps(about), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import warnings
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.ipc
 
+from batchml.core.aside import written_aside
 from batchml.data.canonical import canonical_table
 from batchml.data.remote import cache_folder
 from batchml.data.sources import arrow_table
@@ -76,9 +76,8 @@ def _keep(folder: Path, number: int, table: pa.Table) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in ((f"{number}.arrow", content), (f"{number}.json", json.dumps(about).encode())):
-            aside = folder / f"{name}.tmp-{secrets.token_hex(6)}"
-            aside.write_bytes(data)
-            aside.replace(folder / name)
+            with written_aside(folder / name) as aside:
+                aside.write_bytes(data)
     except OSError as problem:
         message = (
             f"OpenML dataset {number} cannot be kept in {str(folder)!r} ({problem.strerror}): downloaded each time"

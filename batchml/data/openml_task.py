@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import secrets
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.core.aside import written_aside
 from batchml.core.catalog import rsmp
 from batchml.core.task import as_task_classif, as_task_regr
 from batchml.data.openml import openml_table
@@ -167,10 +168,7 @@ def _cached(path: Path) -> dict[str, Any] | None:
 
 def _keep(path: Path, about: Mapping[str, Any]) -> None:
     """A cache that cannot be written costs a download, nothing else."""
-    aside = path.with_name(f"{path.name}.tmp-{secrets.token_hex(6)}")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(about), encoding="utf-8")
-        aside.replace(path)
-    except OSError:
-        return
+        with written_aside(path) as aside:
+            aside.write_text(json.dumps(about), encoding="utf-8")

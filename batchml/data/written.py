@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from batchml.core.aside import written_aside
 from batchml.data.duck import DuckBackend
 from batchml.data.fence import quoted, translated
 from batchml.data.files import pinned
@@ -120,14 +120,11 @@ def _write(target: Path, write: Callable[[Path], None]) -> None:
         if len(target.stem) == 32:
             return
         raise DataError(f"there is a file '{target}' already: remove it, or give a folder")
-    aside = target.with_name(f"{target.name}.tmp-{secrets.token_hex(6)}")
     try:
-        write(aside)
-        aside.replace(target)
+        with written_aside(target) as aside:
+            write(aside)
     except OSError as problem:
         raise DataError(f"'{target}' cannot be written: {problem.strerror or problem}") from problem
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _plain(table: pa.Table) -> pa.Table:

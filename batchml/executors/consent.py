@@ -7,10 +7,10 @@ the user added on this machine, as remembered here.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from batchml.core.aside import written_aside
 from batchml.worker.home import state_folder
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def remember(registry: str, consent: Consent) -> None:
     file = _file(registry)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     together = known | consent
-    aside = file.with_name(f"{file.name}.tmp-{os.getpid()}")
-    aside.write_text(json.dumps(asdict(together)), encoding="utf-8")
-    aside.replace(file)
+    with written_aside(file) as aside:
+        aside.write_text(json.dumps(asdict(together)), encoding="utf-8")
 
 
 def _file(registry: str) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchml.core.aside import written_aside
 from batchml.errors import SchedulerError
 from batchml.executors.slurm_commands import Answer, ask, is_temporary
 from batchml.executors.slurm_handle import SlurmHandle
@@ -17,6 +17,7 @@ from batchml.executors.slurm_listing import Listing
 from batchml.worker.home import state_folder
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection
 
     from batchml.executors.base import Launch
@@ -90,10 +91,9 @@ class Place:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if launch.spool:
                 return  # its elements are told nothing of the registry
-            aside = self.registry.with_name(f"{self.registry.name}.tmp-{os.getpid()}")
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(_anchored(launch.url))
-            aside.replace(self.registry)
+            with written_aside(self.registry) as aside:
+                aside.touch(0o600, exist_ok=False)
+                aside.write_text(_anchored(launch.url), encoding="utf-8")
         except OSError as error:
             raise SchedulerError(
                 f"{self.folder} cannot be written ({error.strerror}): "

@@ -10,6 +10,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.aside import written_aside
 from batchml.core.attempt import Ending
 from batchml.core.configuration import load_configuration
 from batchml.core.resources import parse_duration
@@ -24,7 +25,6 @@ from batchml.worker.home import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
 
     from batchml.registry.store import Store
 
@@ -233,8 +233,7 @@ class SlurmWatch:
             return {}
 
     def _note(self, noted: Mapping[str, float]) -> None:
-        aside: Path = self._file.with_name(f"{self._file.name}.tmp-{os.getpid()}")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            aside.write_text(json.dumps(noted))
-            aside.replace(self._file)
+            with written_aside(self._file) as aside:
+                aside.write_text(json.dumps(noted))

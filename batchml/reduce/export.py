@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.core.aside import written_aside
 from batchml.errors import BatchmlError, ConfigError
 from batchml.registry import reduction
 from batchml.registry.history import all_attempts
 from batchml.registry.moves import known_jobs
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
@@ -113,15 +113,9 @@ def predictions(store: Store, jobs: Iterable[int] | None = None) -> pa.RecordBat
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Path:
     import pyarrow.parquet as pq
 
-    aside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        with pq.ParquetWriter(aside, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        aside.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+    with written_aside(path) as aside, pq.ParquetWriter(aside, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
     return path
 
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.aside import written_aside
 from batchml.core.attempt import Order
 from batchml.errors import SpoolError
 
@@ -232,16 +232,11 @@ class SpoolFolder:
 
 def _write(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file aside and move it into place."""
-    aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with aside.open("xb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path) as aside, aside.open("xb") as file:
+        file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _moved(old: Path, new: Path) -> bool:
