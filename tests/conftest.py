@@ -78,6 +78,10 @@ class Services:
             pytest.fail(f"{service} could not be started: {reason}", pytrace=False)
         pytest.skip(f"{service} could not be started: {reason}")
 
+    def found(self, service):
+        """A second try may succeed."""
+        self._missing.pop(service, None)
+
 
 @pytest.fixture(scope="session")
 def services(pytestconfig):
@@ -137,7 +141,9 @@ def slurm_server(services):
     cluster = None
     try:
         cluster = SlurmCluster(folder)
-        yield cluster.ready()
+        cluster.ready()
+        services.found("SLURM")
+        yield cluster
     except SlurmUnavailableError as error:
         services.missing("SLURM", str(error))
     finally:

@@ -136,7 +136,7 @@ def test_a_worker_without_the_user_s_module_is_named(study, shared, tmp_path, mo
         trust=("own_learner",),
     )
     (handle,) = bm.Dask(shared.address).start(launch)
-    assert handle.wait(40)
+    assert handle.wait(40), handle.tail(60)
     assert handle.status != 0
     reason = study.ask("select reason from worker")[0][0]
     assert "infrastructure" in reason
