@@ -28,8 +28,7 @@ def test_threads_that_write_one_file_leave_one_whole_content_and_nothing_else(tm
 def test_who_fails_to_write_leaves_the_old_content(tmp_path):
     target = tmp_path / "a.json"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), written_aside(target) as aside:
-        aside.write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(UnicodeEncodeError), written_aside(target) as aside:
+        aside.write_text("half\ud800", encoding="utf-8")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
