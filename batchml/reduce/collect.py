@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +88,9 @@ def reduce(
 def _cell_frame(members: Sequence[Member]) -> pd.DataFrame:
     import pandas as pd
 
+    params = functools.cache(json.loads)  # of a hundred thousand cells most have the same
     rows = [
-        (one.task, one.learner, one.resampling, json.loads(one.params), one.digest, 0, number)
+        (one.task, one.learner, one.resampling, copy.deepcopy(params(one.params)), one.digest, 0, number)
         for number, one in enumerate(members)
     ]
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS))

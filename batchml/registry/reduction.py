@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, case, column, func, select, table
+from sqlalchemy import Double, Select, and_, case, column, func, literal, select, table
 
 from batchml.errors import UnknownKeyError, nearest
 from batchml.registry import tables as t
@@ -162,14 +163,12 @@ def read_measures(store: Store, benchmarks: Sequence[int]) -> Rows:
 
 def read_scores(store: Store, measure: int, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the stored scores of a measure, of the jobs `first` to `last` of whatever benchmarks: jobs, values."""
-    import numpy as np
-
     score = t.score.c
-    endless = case((score.kind == "pos_inf", 1), (score.kind == "neg_inf", -1), else_=0)
-    ours = score.job_id.between(first, last)
-    statement = select(score.job_id, score.value, endless).where(score.measure_id == measure, ours)
-    jobs, values, signs = read_columns(store, statement, [int, float, int])
-    return jobs, np.where(signs == 0, values, np.inf * np.where(signs < 0, -1.0, 1.0))
+    endless = {"pos_inf": math.inf, "neg_inf": -math.inf}
+    value = case(*((score.kind == kind, literal(bound, Double)) for kind, bound in endless.items()), else_=score.value)
+    ours = and_(score.measure_id == measure, score.job_id.between(first, last))
+    jobs, values = read_columns(store, select(score.job_id, value).where(ours), [int, float])
+    return jobs, values
 
 
 def read_condition_counts(store: Store, first: int, last: int) -> list[NDArray[np.int64]]:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import select
 
 from batchml.core.attempt import Ending, JobResult, Outcome
 from batchml.core.catalog import lrn, rsmp, tsk
@@ -27,6 +28,7 @@ from batchml.experiment.result import BenchmarkResult
 from batchml.reduce.collect import reduce
 from batchml.reduce.export import export, predictions
 from batchml.registry import reduction
+from batchml.registry import tables as t
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
 from batchml.registry.jobs import find
@@ -135,6 +137,20 @@ def test_stored_scores_are_read_and_other_measures_computed(store, monkeypatch):
     for measure in ("classif.ce", "classif.mcc"):
         ours, theirs = result.aggregate(measure), again.aggregate(measure)
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_endless_and_undefined_scores_come_back_as_such(store):
+    add(store, design(tasks=["iris"], learners=["classif.featureless"]), "study")
+    work(store)
+    (measure, *_) = [row for row, name, _ in reduction.read_measures(store, [1]) if name == "classif.acc"]
+    with store.write() as connection:
+        jobs = connection.execute(select(t.score.c.job_id).where(t.score.c.measure_id == measure)).scalars().all()
+        for job, kind in zip(sorted(jobs), ["neg_inf", "pos_inf", "nan"], strict=True):
+            ours = t.score.update().where(t.score.c.job_id == job, t.score.c.measure_id == measure)
+            connection.execute(ours.values(kind=kind, value=None))
+    found = reduce(store).score("classif.acc")["classif.acc"]
+    assert list(found[:2]) == [-np.inf, np.inf]
+    assert np.isnan(found[2])
 
 
 def test_a_reduced_result_outlives_its_store_and_can_be_stored(store, tmp_path):
