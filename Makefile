@@ -24,7 +24,7 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@tests/services/install.sh
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -22,6 +22,16 @@ def pytest_addoption(parser):
     parser.addoption("--run-benchmarks", action="store_true", help="run tests/benchmark, which print figures")
 
 
+# Modules whose tests one process has to run if several share the tests: they have one cluster, torment the machine, or
+# look for processes that others leave behind. By name of the module: markers are not known where tests are dealt out.
+TOGETHER = {
+    "slurm": {"test_slurm", "test_executors_agree"},
+    "chaos": {"test_chaos", "test_outages", "test_suspects"},
+    "daemons": {"test_failures", "test_memory_limits", "test_sandbox", "test_sandbox_family"},
+    "dask": {"test_dask", "test_dask_cuts", "test_dask_growth", "test_dask_suspects", "test_pools"},
+    "mariadb": {"test_data_mariadb"},
+}
+
 HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
@@ -42,6 +52,19 @@ def pytest_collection_modifyitems(config, items):
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if "benchmark" not in item.path.parts]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deal tests out one by one, but those of a group to one process; groups go first, as they take long."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            module = Path(nodeid.partition("::")[0]).stem
+            return next((group for group, modules in TOGETHER.items() if module in modules), nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,8 +18,6 @@ import pytest
 import batchml as bm
 from batchml.registry.store import Store
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 DESIGN = """
 [benchmark]
 name = "agree"

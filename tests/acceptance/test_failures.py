@@ -20,10 +20,7 @@ import batchml as bm
 from batchml.core.learner import as_learner
 from batchml.execution.sandbox.session import session_partner
 
-pytestmark = [
-    pytest.mark.xdist_group("daemons"),
-    pytest.mark.filterwarnings("ignore:.*in a session the time limit:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*in a session the time limit:UserWarning")
 
 NASTY = Path(__file__).parent.parent / "integration"
 MARK = "BATCHML_FAILURES_TEST"

@@ -18,8 +18,6 @@ from chaos_demon import Demon
 from chaos_stage import LEASE_S, Stage
 from chaos_witness import CELLS
 
-pytestmark = pytest.mark.xdist_group("chaos")
-
 MINUTES = float(os.environ.get("MINUTES") or 0.5)
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10_000))
 DATABASES = (os.environ.get("DATABASE") or "sqlite postgresql").split()

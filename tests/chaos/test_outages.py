@@ -14,8 +14,6 @@ from chaos_bases import Postgresql
 from chaos_network import Network, possible
 from chaos_stage import Stage, until
 
-pytestmark = pytest.mark.xdist_group("chaos")
-
 AWAY_S = 60 if os.environ.get("MINUTES") else 10
 QUICK = "&connect_timeout=2&tcp_user_timeout=3000&keepalives_idle=2&keepalives_interval=1&keepalives_count=2"
 

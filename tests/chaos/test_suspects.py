@@ -8,8 +8,6 @@ import time
 import pytest
 from chaos_stage import LEASE_S, Stage, send, until
 
-pytestmark = pytest.mark.xdist_group("chaos")
-
 HEAD = """
 [benchmark]
 name = "%s"

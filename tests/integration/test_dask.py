@@ -16,8 +16,6 @@ from dask_study import Study, until
 import batchml as bm
 from batchml.errors import ConfigError
 
-pytestmark = pytest.mark.xdist_group("dask")
-
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):

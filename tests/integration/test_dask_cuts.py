@@ -15,8 +15,6 @@ from dask_study import Study, until
 
 import batchml as bm
 
-pytestmark = pytest.mark.xdist_group("dask")
-
 PATIENCE_S = 4
 
 

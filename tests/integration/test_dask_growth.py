@@ -11,8 +11,6 @@ from dask_study import Study, until
 
 import batchml as bm
 
-pytestmark = pytest.mark.xdist_group("dask")
-
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):

@@ -10,8 +10,6 @@ from dask_study import Study, until
 
 import batchml as bm
 
-pytestmark = pytest.mark.xdist_group("dask")
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):

@@ -13,8 +13,6 @@ import batchml as bm
 from batchml.errors import DataError, DataUnavailableError
 from batchml.testing.backends import BackendContract, contract_table
 
-pytestmark = pytest.mark.xdist_group("mariadb")
-
 WORD = 'wo"rd é'
 
 

@@ -13,8 +13,6 @@ import pytest
 
 from batchml.execution.sandbox import cgroup
 
-pytestmark = pytest.mark.xdist_group("daemons")
-
 HERE = Path(__file__).parent
 ROOM = 900 << 20
 

@@ -24,10 +24,7 @@ from batchml.execution import iteration
 from batchml.execution.sandbox import proc
 from batchml.worker.slots import SandboxPool
 
-pytestmark = [
-    pytest.mark.xdist_group("daemons"),
-    pytest.mark.filterwarnings("ignore:.*in a session the time limit:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*in a session the time limit:UserWarning")
 
 HERE = Path(__file__).parent
 PATIENCE = 15.0

@@ -12,8 +12,6 @@ import pytest
 
 from batchml.execution.sandbox import proc
 
-pytestmark = pytest.mark.xdist_group("daemons")
-
 POOL = """
 import sys, time
 sys.path.insert(0, {here!r})

@@ -27,9 +27,6 @@ from batchml.registry.rescue import Verdict, reconcile
 from batchml.registry.store import Store
 from batchml.registry.tables import worker
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
-
 LEARNERS = """
 import os, time
 import numpy as np
