@@ -38,7 +38,7 @@ def shared(tmp_path_factory):
     """A scheduler, and a Dask worker of two threads below a nanny, for tests that leave them as they were."""
     cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
     cluster.nannied = cluster.worker(2, "--resources", "GPU=1", nanny=True)
-    yield cluster
+    yield cluster.ready()
     cluster.stop()
 
 

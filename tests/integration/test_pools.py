@@ -60,7 +60,7 @@ class TestSandboxPool(Contract):
 def cluster(tmp_path_factory):
     cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
     cluster.worker(2)
-    yield cluster
+    yield cluster.ready()
     cluster.stop()
 
 

@@ -73,6 +73,14 @@ class DaskCluster:
         options += ["--local-directory", str(self.folder), "--nanny" if nanny else "--no-nanny"]
         return self._start(name, *options, *words, hide=hide)
 
+    def ready(self, workers=1):
+        """Wait until the scheduler knows so many workers: without any, a cluster is one whose workers may yet come."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=60)
+        return self
+
     def words(self, name):
         """Return what a process of the cluster has printed."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
