@@ -16,7 +16,7 @@ from batchml.cli.tables import counted, echo, say
 from batchml.core.resources import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from batchml.executors.base import Executor
     from batchml.executors.local import Local
@@ -35,18 +35,15 @@ snapshot_option = click.option(
 detach_option = click.option("--detach", is_flag=True, help="Return at once; workers outlive this command.")
 
 
+def _resource_option(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("-r", "--resource", "resources", multiple=True, metavar="NAME=VALUE", help=words)
+
+
 @click.command("submit")
 @click.option("--executor", type=_EXECUTORS, help="Where workers run; default: local.")
 @click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default 1.")
 @slots_option
-@click.option(
-    "-r",
-    "--resource",
-    "resources",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="What each iteration and allocation needs: cpus, memory, walltime, partition, ...",
-)
+@_resource_option("What each iteration and allocation needs: cpus, memory, walltime, partition, ...")
 @click.option("--priority", type=click.IntRange(-500, 500), default=0, help="Claimed before lower ones; default 0.")
 @snapshot_option
 @click.option("--spool", is_flag=True, help="Workers open no database; they are served by files on a shared disk.")
@@ -166,14 +163,7 @@ def wait(session: Session, *, timeout: str | None, as_json: bool) -> int:
 @click.option("--executor", type=_EXECUTORS, help="Where workers run; default: as the last submission's.")
 @click.option("--workers", type=click.IntRange(min=1), help="Supervising processes to start; default: as before.")
 @click.option("--slots", type=click.IntRange(min=1), help="Iterations at once in each worker; default: as before.")
-@click.option(
-    "-r",
-    "--resource",
-    "resources",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="What each iteration and allocation needs, instead of all that was said at first.",
-)
+@_resource_option("What each iteration and allocation needs, instead of all that was said at first.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @detach_option
 @click.option("--assume-dead", type=int, multiple=True, metavar="WORKER", help="Take this worker for dead.")

@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.aside import written_aside
 from batchml.errors import DataError, DataUnavailableError
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ def cached_copy(file: PinnedFile, *, what: str = "the data file") -> Path:
         if path.exists():  # another process has been quicker
             return path
         system, remote = filesystem(file.path)
-        aside = folder / f"tmp-{secrets.token_hex(8)}"
-        try:
+        with written_aside(path) as aside:
             with _reaching(file.path):
                 digest, _ = _download(system, remote, aside)
             if digest != file.sha256:
@@ -134,9 +134,6 @@ def cached_copy(file: PinnedFile, *, what: str = "the data file") -> Path:
                     f"{what} {file.path!r} has changed since the design was added: its content is another one; "
                     "put the old one back, or add the design again"
                 )
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
     return path
 
 

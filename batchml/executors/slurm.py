@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Slurm"]
 
-_TEXTS = ("partition", "account", "qos", "constraint", "template", "python", "workdir", "tmpdir", "channel")
 _OWN_RESOURCES = ("partition", "account", "qos", "constraint", "throttle")
 _CHANNELS = ("database", "spool")
 
