@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from made_outcome import outcome
 
-from batchml.core.attempt import Ending, JobResult, Outcome
 from batchml.registry.store import Store
 from batchml.testing import ChannelContract, MemoryHarness
 from batchml.worker.direct import DirectChannel
@@ -38,17 +38,7 @@ class DirectHarness:
         self._stores.append(store)
         return DirectChannel(store, register_worker(store, self.submission, slots=2))
 
-    def outcome(self, assignment, ending=Ending.DONE):
-        scores = tuple((key, 0.5) for key, _ in assignment.experiment.measures)
-        done = JobResult(completeness="full", predictions={"test": b"arrow"}, scores=scores, n=10)
-        return Outcome(
-            attempt_id=assignment.attempt_id,
-            job_id=assignment.job_id,
-            ending=ending,
-            wall_s=0.01,
-            message=None if ending is Ending.DONE else str(ending),
-            result=done if ending is Ending.DONE else None,
-        )
+    outcome = staticmethod(outcome)
 
     def states(self):
         from batchml.registry.jobs import find

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 import warm_command
+from made_outcome import outcome
 from sqlalchemy import func, select
 
 import batchml as bm
-from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, SpoolError
 from batchml.reduce.sync import last_words, sync
 from batchml.registry.benchmarks import add
@@ -95,17 +96,7 @@ class SpoolHarness:
         with self.store.read() as connection:
             return connection.execute(select(func.count()).select_from(result)).scalar()
 
-    def outcome(self, assignment, ending=Ending.DONE):
-        scores = tuple((key, 0.5) for key, _ in assignment.experiment.measures)
-        done = JobResult(completeness="full", predictions={"test": b"arrow"}, scores=scores, n=10)
-        return Outcome(
-            attempt_id=assignment.attempt_id,
-            job_id=assignment.job_id,
-            ending=ending,
-            wall_s=0.01,
-            message=None if ending is Ending.DONE else str(ending),
-            result=done if ending is Ending.DONE else None,
-        )
+    outcome = staticmethod(outcome)
 
     def states(self):
         self.sync()

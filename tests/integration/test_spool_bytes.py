@@ -9,10 +9,11 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+from made_outcome import outcome
 from sqlalchemy import func, select
 
 import batchml as bm
-from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.core.attempt import Ending
 from batchml.registry.benchmarks import add
 from batchml.registry.processes import here
 from batchml.registry.store import Store
@@ -111,19 +112,6 @@ class Stage:
         assert None not in counts
         assert self.taken() - {*ran} == set(self.held[:whole])
         assert len(ran) == len(set(ran)) == JOBS - whole
-
-
-def outcome(assignment, ending=Ending.DONE):
-    scores = tuple((key, 0.5) for key, _ in assignment.experiment.measures)
-    done = JobResult(completeness="full", predictions={"test": b"arrow"}, scores=scores, n=10)
-    return Outcome(
-        attempt_id=assignment.attempt_id,
-        job_id=assignment.job_id,
-        ending=ending,
-        wall_s=0.01,
-        message=None if ending is Ending.DONE else str(ending),
-        result=done if ending is Ending.DONE else None,
-    )
 
 
 @pytest.fixture(scope="module")
