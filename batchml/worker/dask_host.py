@@ -202,9 +202,15 @@ class Host:
             run.announced = True
             told = {"key": str(run.key), "worker": self._worker.address}
             self._worker.log_event(run.bundle.topic, told)
+            self._worker.loop.add_callback(self._pin, run.key)
         serial = next(self._serials)  # Dask may run the same attempt again while the first run is being ended
         self._running[serial] = (run, assignment)
         pool.submit(replace(assignment, attempt_id=serial))
+
+    async def _pin(self, key: str) -> None:
+        """Tell Dask to begin this nowhere else: what has killed one Dask worker would kill the next ones, too."""
+        with contextlib.suppress(Exception):  # the scheduler does not know it any more, or is gone
+            await self._worker.scheduler.set_restrictions(worker={key: [self._worker.address]})
 
     def _collect(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
