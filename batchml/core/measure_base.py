@@ -82,11 +82,14 @@ class Measure(Averaging, Shown):
             raise ConfigError(f"measure {key!r}: aggregator is a function of the values, not {aggregator!r}")
         self.aggregator = aggregator
         self.na_value = float(na_value)
-        for name in params:
+        for name, value in params.items():
             if name not in facts.params:
                 known = [*facts.params, "id", "average", "predict_sets", "aggregator", "na_value"]
                 hint = nearest(name, known)
                 raise UnknownKeyError(f"measure {key!r} has no parameter {name!r}{hint}; it has {', '.join(known)}")
+            asked = facts.problem(name, value)
+            if asked is not None:
+                raise ConfigError(f"measure {key!r}: {name} is {asked}, not {value!r}")
         self._params = {**facts.params, **params}
         self._kernel: Callable[..., Any] | None = None
         self._warned = False

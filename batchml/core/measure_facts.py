@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class Facts:
     loss
         Import path below batchml of the function that gives each row's part, or None: ``loss(prediction, **params)``.
     params
-        Parameters and their defaults.
+        Parameters and their defaults: a number stands for a number, True or False for either, None for anything.
+    bounds
+        The least and the largest value of parameters that are numbers, where it is not any.
     """
 
     kernel: str
@@ -50,4 +54,22 @@ class Facts:
     needs: Literal["timings", "learner", "learners"] | None = None
     loss: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     about: str = ""
+
+    def problem(self, name: str, value: Any) -> str | None:
+        """Return what the parameter would have to be, None if `value` is."""
+        default = self.params[name]
+        if isinstance(default, bool):
+            return None if isinstance(value, bool) else "True or False"
+        if not isinstance(default, float):
+            return None
+        low, high = self.bounds.get(name, (-math.inf, math.inf))
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        return None if number and math.isfinite(value) and low <= value <= high else f"a number{_between(low, high)}"
+
+
+def _between(low: float, high: float) -> str:
+    if math.isinf(high):
+        return "" if math.isinf(low) else f" of at least {low:g}"
+    return f" from {low:g} to {high:g}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from batchml.core.backend import no_column
-from batchml.errors import DataError, UnknownKeyError, nearest
+from batchml.errors import ConfigError, DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from batchml.core.backend import ColumnInfo
 
@@ -24,11 +25,21 @@ def empty_roles() -> dict[str, list[str]]:
     return {role: [] for role in ROLES}
 
 
-def as_names(names: str | Iterable[str] | None) -> list[str]:
-    """Return one name, several or none as a list."""
+def as_names(names: Any) -> list[str]:
+    """Return one name, several or none as a list.
+
+    Raises
+    ------
+    ConfigError
+        What is no name.
+    """
     if names is None:
         return []
-    return [names] if isinstance(names, str) else list(names)
+    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    wrong = [name for name in listed if not isinstance(name, str)]
+    if wrong:
+        raise ConfigError(f"columns and roles are named by text, not by {wrong[0]!r}")
+    return listed
 
 
 def known_columns(names: Iterable[str], columns: Iterable[str], *, where: str) -> None:

@@ -180,6 +180,8 @@ def _made(
     custom_check: Function,
     **more: Any,
 ) -> Domain:
+    if isinstance(special_vals, str) or not isinstance(special_vals, Iterable):
+        raise ConfigError(f"special_vals is a list of values, not {special_vals!r}")
     special = tuple(special_vals)
     if trafo is not None and (special or init is not NO_DEFAULT):
         raise ConfigError(
@@ -191,7 +193,7 @@ def _made(
         trafo=read_function(trafo),
         default=default,
         special_vals=special,
-        tags=frozenset([tags] if isinstance(tags, str) else tags),
+        tags=_words(tags),
         depends=read_depends(depends),
         init=init,
         custom_check=read_function(custom_check),
@@ -202,6 +204,14 @@ def _made(
         if wrong is not None:
             raise ConfigError(f"the {name} of p_{kind} lies outside of its domain: {wrong}")
     return domain
+
+
+def _words(tags: Any) -> frozenset[str]:
+    listed = [tags] if isinstance(tags, str) or not isinstance(tags, Iterable) else list(tags)
+    wrong = [tag for tag in listed if not isinstance(tag, str)]
+    if wrong:
+        raise ConfigError(f"tags are words, not {wrong[0]!r}")
+    return frozenset(listed)
 
 
 def _check_logscale(lower: float, *, trafo: Any, logscale: bool, positive: bool) -> None:

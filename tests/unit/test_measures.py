@@ -501,3 +501,21 @@ def test_an_aggregator_is_a_function():
     assert bm.msr("classif.acc", aggregator=min).aggregate([0.5, 0.25]) == 0.25
     with pytest.raises(ConfigError, match="aggregator is a function of the values, not 3"):
         bm.msr("classif.acc", aggregator=3)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "rule"),
+    [
+        ("classif.fbeta", {"beta": "a"}, "beta is a number of at least 0, not 'a'"),
+        ("classif.fbeta", {"beta": -1}, "beta is a number of at least 0, not -1"),
+        ("classif.fbeta", {"beta": math.nan}, "beta is a number of at least 0, not nan"),
+        ("classif.fbeta", {"beta": True}, "beta is a number of at least 0, not True"),
+        ("regr.pinball", {"alpha": 2}, "alpha is a number from 0 to 1, not 2"),
+        ("classif.logloss", {"eps": None}, "eps is a number from 0 to 0.5, not None"),
+        ("classif.costs", {"normalize": "no"}, "normalize is True or False, not 'no'"),
+    ],
+)
+def test_a_parameter_that_no_prediction_could_be_scored_with_is_refused_at_once(key, given, rule):
+    with pytest.raises(ConfigError, match=rule):
+        bm.msr(key, **given)
+    assert bm.msr("classif.fbeta", beta=np.float64(2)).params == {"beta": 2.0}

@@ -384,6 +384,9 @@ def test_a_grid_beyond_all_memory_is_refused():
         lambda: ps_union([3]),
         lambda: ParamSetCollection([ps()]),
         lambda: ps(a=p_lgl()).assert_([1]),  # noqa: PT009  # no unittest
+        lambda: p_int(tags=3),
+        lambda: p_uty(tags=["a", None]),
+        lambda: p_lgl(special_vals=3),
     ],
 )
 def test_nonsense_is_refused_when_it_is_written(wrong):

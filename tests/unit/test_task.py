@@ -354,6 +354,8 @@ def test_roles_are_exclusive_unless_added():
         task.set_col_roles("g", add_to="target")
     with pytest.raises(UnknownKeyError, match=r"no column role 'wieght' .did you mean 'weight'"):
         task.set_col_roles("g", roles="wieght")
+    with pytest.raises(ConfigError, match="columns and roles are named by text, not by 3"):
+        task.set_col_roles(3)
 
 
 def test_feature_types_are_those_of_the_columns():
