@@ -114,19 +114,17 @@ def services(pytestconfig):
 @pytest.fixture(scope="session")
 def postgres_server(services):
     """A PostgreSQL server on the loopback, which ends with the tests; not durable."""
-    from batchml.errors import BatchmlError
-    from batchml.registry.server import serve, stop
+    from postgres_folder import postgres_folder
 
-    # Not below pytest's folder: nobody but root may enter it there, and PostgreSQL does not run as root.
-    folder = Path(tempfile.mkdtemp(prefix=f"batchml-tests-{os.getpid()}-"))
-    folder.chmod(0o755)
-    try:
-        yield serve(folder, durable=False)
-    except BatchmlError as error:
-        services.missing("PostgreSQL", str(error))
-    finally:
-        stop(folder, "immediate")
-        shutil.rmtree(folder, ignore_errors=True)
+    from batchml.errors import BatchmlError
+    from batchml.registry.server import serve
+
+    with postgres_folder() as folder:
+        try:
+            server = serve(folder, durable=False)
+        except BatchmlError as error:
+            services.missing("PostgreSQL", str(error))
+        yield server
 
 
 NUMBERS = itertools.count()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
@@ -15,12 +13,12 @@ from sqlalchemy import Engine, event
 @pytest.fixture(scope="session")
 def durable_server(postgres_server):
     """A PostgreSQL server that waits for the disk, as a real one does."""
-    from batchml.registry.server import serve, stop
+    from postgres_folder import postgres_folder
 
-    with tempfile.TemporaryDirectory(prefix="batchml-bench-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        yield serve(Path(name) / "server")
-        stop(Path(name) / "server", "immediate")
+    from batchml.registry.server import serve
+
+    with postgres_folder() as folder:
+        yield serve(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sqlite3
-import tempfile
 import time
 from pathlib import Path
 
 from chaos_proxy import Proxy
+from postgres_folder import postgres_folder
 
 
 class Sqlite:
@@ -53,9 +52,8 @@ class Postgresql:
     name = "postgresql"
 
     def __init__(self, _folder):
-        # Not below pytest's folder: nobody but root may enter it there, and PostgreSQL does not run as root.
-        self.folder = Path(tempfile.mkdtemp(prefix=f"batchml-chaos-{os.getpid()}-"))
-        self.folder.chmod(0o755)
+        self._held = contextlib.ExitStack()
+        self.folder = self._held.enter_context(postgres_folder())
         self.server = None
         self.proxies = []
 
@@ -128,13 +126,9 @@ class Postgresql:
                 return
 
     def stop(self):
-        from batchml.registry.server import stop
-
         for proxy in self.proxies:
             proxy.close()
-        if self.server is not None:
-            stop(self.folder, "immediate")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._held.close()
 
 
 def parent(entry):

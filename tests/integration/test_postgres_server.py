@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import postgres_folder
 import pytest
 
 import batchml as bm
@@ -36,12 +37,8 @@ NFS = "36 25 0:30 / / rw - nfs4 home:/export rw\n"
 
 @pytest.fixture
 def folder(postgres_server):
-    """Where PostgreSQL's account can enter; pytest's own folders are for root only."""
-    with tempfile.TemporaryDirectory(prefix="batchml-serve-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        place = Path(name) / "server"
-        yield place
-        stop(place, "immediate")
+    with postgres_folder.postgres_folder() as above:
+        yield above / "server"
 
 
 @pytest.fixture
@@ -50,7 +47,7 @@ def server(folder):
 
 
 def gone(pid):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -346,3 +343,31 @@ def test_data_that_were_cut_off_while_they_were_made_are_made_again(folder):
     (folder / "data.new" / "PG_VERSION").write_text("15\n")
     assert serve(folder, durable=False).running
     assert server_data.major_of(folder) is not None
+
+
+def test_the_tests_own_server_ends_with_them_however_they_end(postgres_server):
+    code = """
+        from pathlib import Path
+        from batchml.registry.server import serve
+        from postgres_folder import postgres_folder
+        with postgres_folder() as folder:
+            print(serve(folder, durable=False).pid, folder, flush=True)
+            input()
+    """
+    paths = os.pathsep.join([str(Path(postgres_folder.__file__).parent), *sys.path])
+    tests = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with tests:
+        pid, place = tests.stdout.readline().split()
+        assert Path(place).is_dir()
+        tests.kill()
+    assert gone(int(pid))
+    deadline = time.monotonic() + 30
+    while Path(place).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path(place).exists()

@@ -1,0 +1,70 @@
+"""Folders for PostgreSQL servers, which end with the tests however those end.
+
+A server has no parent that it could die with: `pg_ctl` lets go of it. So one process watches the tests, and stops what
+still runs when they are gone: after Ctrl-C and kill -9, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def postgres_folder():
+    """A folder for a server, which is stopped at the end.
+
+    Not below pytest's folder: nobody but root may enter it there, and PostgreSQL does not run as root.
+    """
+    _watcher()
+    folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid())))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        _end(folder)
+
+
+def _prefix(pid):
+    return f"batchml-postgres-{pid}-"
+
+
+@functools.cache
+def _watcher():
+    words = [sys.executable, __file__, str(os.getpid())]
+    # Signals of the terminal are for the tests; nobody waits for the end of what it says.
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    return subprocess.Popen(words, start_new_session=True, **quiet)
+
+
+def _end(folder):
+    from batchml.errors import BatchmlError
+    from batchml.registry.server import stop
+
+    for lock in (*folder.glob("lock"), *folder.glob("*/lock")):
+        with contextlib.suppress(BatchmlError):
+            stop(lock.parent, "immediate")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _watch(pid):
+    with contextlib.suppress(ProcessLookupError):
+        tests = os.pidfd_open(pid)
+        # They may have gone before, and their number been given away.
+        if os.getppid() == pid:
+            gone = select.poll()
+            gone.register(tests, select.POLLIN)
+            gone.poll()
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(pid)}*"):
+        _end(folder)
+
+
+if __name__ == "__main__":
+    _watch(int(sys.argv[1]))
