@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
-from batchml.errors import SchedulerError
+from batchml.errors import ConfigError, SchedulerError
 from batchml.executors.slurm_commands import order, require
 
 __all__ = ["Cluster", "cluster_of", "read_cluster"]
+
+_NOWHERE = "could not establish a configuration source"
+_BROKEN = "unable to process configuration file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,24 @@ def read_cluster(*, patient: bool = True) -> Cluster:
         It does not answer.
     """
     require("scontrol")
-    return cluster_of(order("scontrol", "show", "config", patient=patient))
+    return cluster_of(_configured(patient=patient))
+
+
+def _configured(*, patient: bool) -> str:
+    """Return the cluster's configuration; where there is none SLURM would speak of DNS, or look for it for a minute."""
+    file, host = os.environ.get("SLURM_CONF"), platform.node()
+    remedy = "submit from a login node of the cluster, or set SLURM_CONF to its slurm.conf"
+    if file and not Path(file).is_file():
+        raise ConfigError(f"SLURM_CONF names {file}, which is no file on {host}: {remedy}")
+    try:
+        return order("scontrol", "show", "config", patient=patient)
+    except SchedulerError as error:
+        if _NOWHERE in str(error).lower():
+            raise ConfigError(f"SLURM on {host} belongs to no cluster, as it has no slurm.conf: {remedy}") from error
+        if _BROKEN in str(error).lower():
+            what = f"SLURM on {host} cannot use its configuration{f' {file}' if file else ''}"
+            raise ConfigError(f"{what}: {remedy} ({error})") from error
+        raise
 
 
 def cluster_of(text: str) -> Cluster:

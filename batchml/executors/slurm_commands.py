@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from batchml.errors import ConfigError, SchedulerError
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 __all__ = ["Answer", "ask", "is_temporary", "order", "require"]
 
+_OWN_NAME = re.compile(r"^\w+: (?:error: |fatal: )?")
 _TIMEOUT_S = 60.0
 _TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _TEMPORARY = (
@@ -31,6 +37,9 @@ _TEMPORARY = (
 )
 # What nobody's job has any business with: SLURM keeps the environment that a job was submitted with.
 _SECRETS = ("BATCHML_REGISTRY", "PGPASSWORD")
+# What makes SLURM's commands leave out jobs, and what an allocation in which this session runs says of itself: a job
+# that is submitted there would take it for its own.
+_MISLEADING = ("SQUEUE_", "SACCT_", "SCANCEL_", "SLURM_JOB_", "SLURM_ARRAY_", "SLURM_RESTART_COUNT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,12 @@ class Answer:
     status: int
     out: str
     err: str
+
+    @property
+    def words(self) -> str:
+        """What it complains of, without its own name."""
+        lines = [_OWN_NAME.sub("", line.strip()) for line in self.err.splitlines()]
+        return "; ".join(filter(None, lines)) or f"ended with status {self.status}"
 
 
 def require(program: str) -> None:
@@ -54,12 +69,18 @@ def require(program: str) -> None:
         raise ConfigError(f"there is no {program} on the path: submit from a machine that belongs to a SLURM cluster")
 
 
-def ask(*words: str, timeout_s: float = _TIMEOUT_S) -> Answer:
-    """Run a command once; one that does not answer in time, or cannot be started, has failed."""
+def ask(*words: str, timeout_s: float = _TIMEOUT_S, without: Collection[str] = ()) -> Answer:
+    """Run a command once; one that does not answer in time, or cannot be started, has failed.
+
+    Parameters
+    ----------
+    without
+        Variables of the environment that it must not see.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - no shell; words of our own, and of the submitting user
             words,
-            env=_environment(),
+            env=_environment(without),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -94,7 +115,7 @@ def order(*words: str, patient: bool = True) -> str:
         if wait is None or not is_temporary(answer):
             break
         time.sleep(wait)
-    raise SchedulerError(f"{words[0]}: {' '.join(answer.err.split()) or f'ended with status {answer.status}'}")
+    raise SchedulerError(f"{words[0]}: {answer.words}")
 
 
 def is_temporary(answer: Answer) -> bool:
@@ -103,5 +124,6 @@ def is_temporary(answer: Answer) -> bool:
     return any(sign in words for sign in _TEMPORARY)
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
+def _environment(without: Collection[str]) -> dict[str, str]:
+    hidden = {*_SECRETS, *without}
+    return {k: v for k, v in os.environ.items() if k not in hidden and not k.startswith(_MISLEADING)}

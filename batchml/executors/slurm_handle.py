@@ -9,7 +9,7 @@ from batchml.errors import SchedulerError
 from batchml.executors.slurm_commands import order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from batchml.executors.slurm_listing import Listing
@@ -27,6 +27,8 @@ class SlurmHandle:
     ----------
     array, index
         The array's number and the element's place in it.
+    job
+        The name that the array was submitted with, which no other has.
     cluster
         SLURM's name for itself.
     log
@@ -35,9 +37,10 @@ class SlurmHandle:
         Shared by all handles of a submission.
     """
 
-    def __init__(self, array: str, index: int, cluster: str, log: Path, listing: Listing) -> None:
+    def __init__(self, array: str, index: int, job: str, cluster: str, log: Path, listing: Listing) -> None:
         self.array = array
         self.index = index
+        self.job = job
         self.cluster = cluster
         self.log = log
         self._listing = listing
@@ -61,13 +64,13 @@ class SlurmHandle:
     def state(self) -> str:
         """SLURM's word for its state, "" if SLURM could not be asked or does not know it."""
         self._listing.look({self.array})
-        found = self._listing.state(self.name)
+        found = self._listing.state(self.name, self.job)
         return "" if found is None else found.state
 
     def alive(self) -> bool:
         """Whether it waits or runs, as far as SLURM could be asked."""
         told = self._listing.look({self.array})
-        found = self._listing.state(self.name)
+        found = self._listing.state(self.name, self.job)
         return not told if found is None else not found.ended
 
     def stop(self, *, now: bool = False) -> None:
@@ -77,17 +80,15 @@ class SlurmHandle:
     @staticmethod
     def stop_all(handles: Sequence[SlurmHandle], *, now: bool = False) -> None:
         """Stop many with a few calls."""
-        names = [handle.name for handle in handles]
-        cancel_waiting(names)
+        cancel_waiting({handle.name: handle.job for handle in handles})
         if handles:
             handles[0]._listing.look({handle.array for handle in handles}, now=True)  # noqa: SLF001 - of this class
-            running = [handle.name for handle in handles if handle.state == "RUNNING"]
-            signal_running(running, now=now)
+            signal_running({handle.name: handle.job for handle in handles if handle.state == "RUNNING"}, now=now)
 
     @staticmethod
     def drop_waiting(handles: Sequence[SlurmHandle]) -> None:
         """Take those that have not started out of the queue."""
-        cancel_waiting([handle.name for handle in handles])
+        cancel_waiting({handle.name: handle.job for handle in handles})
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for its end; False if it has not come in `timeout` seconds."""
@@ -111,30 +112,37 @@ class SlurmHandle:
         return f"SlurmHandle({self.name}@{self.cluster})"
 
 
-def cancel_waiting(names: Iterable[str]) -> None:
-    """Take elements, or whole arrays, out of the queue; those that run are left alone."""
-    _scancel(names, "--state=PENDING")
+def cancel_waiting(elements: Mapping[str, str]) -> None:
+    """Take elements, or whole arrays, out of the queue; those that run are left alone.
+
+    Parameters
+    ----------
+    elements
+        SLURM's names for them, each with the name that its array was submitted with.
+    """
+    _scancel(elements, "--state=PENDING")
 
 
-def signal_running(names: Iterable[str], *, now: bool = False) -> None:
+def signal_running(elements: Mapping[str, str], *, now: bool = False) -> None:
     """Ask elements that run to drain; `now`: to end at once."""
-    some = list(names)
-    _scancel(some, "--batch", "--signal=USR1", "--state=RUNNING")
+    _scancel(elements, "--batch", "--signal=USR1", "--state=RUNNING")
     if now:
         # Another number: two of the same might reach the worker as one.
-        _scancel(some, "--batch", "--signal=TERM", "--state=RUNNING")
+        _scancel(elements, "--batch", "--signal=TERM", "--state=RUNNING")
 
 
-def _scancel(names: Iterable[str], *options: str) -> None:
-    for part in _words(names):
-        try:
-            order("scancel", "--quiet", *options, *part)
-        except SchedulerError as error:
-            if not str(error).endswith("status 1"):  # what it says, quietly, of elements that have just ended
-                raise
+def _scancel(elements: Mapping[str, str], *options: str) -> None:
+    for job in dict.fromkeys(elements.values()):
+        for part in _words([name for name, its in elements.items() if its == job]):
+            try:
+                # With the name, since its number may belong to another job by now.
+                order("scancel", "--quiet", f"--name={job}", *options, *part)
+            except SchedulerError as error:
+                if not str(error).endswith("status 1"):  # what it says, quietly, of elements that have just ended
+                    raise
 
 
-def _words(names: Iterable[str]) -> list[list[str]]:
+def _words(names: Sequence[str]) -> list[list[str]]:
     """Return words for `scancel`: the elements of an array together, as ``12_[0-3,7]``."""
     indices: dict[str, list[int]] = {}
     words = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import time
@@ -32,7 +33,9 @@ ENDED = frozenset(
 """All other states are taken for those of an element that still lives: a new word of SLURM is no death."""
 
 _ONE = re.compile(r"\d+_\d+")
-_FORMAT = "JobArrayID:60,State:40,RestartCnt:12,exit_code:12,TimeLeft:24,Reason:80"
+_FORMAT = "JobArrayID:60,State:40,RestartCnt:12,exit_code:12,TimeLeft:24,Name:64,Reason:80"
+
+_COLUMNS = (0, 60, 100, 112, 124, 148, 212, 292)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class Element:
         The signal that ended it, 0 for none.
     left
         Time left, as SLURM writes it.
+    job
+        The name that its array was submitted with.
     reason
         Why it waits, or what ended it.
     """
@@ -57,6 +62,7 @@ class Element:
     restarts: int = 0
     signal: int = 0
     left: str = ""
+    job: str = ""
     reason: str = ""
 
     @property
@@ -72,6 +78,9 @@ def array_of(name: str) -> str:
 
 class Listing:
     """The newest list of some arrays' elements, asked for at most every `poll_s` seconds.
+
+    SLURM's numbers begin again some day: a job is taken for an element only if it also has the name that its array was
+    submitted with. What else has that number is somebody else's.
 
     Attributes
     ----------
@@ -137,7 +146,7 @@ class Listing:
             "--parsable2",
             "--allocations",
             "--starttime=now-365days",
-            "--format=JobID,State,ExitCode",
+            "--format=JobID,State,ExitCode,JobName",
         )
         answer = ask("sacct", *words, f"--jobs={','.join(sorted(arrays, key=int))}", timeout_s=30.0)
         if answer.status != 0:
@@ -145,37 +154,41 @@ class Listing:
             self._accounting = "disabled" not in answer.err.lower()
             return
         for line in answer.out.splitlines():
-            name, _, rest = line.partition("|")
-            state, _, code = rest.partition("|")
+            name, state, code, job = line.split("|", 3)
             # "CANCELLED by 1000"
-            element = Element(state=state.partition(" ")[0], signal=_number(code.partition(":")[2]))
+            element = Element(state=state.partition(" ")[0], signal=_number(code.partition(":")[2]), job=job)
             # What the controller has lost without an end runs on in its accounting for ever.
             if element.ended:
                 self.known[name] = element
 
-    def state(self, name: str) -> Element | None:
-        """Return what the last list says about an element, None if it does not know it."""
+    def state(self, name: str, job: str) -> Element | None:
+        """Return what the last list says about an element of the array called `job`, None if it does not know it."""
         found = self.known.get(name)
-        if found is not None:
-            return found
-        # Elements that never started may be listed together, as "12_[3-9%2]" or just "12".
-        array = array_of(name)
-        together = [each for key, each in self.known.items() if array_of(key) == array and not _ONE.fullmatch(key)]
-        return together[0] if together else None
+        if found is None:
+            # Elements that never started may be listed together, as "12_[3-9%2]" or just "12".
+            array = array_of(name)
+            together = [each for key, each in self.known.items() if array_of(key) == array and not _ONE.fullmatch(key)]
+            found = together[0] if together else None
+        return found if found is not None and found.job == job else None
+
+    def elements(self, arrays: Collection[str], job: str) -> list[Element]:
+        """Return what the last list says about the elements of some arrays, all called `job`."""
+        return [each for name, each in self.known.items() if array_of(name) in arrays and each.job == job]
 
 
 def _squeue(text: str) -> list[tuple[str, Element]]:
     found = []
     for line in text.splitlines():
-        parts = [line[start:end].strip() for start, end in ((0, 60), (60, 100), (100, 112), (112, 124), (124, 148))]
-        name, state, restarts, code, left = parts
+        parts = [line[start:end].strip() for start, end in itertools.pairwise(_COLUMNS)]
+        name, state, restarts, code, left, job, reason = parts
         if name:
             element = Element(
                 state=state.partition(" ")[0],
                 restarts=_number(restarts),
                 signal=_signal(code),
                 left=left,
-                reason=line[148:].strip(),
+                job=job,
+                reason=reason,
             )
             found.append((name, element))
     return found

@@ -24,11 +24,19 @@ if TYPE_CHECKING:
     from batchml.executors.slurm_cluster import Cluster
     from batchml.executors.slurm_request import Request
 
-__all__ = ["Place", "folder_of", "submit_array"]
+__all__ = ["Place", "folder_of", "name_of", "submit_array"]
 
 _JOB = re.compile(r"(\d+)(?:;\S+)?")
 _TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _TOO_MANY = ("submit limit", "maxsubmitjob", "max_submit", "invalid job array specification", "maxjobcount")
+_SHORT = {"A": "account", "C": "constraint", "G": "gpus", "p": "partition", "q": "qos", "t": "time"}
+_VARIABLES = {
+    "time": ("timelimit",),
+    "mem": ("mem-per-node", "mem-per-cpu", "mem-per-gpu"),
+    "requeue": ("requeue", "no-requeue"),
+    "no-requeue": ("requeue", "no-requeue"),
+}
+"""Of options that `sbatch` does not call as their variables."""
 _log = logging.getLogger("batchml.executors")
 
 
@@ -36,6 +44,11 @@ def folder_of(workdir: str | os.PathLike[str] | None, registry: str) -> Path:
     """Return where scripts and logs are: below the working folder of the elements, else in the state folder."""
     root = state_folder() if workdir is None else Path(workdir).expanduser().absolute() / ".batchml"
     return root / "slurm" / registry
+
+
+def name_of(registry: str, submission: object) -> str:
+    """Return the name of a submission's arrays in SLURM: unlike their numbers, it will never be somebody else's."""
+    return f"batchml-{registry[:8]}-{submission}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +75,9 @@ class Place:
     @classmethod
     def of(cls, workdir: str | None, launch: Launch, mark: str = "") -> Place:
         """Return the place of a launch."""
-        short = launch.registry[:8]
         return cls(
             folder=folder_of(workdir, launch.registry),
-            name=f"batchml-{short}-{mark or launch.submission}",
+            name=name_of(launch.registry, mark or launch.submission),
             submission=launch.submission,
             mark=mark,
         )
@@ -129,12 +141,12 @@ def submit_array(text: str, request: Request, cluster: Cluster, place: Place) ->
                 size = count // 2
                 continue
             if not handles:
-                raise SchedulerError(f"SLURM took no job: {_words(answer)}{_remedy(answer)}")
-            _log.warning("SLURM took %d of %d elements: %s", len(handles), request.workers, _words(answer))
+                raise SchedulerError(f"SLURM took no job: {answer.words}{_remedy(answer)}")
+            _log.warning("SLURM took %d of %d elements: %s", len(handles), request.workers, answer.words)
             break
-        folder = place.folder
         handles += [
-            SlurmHandle(job, index, cluster.name, folder / f"{job}_{index}.log", listing) for index in range(count)
+            SlurmHandle(job, index, place.name, cluster.name, place.folder / f"{job}_{index}.log", listing)
+            for index in range(count)
         ]
         left -= count
     return handles
@@ -143,14 +155,17 @@ def submit_array(text: str, request: Request, cluster: Cluster, place: Place) ->
 def _sbatch(place: Place, count: int, throttle: int | None, known: Collection[str]) -> tuple[str | None, Answer]:
     """Return the array's number, None if it was refused, and SLURM's words."""
     array = f"--array=0-{count - 1}" + (f"%{throttle}" if throttle else "")
+    overruling = _overruling(place.script.read_text(encoding="utf-8"))
     for wait in (*_TRIES_S, None):
-        answer = ask("sbatch", "--parsable", array, str(place.script))
+        # The name here, where no line of the script outdoes it: by it the elements are found, and told from others.
+        answer = ask("sbatch", "--parsable", array, f"--job-name={place.name}", str(place.script), without=overruling)
         # A site's plug-in may print more lines than the number.
         found = [match[1] for line in answer.out.splitlines() if (match := _JOB.fullmatch(line.strip()))]
         if answer.status == 0 and found:
             return found[-1], answer
         if answer.status == 0:
-            raise SchedulerError(f"sbatch said no job id but {_words(answer)!r}: look at `squeue --name {place.name}`")
+            said = answer.out.strip() or answer.words
+            raise SchedulerError(f"sbatch said no job id but {said!r}: look at `squeue --name {place.name}`")
         if wait is None or not is_temporary(answer):
             return None, answer
         time.sleep(wait)
@@ -159,6 +174,13 @@ def _sbatch(place: Place, count: int, throttle: int | None, known: Collection[st
         if there is not None:
             return there, answer
     raise AssertionError("the last try has no wait")
+
+
+def _overruling(script: str) -> set[str]:
+    """Return the variables that `sbatch` would heed instead of what a script says: SBATCH_TIMELIMIT before --time."""
+    said = {_SHORT.get(word, word) for word in re.findall(r"^#SBATCH\s+--?([a-zA-Z-]+)", script, re.MULTILINE)}
+    names = {name for word in said for name in _VARIABLES.get(word, (word,))}
+    return {f"SBATCH_{name.upper().replace('-', '_')}" for name in names}
 
 
 def _already(name: str, known: Collection[str]) -> str | None:
@@ -175,8 +197,3 @@ def _remedy(answer: Answer) -> str:
 
 def _is_too_many(answer: Answer) -> bool:
     return any(sign in answer.err.lower() for sign in _TOO_MANY)
-
-
-def _words(answer: Answer) -> str:
-    lines = [line.removeprefix("sbatch: error: ") for line in (answer.err or answer.out).splitlines()]
-    return "; ".join(line for line in lines if line.strip()) or f"sbatch ended with status {answer.status}"

@@ -18,7 +18,7 @@ from batchml.errors import BatchmlError, ConfigError
 from batchml.executors.slurm_cluster import read_cluster
 from batchml.executors.slurm_handle import cancel_waiting, signal_running
 from batchml.executors.slurm_listing import Element, Listing, array_of
-from batchml.executors.slurm_submit import folder_of
+from batchml.executors.slurm_submit import folder_of, name_of
 from batchml.registry.allocations import allocated, elements, settings_of
 from batchml.registry.rescue import Verdict, Word
 from batchml.worker.home import state_folder
@@ -85,7 +85,7 @@ class SlurmWatch:
         name = self._own(row.scheduler_id)
         if not name or not self._look():
             return None
-        element = self._listing.state(name)
+        element = self._listing.state(name, self._job(row.submission_id))
         if element is not None:
             self._seen(name)
             log = self._end_of_log(name, row.submission_id) if element.state == "FAILED" else ""
@@ -124,7 +124,7 @@ class SlurmWatch:
         arrays = self._arrays(row.scheduler_id)
         if not arrays or not self._look():
             return not row.greeted  # nobody to ask: what never came may still come
-        return any(not each.ended for key, each in self._listing.known.items() if array_of(key) in arrays)
+        return any(not each.ended for each in self._listing.elements(arrays, self._job(row.id)))
 
     def arrays(self) -> list[dict[str, Any]]:
         """Return a line for each submission whose elements SLURM knows: how many are in which state, and why."""
@@ -133,7 +133,7 @@ class SlurmWatch:
             arrays = self._arrays(row.scheduler_id)
             if not arrays or not self._look():
                 continue
-            known = [each for key, each in self._listing.known.items() if array_of(key) in arrays]
+            known = self._listing.elements(arrays, self._job(row.id))
             states = {state: sum(e.state == state for e in known) for state in sorted({e.state for e in known})}
             reasons = sorted({e.reason for e in known if e.state == "PENDING" and e.reason not in {"", "None"}})
             if states and (row.waiting or any(not e.ended for e in known)):
@@ -143,10 +143,13 @@ class SlurmWatch:
                 )
         return found
 
-    def states(self, names: Iterable[str | None]) -> list[str]:
-        """Return SLURM's word for each worker's state, "" where it has none."""
+    def states(self, workers: Iterable[tuple[str | None, int]]) -> list[str]:
+        """Return SLURM's word for each worker's state, "" where it has none; `workers` are names and submissions."""
         told = self._look()
-        found = [self._listing.state(self._own(name)) if told and name else None for name in names]
+        found = [
+            self._listing.state(self._own(name), self._job(submission)) if told and name else None
+            for name, submission in workers
+        ]
         return ["" if each is None else each.state for each in found]
 
     # -- stopping ----------------------------------------------------------------------------------------------------
@@ -154,24 +157,28 @@ class SlurmWatch:
     def stop(self, workers: Collection[int] | None, *, now: bool = False) -> None:
         """Take waiting elements out of the queue (if all workers are meant), and wake those that run."""
         rows = [row for row in elements(self._store) if workers is None or row.id in workers]
-        running = [name for row in rows if (name := self._own(row.scheduler_id))]
-        arrays = [] if workers is not None else self._waiting_arrays(lambda _: True)
+        live = {name: self._job(row.submission_id) for row in rows if (name := self._own(row.scheduler_id))}
+        arrays = {} if workers is not None else self._waiting_arrays(lambda _: True)
         with self._warned("stopped"):
             cancel_waiting(arrays)
-            if running and self._look(now=True):
-                states = {name: self._listing.state(name) for name in running}
-                signal_running([name for name, each in states.items() if each and each.state == "RUNNING"], now=now)
+            if live and self._look(now=True):
+                states = {name: self._listing.state(name, job) for name, job in live.items()}
+                running = {name for name, each in states.items() if each and each.state == "RUNNING"}
+                signal_running({name: job for name, job in live.items() if name in running}, now=now)
 
     def drop_idle(self) -> None:
         """Take elements out of the queue for which nothing waits any more."""
         with self._warned("taken out of the queue"):
             cancel_waiting(self._waiting_arrays(lambda row: not row.waiting))
 
-    def _waiting_arrays(self, wanted: Any) -> list[str]:
-        arrays = {array for row in allocated(self._store) if wanted(row) for array in self._arrays(row.scheduler_id)}
+    def _waiting_arrays(self, wanted: Any) -> dict[str, str]:
+        """Return arrays with elements that wait, and what they are called."""
+        rows = [row for row in allocated(self._store) if wanted(row)]
+        arrays = {array: self._job(row.id) for row in reversed(rows) for array in self._arrays(row.scheduler_id)}
         if not arrays or not self._look():
-            return []
-        return sorted({array_of(k) for k, e in self._listing.known.items() if e.state == "PENDING"} & arrays)
+            return {}
+        waiting = {(array_of(key), each.job) for key, each in self._listing.known.items() if each.state == "PENDING"}
+        return {array: job for array, job in sorted(arrays.items()) if (array, job) in waiting}
 
     @contextlib.contextmanager
     def _warned(self, what: str) -> Any:
@@ -207,6 +214,9 @@ class SlurmWatch:
         """Return an element's name on the cluster of this machine, "" for one of another cluster."""
         name, _, cluster = (scheduler_id or "").partition("@")
         return name if name and self._is_there() and cluster == self._cluster else ""
+
+    def _job(self, submission: int) -> str:
+        return name_of(self._store.uuid, submission)
 
     def _arrays(self, scheduler_id: str) -> set[str]:
         return {array_of(name) for word in scheduler_id.split() if (name := self._own(word))}

@@ -59,8 +59,8 @@ def allocated(store: Store) -> Sequence[Any]:
 
 
 def elements(store: Store, *, live: bool = True) -> Sequence[Any]:
-    """Return workers (that have not stopped) with a scheduler's name: `id`, `scheduler_id`, `started_at`."""
-    query = select(worker.c.id, worker.c.scheduler_id).where(worker.c.scheduler_id.is_not(None))
+    """Return workers (that have not stopped) with a scheduler's name: `id`, `scheduler_id`, `submission_id`."""
+    query = select(worker.c.id, worker.c.scheduler_id, worker.c.submission_id).where(worker.c.scheduler_id.is_not(None))
     if live:
         query = query.where(worker.c.stopped_at.is_(None))
     with store.read() as connection:

@@ -157,9 +157,8 @@ class Running(Changing):
         """Return workers (`live`: that have not ended), with what SLURM calls their state beside the registry's."""
         where = "WHERE state IN ('running', 'draining')" if live else ""
         frame = self.sql(f"SELECT * FROM workers {where} ORDER BY worker_id")  # noqa: S608 - one of two texts
-        frame["scheduler_state"] = self._watch().states(
-            frame["scheduler_id"].where(frame["scheduler_id"].notna(), None)
-        )
+        names = frame["scheduler_id"].where(frame["scheduler_id"].notna(), None)
+        frame["scheduler_state"] = self._watch().states(zip(names, frame["submission_id"], strict=True))
         return frame
 
     def allocations(self) -> pd.DataFrame:

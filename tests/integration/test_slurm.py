@@ -22,6 +22,9 @@ from sqlalchemy import select
 import batchml as bm
 from batchml.errors import ConfigError, SchedulerError
 from batchml.executors.base import Launch
+from batchml.executors.slurm_cluster import read_cluster
+from batchml.executors.slurm_handle import SlurmHandle
+from batchml.executors.slurm_listing import Listing
 from batchml.executors.slurm_watch import SlurmWatch
 from batchml.registry.rescue import Verdict, reconcile
 from batchml.registry.store import Store
@@ -233,6 +236,36 @@ def test_what_slurm_refuses_is_said_in_its_words_and_leaves_the_jobs_as_they_wer
     assert study.states() == {"defined": 2}
 
 
+def test_commands_of_slurm_without_a_cluster_are_told_from_a_cluster_that_does_not_answer(slurm, tmp_path, monkeypatch):
+    file = tmp_path / "slurm.conf"
+    monkeypatch.setenv("SLURM_CONF", str(file))
+    with pytest.raises(
+        ConfigError, match=rf"SLURM_CONF names {file}, which is no file on .*: submit from a login node"
+    ):
+        read_cluster()
+    file.write_text("ClusterName=x\n")
+    with pytest.raises(ConfigError, match=rf"cannot use its configuration {file}: .*No SlurmctldHost defined"):
+        read_cluster()
+    if not Path("/etc/slurm/slurm.conf").exists():
+        monkeypatch.delenv("SLURM_CONF")
+        with pytest.raises(ConfigError, match=r"belongs to no cluster, as it has no slurm\.conf: submit from"):
+            read_cluster()
+
+
+def test_what_a_user_tells_slurm_for_other_jobs_does_not_outdo_what_batchml_says(slurm, study, monkeypatch):
+    study.fill(1)
+    for name in ("SBATCH_TIMELIMIT", "SBATCH_JOB_NAME", "SBATCH_NO_REQUEUE", "SLURM_RESTART_COUNT"):
+        monkeypatch.setenv(name, "7")
+    for name in ("SQUEUE_NAMES", "SCANCEL_NAME", "SCANCEL_STATE"):
+        monkeypatch.setenv(name, "suspended")
+    (handle,) = study.registry.submit(executor=bm.Slurm(walltime="2h", lines=["--hold"])).handles
+    words = slurm.run("scontrol", "--oneliner", "show", "job", handle.array).split()
+    assert {"TimeLimit=02:00:00", "Requeue=1", f"JobName={handle.job}"} <= set(words)
+    assert handle.state == "PENDING"
+    handle.stop()
+    assert handle.wait(30)
+
+
 def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm, study):
     study.fill_patiently(5)
     submission = study.registry.submit(executor=bm.Slurm(workers=1, slots=2))
@@ -324,7 +357,7 @@ def test_what_the_end_of_a_walltime_or_of_a_node_cuts_off_is_queued_again(slurm,
     executor = bm.Slurm(workers=2, slots=1, cpus=8, requeue=False)
     timed_out, lost = study.registry.submit(executor=executor).workers
     study.until_running(2)
-    slurm.run("scontrol", "update", f"jobid={timed_out}", "endtime=now")  # SLURM looks every 30 s
+    slurm.end_walltime(timed_out)
     node = slurm.run("squeue", "-h", "-j", lost, "-o", "%N").strip()
     study.ask(f"update worker set boot_id = 'another', host = 'far' where scheduler_id like '{lost}@%'")
     slurm.crash_node(node)
@@ -439,6 +472,28 @@ def test_where_the_site_allows_fewer_jobs_there_are_fewer(slurm, study, caplog):
     with pytest.raises(SchedulerError, match=r"took no job: AssocMaxSubmitJobLimit.* submit again when"):
         study.registry.submit(executor=few)
     assert study.states() == {"queued": 1, "defined": 1}
+
+
+def test_a_job_of_somebody_else_that_has_got_an_elements_number_is_left_alone(slurm, study):
+    study.fill(1)
+    mine = study.registry.submit(executor=bm.Slurm(lines=["--hold"])).handles[0]
+    assert mine.state == "PENDING"
+    # After SLURM's numbers have begun again: one element of it runs, one waits.
+    words = ("--array=0-1%1", "--output=/dev/null", "--wrap=sleep 60")
+    foreign = slurm.run("sbatch", "--parsable", *words).strip()
+    study.until_state(slurm, f"{foreign}_0", "RUNNING")
+    study.ask(f"update submission set scheduler_id = '{foreign}@batchml'")
+    handles = [SlurmHandle(foreign, i, mine.job, mine.cluster, mine.log, Listing()) for i in (0, 1)]
+    assert not any(handle.alive() for handle in handles)
+    SlurmHandle.stop_all(handles, now=True)
+    study.registry.stop(now=True)
+    assert study.registry.allocations().empty
+    row = SimpleNamespace(scheduler_id=f"{foreign}_0@batchml", incarnation=0, submission_id=1)
+    with Store.open(study.url) as store:
+        watch = SlurmWatch(store)
+        assert watch.states([(row.scheduler_id, 1)]) == [""]
+        until(lambda: watch.evidence(row).verdict is Verdict.MISSING, "it is taken for ended")
+    assert [slurm.states()[f"{foreign}_{i}"] for i in (0, 1)] == ["RUNNING", "PENDING"]
 
 
 def test_no_id_is_no_success(slurm, study, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ memory controller to be of that version. The GPUs are links to /dev/null.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -195,14 +196,11 @@ class SlurmCluster:
 
     def _enter(self, *words):
         """Add something to the accounts; say whether that went well."""
-        done = subprocess.run(
-            ["sacctmgr", "--immediate", "add", *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode == 0
+        return self._takes("sacctmgr", "--immediate", "add", *words)
+
+    def _takes(self, *words):
+        """Run a command; say whether that went well."""
+        return subprocess.run(words, env=self.environment, capture_output=True, check=False).returncode == 0
 
     def _start(self, name, *words):
         # If the tests are killed, the daemons go, too.
@@ -283,6 +281,13 @@ class SlurmCluster:
             self._start(node, "slurmd", "-D", "-N", node)
             if process is not None:
                 self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+
+    def end_walltime(self, name):
+        """Let the walltime of an element be over; SLURM looks every 30 s."""
+        # It refuses a time that is over when the controller comes to read it.
+        ahead = itertools.count(1)
+        words = ("scontrol", "update", f"jobid={name}")
+        _until(lambda: self._takes(*words, f"endtime=now+{next(ahead)}"), 30, lambda: f"{name} goes on")
 
     def cut_node(self, node):
         """Kill the daemon of a node; its jobs run on, as behind a broken network."""

@@ -12,7 +12,7 @@ from batchml.errors import ConfigError
 from batchml.executors.slurm import Slurm
 from batchml.executors.slurm_cluster import cluster_of
 from batchml.executors.slurm_handle import _words
-from batchml.executors.slurm_listing import Element, _squeue
+from batchml.executors.slurm_listing import Element, Listing, _squeue
 from batchml.executors.slurm_request import Request, directives, summary
 from batchml.executors.slurm_watch import word_of
 from batchml.registry.rescue import Verdict
@@ -78,11 +78,20 @@ def test_an_incarnation_is_not_taken_for_its_predecessor():
 
 
 def test_a_list_of_squeue_is_read_by_its_columns():
-    fields = (("12_0", 60), ("CANCELLED by 7", 40), ("2", 12), ("9", 12), ("1:00:00", 24), ("None of these", 80))
-    line = "".join(text.ljust(width) for text, width in fields)
+    words = ("12_0", "CANCELLED by 7", "2", "9", "1:00:00", "mine", "None of these")
+    line = "".join(word.ljust(width) for word, width in zip(words, (60, 40, 12, 12, 24, 64, 80), strict=True))
     assert _squeue(line) == [
-        ("12_0", Element(state="CANCELLED", restarts=2, signal=9, left="1:00:00", reason="None of these"))
+        ("12_0", Element(state="CANCELLED", restarts=2, signal=9, left="1:00:00", job="mine", reason="None of these"))
     ]
+
+
+def test_an_element_is_known_only_by_its_number_and_the_name_of_its_array():
+    listing = Listing()
+    listing.known = {"12_0": Element(state="RUNNING", job="mine"), "13": Element(state="PENDING", job="foreign")}
+    assert listing.state("12_0", "mine").state == "RUNNING"
+    assert listing.state("12_0", "foreign") is listing.state("13_4", "mine") is None
+    assert listing.state("13_4", "foreign").state == "PENDING"
+    assert listing.elements({"12", "13"}, "mine") == [listing.known["12_0"]]
 
 
 def test_elements_of_an_array_are_named_together():
