@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,8 +42,9 @@ def echo(line: str = "") -> None:
 
 
 def echo_json(value: Any) -> None:
-    """Print plain data as JSON; what JSON cannot say (nan, inf) becomes null."""
-    click.echo(clean(json.dumps(jsonable(value), indent=2, ensure_ascii=False)))
+    """Print plain data as JSON, without passwords; what JSON cannot say (nan, inf) becomes null."""
+    # Not the text as a whole: there a password is written otherwise, and a number may read like one.
+    click.echo(json.dumps(jsonable(value, clean), indent=2, ensure_ascii=False))
 
 
 def counted(number: int, noun: str) -> str:
@@ -140,22 +141,24 @@ def frame_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
 
 
-def jsonable(value: Any) -> Any:
-    """Return plain data for JSON."""
+def jsonable(value: Any, shown: Callable[[str], str] = str) -> Any:
+    """Return plain data for JSON; `shown` says how texts are, keys remain."""
     if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
+        return {str(key): jsonable(item, shown) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [jsonable(item) for item in value]
-    if isinstance(value, (bool, str)):
+        return [jsonable(item, shown) for item in value]
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, bool):
         return value
     if _is_missing(value):
         return None
     item = getattr(value, "item", None)
     if callable(item):  # a numpy scalar
-        return jsonable(item())
+        return jsonable(item(), shown)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if isinstance(value, int) else str(value)
+    return value if isinstance(value, int) else shown(str(value))
 
 
 def _is_missing(value: Any) -> bool:

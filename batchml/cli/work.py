@@ -130,20 +130,24 @@ def worker(  # noqa: PLR0913 - one for each option
     check: bool,
     dask: str | None,
     url: str | None,
-    as_json: bool,  # noqa: ARG001 - a worker prints nothing
+    as_json: bool,
 ) -> int:
     """Claim and run jobs until none is left; what an executor starts on a node."""
-    from batchml.worker.main import run_worker
+    from batchml.worker.main import check_worker, run_worker
 
+    url = url or session.url
+    if check:
+        words = check_worker(url, spool=spool, paths=paths, trust=trust)
+        say({"fit": True, "log": words}, words, as_json=as_json)  # as `submit --check`; else a worker prints nothing
+        return OK
     return run_worker(
-        url or session.url,
+        url,
         submission=submission,
         spool=spool,
         slots=slots,
         paths=paths,
         trust=trust,
-        needs={name: int(number) for name, number in map(_pair, needs)},
-        check=check,
+        needs=dict(map(_need, needs)),
         dask=dask,
     )
 
@@ -271,6 +275,13 @@ def _pair(word: str) -> tuple[str, str]:
     if not found or not name:
         raise click.UsageError(f"--resource needs NAME=VALUE, not {word!r}", click.get_current_context())
     return name, value
+
+
+def _need(word: str) -> tuple[str, int]:
+    name, _, number = word.partition("=")
+    if not name or not (number.isascii() and number.isdigit()):
+        raise click.UsageError(f"--need needs NAME=NUMBER, not {word!r}", click.get_current_context())
+    return name, int(number)
 
 
 @click.command("sync")

@@ -60,7 +60,7 @@ class Place:
         query = {key: "***" if key in secret else value for key, value in self._url.query.items()}
         # As the user writes it: that psycopg is behind it is nobody's business.
         shown = self._url.set(drivername=self._url.get_backend_name(), query=query)
-        return shown.render_as_string(hide_password=True).replace("%2F", "/")
+        return shown.render_as_string(hide_password=True).replace("%2F", "/").replace("%2A%2A%2A", "***")
 
     def __repr__(self) -> str:
         return f"Place({str(self)!r})"
@@ -88,8 +88,10 @@ def _sqlite_path(url: URL) -> Path:
     if not name or name == ":memory:" or name.startswith("file:"):
         raise ConfigError("a registry needs a file that its workers can open too: sqlite:///study.db")
     unknown = sorted(set(url.query) - {"synchronous"})
-    if unknown or str(url.query.get("synchronous", "normal")).lower() not in {"normal", "full"}:
-        raise ConfigError(f"sqlite URLs take ?synchronous=normal or full and nothing else, not {dict(url.query)}")
+    synchronous = str(url.query.get("synchronous", "normal"))
+    if unknown or synchronous.lower() not in {"normal", "full"}:
+        wrong = unknown[0] if unknown else synchronous
+        raise ConfigError(f"sqlite URLs take ?synchronous=normal or full and nothing else, not {wrong!r}")
     return Path(name).expanduser().absolute()
 
 
@@ -113,8 +115,9 @@ def parse_url(url: str, mountinfo: str | None = None) -> Place:
     if "\0" in url:
         raise ConfigError("a registry's URL holds no NUL characters: sqlite:///study.db")
     if "://" not in url:
-        hint = f"sqlite:///{url}" if url and not set(url) & set(":\n") else "sqlite:///study.db"
-        raise ConfigError(f"a registry is named by a URL, not by {url!r}: {hint}")
+        plain = not set(url) & set(":@=\n")  # else it may be a URL that was mistyped, with its password
+        shown, hint = (repr(url), url or "study.db") if plain else ("this", "study.db")
+        raise ConfigError(f"a registry is named by a URL, not by {shown}: sqlite:///{hint}")
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):

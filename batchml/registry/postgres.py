@@ -167,6 +167,8 @@ def meaning(place: str, error: BaseException | None, said: str) -> BatchmlError:
         return RegistryError(
             f"{place} refused the login ({said}); check the user, and the password in $PGPASSWORD, ~/.pgpass or the URL"
         )
+    if not state and said.startswith("invalid "):  # libpq did not even try
+        return ConfigError(f"{place}: {said}; check the URL")
     if state == "3D000" or ('database "' in said and "does not exist" in said):
         return NotARegistryError(f"{place}: {said}; make it first: createdb, or CREATE DATABASE")
     if state in {"42501", "25006"}:

@@ -99,11 +99,12 @@ class Reconciliation:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
-        names = ("dry_run", "requeued", "failed", "queued", "running", "errors")
+        names = ("dry_run", "requeued", "queued", "running", "errors")
         return {
             "dead": {str(key): reason for key, reason in self.dead.items()},
             "alive": list(self.alive),
             "silent": list(self.silent),
+            "given_up": self.failed,
             **{name: getattr(self, name) for name in names},
         }
 

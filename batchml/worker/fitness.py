@@ -134,8 +134,8 @@ def require_fitness(trial: Trial, look: Callable[[], object], leave_word: Callab
         raise
 
 
-def check_fitness(modules: Iterable[str], paths: Iterable[str], look: Callable[[], object], what: str) -> int:
-    """Look whether a worker could work here, say so on standard output, and claim nothing.
+def check_fitness(modules: Iterable[str], paths: Iterable[str], look: Callable[[], object], what: str) -> str:
+    """Look whether a worker could work here, claim nothing, and say so in a sentence.
 
     Parameters
     ----------
@@ -154,8 +154,7 @@ def check_fitness(modules: Iterable[str], paths: Iterable[str], look: Callable[[
         _see(trial, look)
     finally:
         trial.close()
-    print(f"{socket.gethostname()} is fit: Python {sys.version.split()[0]}, imports{what}")  # noqa: T201
-    return 0
+    return f"{socket.gethostname()} is fit: Python {sys.version.split()[0]}, imports{what}"
 
 
 def _see(trial: Trial, look: Callable[[], object]) -> None:

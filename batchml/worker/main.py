@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from batchml.worker.probe import Probe
     from batchml.worker.slots import SandboxPool
 
-__all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "REGISTRY_FILE", "run_worker"]
+__all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "REGISTRY_FILE", "check_worker", "run_worker"]
 
 REGISTRY = "BATCHML_REGISTRY"
 REGISTRY_FILE = "BATCHML_REGISTRY_FILE"
@@ -82,7 +82,6 @@ def run_worker(
     paths: Iterable[str] = (),
     trust: Iterable[str] = (),
     needs: Mapping[str, Any] | None = None,
-    check: bool = False,
     dask: str | None = None,
     settings: Settings | None = None,
 ) -> int:
@@ -106,8 +105,6 @@ def run_worker(
         Module prefixes that specs may name besides the default ones.
     needs
         What one iteration needs, by which the slots are counted where `slots` does not say: cpus, memory_mb, gpus.
-    check
-        Only look whether imports, artifacts and registry can be used here; claim nothing.
     dask
         The address of a Dask scheduler: iterations run on its workers.
 
@@ -122,10 +119,7 @@ def run_worker(
         url=url, submission=submission or 0, spool=spool or "", slots=slots, paths=tuple(paths), trust=tuple(trust)
     )
     task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""), needs=needs or {}, link=Link.told(dask))
-    for name in (REGISTRY, REGISTRY_FILE):
-        os.environ.pop(name, None)  # user code in the slots has no business with a password
-    if check:
-        return _check(task)
+    _forget_registry()
     if submission is None and spool is None and LIFELINE not in os.environ:
         raise ConfigError("--submission is missing: say whose jobs this worker may claim")
     settings = settings or Settings.from_environment()
@@ -155,12 +149,31 @@ def run_worker(
     return 1 if task.spool and report.undelivered else 0
 
 
-def _check(task: Task) -> int:
-    if not task.spool:
-        return check_fitness(task.trust, task.paths, partial(check_registry, task.url), ", registry and artifacts")
+def check_worker(url: str, *, spool: str | None = None, paths: Iterable[str] = (), trust: Iterable[str] = ()) -> str:
+    """Look whether a worker could work here, claim nothing, and return what was looked at in a sentence.
+
+    Parameters
+    ----------
+    url, spool, paths, trust
+        As those of `run_worker`.
+
+    Raises
+    ------
+    UnfitError
+        It could not.
+    """
+    _forget_registry()
+    if spool is None:
+        return check_fitness(trust, paths, partial(check_registry, url), ", registry and artifacts")
     from batchml.worker.spool_folder import SpoolFolder
 
-    return check_fitness(task.trust, task.paths, SpoolFolder(task.spool).about, " and spool")
+    return check_fitness(trust, paths, SpoolFolder(spool).about, " and spool")
+
+
+def _forget_registry() -> None:
+    """User code has no business with a password."""
+    for name in (REGISTRY, REGISTRY_FILE):
+        os.environ.pop(name, None)
 
 
 def _work_spool(task: Task, settings: Settings, stop: StopSignals) -> Report | None:

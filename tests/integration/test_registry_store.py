@@ -136,6 +136,9 @@ def test_one_of_several_creations_at_once_wins(registry_url):
         ("oracle://u:geheim@h/x", "not in 'oracle'"),
         ("postgresql://u:geheim@h:port/x", "not a database URL"),
         ("sqlite:///a.db?cache=shared", "take"),
+        ("sqlite:///a.db?password=geheim", "not 'password'"),
+        ("postgresql:/u:geheim@h/x", "not by this: sqlite:///study.db"),
+        ("host=h password=geheim", "not by this: sqlite:///study.db"),
         ("", "URL"),
     ],
 )
@@ -146,11 +149,20 @@ def test_a_wrong_url_is_refused_without_its_password(given, words):
     assert "geheim" not in str(caught.value)
 
 
+def test_a_url_that_the_driver_cannot_read_is_a_mistake_and_no_outage():
+    pytest.importorskip("psycopg")
+    for wrong, words in (("127.0.0.1:99999/x", "invalid port number"), ("127.0.0.1:1/x?sslmode=no", "invalid sslmode")):
+        with pytest.raises(ConfigError, match=words) as caught:
+            Store.open(f"postgresql://u:geheim@{wrong}")
+        assert "geheim" not in str(caught.value)
+
+
 def test_passwords_never_show():
     place = parse_url("postgresql://user:ge%40heim@host/db?password=zweites&sslmode=require")
     for text in (str(place), repr(place)):
         assert "heim" not in text
         assert "zweites" not in text
+        assert "password=***" in text
         assert "sslmode=require" in text
     assert "ge%40heim" in place.secret_url
     assert place.scrub("FATAL: ge@heim or zweites or ge%40heim") == "FATAL: *** or *** or ***"

@@ -1,4 +1,5 @@
 import json
+import urllib.parse
 
 import click
 import numpy as np
@@ -80,6 +81,7 @@ def test_json_has_null_for_what_json_cannot_say():
         "postgresql://ann:s3cret@db:5432/study",
         "postgresql+psycopg://ann:s3c/r@t@db/study",
         "postgresql://:s3cret@db/study",
+        "postgresql:/ann:s3cret@db/study",
         "postgresql://db/study?user=ann&password=s3cret",
     ],
 )
@@ -94,6 +96,15 @@ def test_a_password_in_a_url_is_masked_wherever_it_stands(url):
 def test_a_known_password_is_struck_out_of_other_texts_too():
     secrets.remember("postgresql://ann:hunter%402@db/study")
     assert secrets.clean("password 'hunter@2' or hunter%402 refused") == "password '***' or *** refused"
+
+
+@pytest.mark.parametrize("password", ['do"ub\\le', "100", "total"])
+def test_json_stays_json_whatever_the_password_is(password, capsys):
+    secrets.remember(f"postgresql://ann:{urllib.parse.quote(password, safe='')}@db/study")
+    tables.echo_json({"total": 100, "said": f"no: {password}", "rows": [{"job_id": 100}]})
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {"total": 100, "said": "no: ***", "rows": [{"job_id": 100}]}
+    assert password not in secrets.clean(f"a message with {password!r} in it")
 
 
 def test_a_url_without_password_stays_as_it_is():
