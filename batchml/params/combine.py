@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from batchml.arguments import count, listed, shown, texts
 from batchml.errors import ConfigError
-from batchml.params.kinds import is_count
-from batchml.params.param_set import ParamSet
+from batchml.params.param_set import ParamSet, require_set
 from batchml.params.trafo import Part, Parts
 from batchml.params.values import SharedValues, Values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchml.params.condition import Condition
     from batchml.params.domain import Domain
 
 __all__ = ["ParamSetCollection", "ps_replicate", "ps_union", "replicate"]
+
+_MOST_TIMES: Final = 100_000
 
 
 class ParamSetCollection(ParamSet):
@@ -42,8 +46,10 @@ class ParamSetCollection(ParamSet):
     def __init__(self, members: Mapping[str, ParamSet], *, owner: str = "parameter set") -> None:
         given: Any = members
         if not isinstance(given, Mapping) or not all(isinstance(one, ParamSet) for one in given.values()):
-            raise ConfigError(f"a collection is made of a mapping of prefixes to parameter sets, not of {members!r}")
-        self.members = dict(members)
+            raise ConfigError(
+                f"a collection is made of a mapping of prefixes to parameter sets, not of {shown(members)}"
+            )
+        self.members = {_prefix(name): one for name, one in given.items()}
         domains: dict[str, Domain] = {}
         parts = []
         for prefix, member in self.members.items():
@@ -89,15 +95,14 @@ def ps_union(sets: Sequence[ParamSet] | Mapping[str, ParamSet], *, owner: str = 
         return _flat(ParamSetCollection(sets, owner=owner))
     domains: dict[str, Domain] = {}
     values: dict[str, Any] = {}
-    for one in sets:
-        if not isinstance(one, ParamSet):
-            raise ConfigError(f"a union is made of parameter sets, not of {one!r}")
+    members = [require_set(one, "a member of a union") for one in listed(sets, "a union", "parameter sets")]
+    for one in members:
         twice = [name for name in one.ids if name in domains]
         if twice:
             raise ConfigError(f"two sets have a parameter {twice[0]!r}: give them prefixes, ps_union({{name: set}})")
         domains |= one.domains
         values |= one.values
-    parts = [Part(ids={name: name for name in one.ids}, extra_trafo=one.extra_trafo) for one in sets]
+    parts = [Part(ids={name: name for name in one.ids}, extra_trafo=one.extra_trafo) for one in members]
     made = ParamSet(domains, owner=owner, extra_trafo=_joined(parts))
     made.fill(values)
     return made
@@ -118,15 +123,16 @@ def ps_replicate(param_set: ParamSet, times: int | None = None, *, prefixes: Seq
     if prefixes is None:
         assert times is not None
         return replicate(param_set, times)
-    if len(set(prefixes)) < len(prefixes):
-        raise ConfigError(f"prefixes must differ: {list(prefixes)!r}")
-    return ps_union(dict.fromkeys(prefixes, param_set))
+    words = texts(prefixes, "prefixes")
+    if len(set(words)) < len(words):
+        raise ConfigError(f"prefixes must differ: {words!r}")
+    return ps_union(dict.fromkeys(words, param_set))
 
 
 def replicate(param_set: ParamSet, times: int) -> ParamSet:
     """Return a set with ``x_rep_1``, ``x_rep_2``, ... for each parameter ``x``, tagged ``x_rep``."""
-    if not is_count(times, 1):
-        raise ConfigError(f"a set is replicated a whole number of times, at least once, not {times!r}")
+    require_set(param_set, "what is replicated")
+    times = count(times, "how many times a set is replicated", least=1, most=_MOST_TIMES)
     domains: dict[str, Domain] = {}
     values: dict[str, Any] = {}
     parts = []
@@ -157,6 +163,12 @@ def _named(param_set: ParamSet, *, prefix: str = "", suffix: str = "") -> dict[s
         f"{prefix}{name}{suffix}": replace(domain, depends=renamed(domain.depends), suits=renamed(domain.suits))
         for name, domain in param_set.domains.items()
     }
+
+
+def _prefix(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ConfigError(f"the prefixes of a collection are texts, not {shown(name)}")
+    return name
 
 
 def _joined(parts: Sequence[Part]) -> Parts | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import listed, shown
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ class Condition:
 
     on: str
     rhs: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.on, str):
+            raise ConfigError(f"a condition is on a parameter, which is named by a text, not by {shown(self.on)}")
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value of the other parameter meets the condition."""
@@ -39,7 +44,7 @@ def CondEqual(on: str, rhs: Any) -> Condition:  # noqa: N802  # the name is know
 
 def CondAnyOf(on: str, rhs: Iterable[Any]) -> Condition:  # noqa: N802  # as above
     """Return the condition that a parameter has one of several values."""
-    return Condition(on=on, rhs=tuple(rhs))
+    return Condition(on=on, rhs=tuple(listed(rhs, f"what {on!r} is to be any of", "values")))
 
 
 def read_depends(depends: str | Condition | Sequence[str | Condition] | None) -> tuple[Condition, ...]:
@@ -56,7 +61,7 @@ def read_depends(depends: str | Condition | Sequence[str | Condition] | None) ->
         return (depends,)
     if not isinstance(depends, str):
         if not isinstance(depends, Iterable):
-            raise ConfigError(f"a condition is text such as \"kernel == 'poly'\" or a Condition, not {depends!r}")
+            raise ConfigError(f"a condition is text such as \"kernel == 'poly'\" or a Condition, not {shown(depends)}")
         return tuple(condition for one in depends for condition in read_depends(one))
     try:
         tree = ast.parse(depends.strip(), mode="eval").body

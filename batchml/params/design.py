@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import listed, mapping
 from batchml.errors import ConfigError
 from batchml.params.dependencies import parents_first
+from batchml.params.param_set import require_set
 from batchml.params.show import html_rows
+from batchml.params.trafo import remade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy as np
     import pandas as pd
@@ -55,7 +57,8 @@ class Design:
         ConfigError
             A value that the space does not have, or none where there must be one; it names the point.
         """
-        rows: Any = points.to_dict(orient="records") if hasattr(points, "to_dict") else points
+        require_set(param_set, "the space of a design")
+        rows = points.to_dict(orient="records") if hasattr(points, "to_dict") else listed(points, "points", "mappings")
         read = [_read_point(param_set, row, at) for at, row in enumerate(rows)]
         return cls(param_set=param_set, columns={name: [row.get(name) for row in read] for name in param_set.ids})
 
@@ -81,7 +84,7 @@ class Design:
         if not trafo:
             points = (dict(zip(self.columns, row, strict=True)) for row in _rows(self))
             return [_present(point) for point in points] if filter_na else list(points)
-        names, extra = tuple(self.columns), self.param_set.extra_trafo
+        names = tuple(self.columns)
         made = [self._transformed(name) for name in names]
         # What is missing is told from the value before: a transformation may well return None.
         rows = zip(_rows(self), zip(*made, strict=True), strict=True)
@@ -89,7 +92,8 @@ class Design:
             {name: value for name, raw, value in zip(names, before, after, strict=True) if raw is not None}
             for before, after in rows
         ]
-        return used if extra is None else [dict(extra(point)) for point in used]
+        extra = self.param_set.extra_trafo
+        return used if extra is None else [remade(point, extra) for point in used]
 
     def _transformed(self, name: str) -> list[Any]:
         column, trafo = self.columns[name], self.param_set.domains[name].trafo
@@ -163,9 +167,8 @@ def _missing(value: Any) -> bool:
 
 
 def _read_point(param_set: ParamSet, row: Mapping[str, Any], at: int) -> dict[str, Any]:
-    if not isinstance(row, Mapping):
-        raise ConfigError(f"point {at} is a mapping of names to values, not {row!r}")
-    given = {name: value for name, value in row.items() if not _missing(value)}
+    named = mapping(row, f"point {at}", "names to values")
+    given = {name: value for name, value in named.items() if not _missing(value)}
     kept: dict[str, Any] = {}
     for name in parents_first(param_set.domains):
         conditions = param_set.domains[name].depends

@@ -6,11 +6,11 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from batchml.errors import ConfigError, UnknownKeyError, nearest
+from batchml.arguments import count, mapping
+from batchml.errors import ConfigError
 from batchml.params.design import Design, design_of, without_duplicates
-from batchml.params.kinds import is_count
 from batchml.params.quantile import quantile
-from batchml.params.sampler import SamplerUnif, check_bounded, check_seed
+from batchml.params.sampler import SamplerUnif, check_bounded, read_points, read_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,11 +61,10 @@ def generate_design_grid(
     """
     import numpy as np
 
-    own = dict(param_resolutions or {})
-    for name in own:
-        if name not in param_set:
-            raise UnknownKeyError(f"{param_set.owner} has no parameter {name!r}{nearest(name, param_set.ids)}")
     check_bounded(param_set)
+    own = {} if param_resolutions is None else mapping(param_resolutions, "param_resolutions", "names to whole numbers")
+    for name in own:
+        param_set.require(name)
     order = list(param_set.ids) if resolution is not None else list(dict.fromkeys([*own, *param_set.ids]))
     axes = [_axis(name, param_set.domains[name], own.get(name, resolution)) for name in order]
     size = math.prod(len(axis) for axis in axes)
@@ -89,18 +88,22 @@ def generate_design_lhs(param_set: ParamSet, n: int, *, seed: int | None = None)
     from scipy.spatial.distance import pdist
     from scipy.stats import qmc
 
+    n, seed = read_points(n), read_seed(seed)
+
     def draw(dimensions: int) -> NDArray[np.float64]:
         sampler = qmc.LatinHypercube(d=dimensions, rng=seed)
         cubes = [sampler.random(n) for _ in range(_HYPERCUBES if n <= _MAX_MAXIMIN else 1)]
         best: NDArray[np.float64] = max(cubes, key=lambda cube: pdist(cube).min() if 1 < n <= _MAX_MAXIMIN else 0.0)
         return best
 
-    return _from_cube(param_set, n, seed, draw)
+    return _from_cube(param_set, n, draw)
 
 
 def generate_design_sobol(param_set: ParamSet, n: int, *, seed: int | None = None) -> Design:
     """Return the first n points of a scrambled Sobol sequence."""
     from scipy.stats import qmc
+
+    n, seed = read_points(n), read_seed(seed)
 
     def draw(dimensions: int) -> NDArray[np.float64]:
         with warnings.catch_warnings():
@@ -109,15 +112,12 @@ def generate_design_sobol(param_set: ParamSet, n: int, *, seed: int | None = Non
             points: NDArray[np.float64] = qmc.Sobol(d=dimensions, rng=seed).random(n)
         return points
 
-    return _from_cube(param_set, n, seed, draw)
+    return _from_cube(param_set, n, draw)
 
 
-def _from_cube(param_set: ParamSet, n: int, seed: int | None, draw: Callable[[int], NDArray[np.float64]]) -> Design:
+def _from_cube(param_set: ParamSet, n: int, draw: Callable[[int], NDArray[np.float64]]) -> Design:
     import numpy as np
 
-    if not is_count(n):
-        raise ConfigError(f"{n!r} points cannot be drawn")
-    check_seed(seed)
     check_bounded(param_set)
     ids = param_set.ids
     points = draw(len(ids)) if ids and n else np.empty((n, len(ids)))
@@ -132,7 +132,6 @@ def _axis(name: str, domain: Domain, resolution: int | None) -> NDArray[Any]:
         return np.array(domain.levels, dtype=object)
     if resolution is None:
         raise ConfigError(f"{name} is a number: give resolution= or param_resolutions={{{name!r}: ...}}")
-    if not is_count(resolution, 1):
-        raise ConfigError(f"the resolution of {name} is a whole number of at least 1, not {resolution!r}")
+    resolution = count(resolution, f"the resolution of {name}", least=1, most=_MAX_GRID)
     values = quantile(domain, np.linspace(0.0, 1.0, resolution) if resolution > 1 else np.zeros(1))
     return np.unique(values)

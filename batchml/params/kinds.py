@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from batchml.params.domain import Domain
 
-__all__ = ["PROBLEMS", "is_count", "is_plain_number", "number", "plain", "read_bounds", "same", "whole"]
+__all__ = ["PROBLEMS", "is_plain_number", "number", "plain", "read_bounds", "same", "whole"]
 
 # Numbers this near to a bound or to a whole number count as it.
 _TOLERANCE: Final = 1.5e-8
@@ -23,11 +23,6 @@ _TOLERANCE: Final = 1.5e-8
 def is_plain_number(value: Any) -> bool:
     """Tell whether a value is a real number and no truth value."""
     return type(value) in {int, float} or (isinstance(value, Real) and not _is_logical(value))
-
-
-def is_count(value: Any, least: int = 0) -> bool:
-    """Tell whether a value is a whole number of at least `least`."""
-    return type(value) is int and value >= least
 
 
 def read_bounds(lower: Any, upper: Any) -> tuple[float, float]:

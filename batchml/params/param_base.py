@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from batchml.arguments import mapping, shown, texts
 from batchml.errors import ConfigError, UnknownKeyError, nearest
 from batchml.params.condition import Condition, read_depends
 from batchml.params.dependencies import check_dependencies, unmet
@@ -15,9 +15,9 @@ from batchml.params.trafo import Imported
 from batchml.params.values import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["ParamSetBase", "words"]
+__all__ = ["ParamSetBase"]
 
 
 class ParamSetBase:
@@ -33,18 +33,20 @@ class ParamSetBase:
         owner: str = "parameter set",
         extra_trafo: Callable[[dict[str, Any]], Mapping[str, Any]] | str | None = None,
     ) -> None:
-        for name, domain in domains.items():
+        for name, domain in mapping(domains, owner, "names to domains, ps(x=p_dbl(0, 1))").items():
             if not isinstance(name, str):
                 raise ConfigError(f"{owner}: the names of parameters are text, not {name!r}")
             if not isinstance(domain, Domain):
-                raise ConfigError(f"{owner}: {name} is no domain such as p_dbl(0, 1), but {domain!r}")
+                raise ConfigError(f"{owner}: {name} is no domain such as p_dbl(0, 1), but {shown(domain)}")
+        if extra_trafo is not None and not isinstance(extra_trafo, str) and not callable(extra_trafo):
+            raise ConfigError(f"{owner}: extra_trafo is a function or its import path, not {shown(extra_trafo)}")
         self.owner = owner
         self.extra_trafo = Imported(extra_trafo) if isinstance(extra_trafo, str) else extra_trafo
         self._take_domains(domains)
         self._values = self._new_values()
         first = {name: domain.init for name, domain in self._domains.items() if domain.init is not NO_DEFAULT}
-        if first or values:
-            self._values.update({**first, **(values or {})})
+        if first or values is not None:
+            self._values.update({**first, **self._named({} if values is None else values)})
 
     def _take_domains(self, domains: Mapping[str, Domain]) -> None:
         check_dependencies(domains, self.owner)
@@ -83,7 +85,7 @@ class ParamSetBase:
 
     def ids_with(self, tags: str | Iterable[str] = (), *, any_tags: str | Iterable[str] = ()) -> tuple[str, ...]:
         """Return the parameters that have all of `tags` and, if given, at least one of `any_tags`."""
-        wanted, some = words(tags), words(any_tags)
+        wanted, some = set(texts(tags, "tags")), set(texts(any_tags, "any_tags"))
         return tuple(
             name for name, domain in self._domains.items() if wanted <= domain.tags and (not some or some & domain.tags)
         )
@@ -96,7 +98,7 @@ class ParamSetBase:
         ConfigError
             As for a new set; the set stays as it was.
         """
-        self._require(name)
+        self.require(name)
         domain = self._domains[name]
         new = replace(domain, depends=(*domain.depends, *read_depends(depends)))
         self._take_domains({**self._domains, name: new})
@@ -127,8 +129,8 @@ class ParamSetBase:
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Take over values that were accepted before, without checking them again (but for their names)."""
-        for name in values:
-            self._require(name)
+        for name in self._named(values):
+            self.require(name)
         self._values.fill({name: values[name] for name in self._domains if name in values})
 
     def get_values(
@@ -160,7 +162,7 @@ class ParamSetBase:
     def check(self, values: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a mapping of values, conditions included; None if nothing is."""
         try:
-            self.accept(*_listed(values, self.owner))
+            self.accept(self._named(values), changed=list(values))
         except ConfigError as error:
             return str(error)
         return None
@@ -171,7 +173,10 @@ class ParamSetBase:
 
     def assert_(self, values: Mapping[str, Any]) -> None:
         """Raise what `check` finds wrong as a `ConfigError`."""
-        self.accept(*_listed(values, self.owner))
+        self.accept(self._named(values), changed=list(values))
+
+    def _named(self, values: Any) -> dict[str, Any]:
+        return mapping(values, f"{self.owner}: values", "names to values")
 
     def accept(self, values: dict[str, Any], changed: Iterable[str]) -> dict[str, Any]:
         """Return values in their own types and in the order of the parameters, or refuse them.
@@ -184,7 +189,7 @@ class ParamSetBase:
             A value is out of its domain, or its condition does not hold.
         """
         for name in changed:
-            self._require(name)
+            self.require(name)
             value = values[name]
             if isinstance(value, TuneToken):
                 self._check_token(name, value)
@@ -204,26 +209,27 @@ class ParamSetBase:
 
         check_token(name, self._domains[name], token, self.owner)
 
-    def _require(self, name: str) -> None:
-        if name not in self._domains:
-            known = ", ".join(self._domains) or "none"
-            raise UnknownKeyError(
-                f"{self.owner} has no parameter {name!r}{nearest(name, self._domains)}; it has {known}"
-            )
+    def require(self, name: str) -> None:
+        """Refuse a name that no parameter has.
+
+        Raises
+        ------
+        UnknownKeyError
+            It names the nearest.
+        """
+        unknown = self.unknown(name)
+        if unknown is not None:
+            raise UnknownKeyError(unknown)
+
+    def unknown(self, name: Any) -> str | None:
+        """Return what to say of a name that no parameter has, None for one that some has."""
+        if isinstance(name, str) and name in self._domains:
+            return None
+        known = ", ".join(self._domains) or "none"
+        return f"{self.owner} has no parameter {shown(name)}{nearest(name, self._domains)}; it has {known}"
 
     def __len__(self) -> int:
         return len(self._domains)
 
     def __contains__(self, name: object) -> bool:
         return name in self._domains
-
-
-def _listed(values: Any, owner: str) -> tuple[dict[str, Any], list[str]]:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{owner}: values are a mapping of names to values, not {values!r}")
-    return dict(values), list(values)
-
-
-def words(tags: str | Iterable[str]) -> set[str]:
-    """Return one word or several as a set."""
-    return {tags} if isinstance(tags, str) else set(tags)

@@ -6,7 +6,10 @@ import copy
 import importlib
 from typing import TYPE_CHECKING, Any, Self
 
-from batchml.params.param_base import ParamSetBase, words
+from batchml.arguments import shown, texts
+from batchml.errors import ConfigError
+from batchml.params.param_base import ParamSetBase
+from batchml.params.trafo import remade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from batchml.params.domain import Domain
 
-__all__ = ["ParamSet", "ps"]
+__all__ = ["ParamSet", "ps", "require_set"]
 
 
 class ParamSet(ParamSetBase):
@@ -70,11 +73,11 @@ class ParamSet(ParamSetBase):
 
     def trafo(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that are used at a point of the search space."""
-        made = {name: self._transformed(name, value) for name, value in values.items()}
-        return made if self.extra_trafo is None else dict(self.extra_trafo(made))
+        made = {name: self._transformed(name, value) for name, value in self._named(values).items()}
+        return remade(made, self.extra_trafo)
 
     def _transformed(self, name: str, value: Any) -> Any:
-        self._require(name)
+        self.require(name)
         trafo = self._domains[name].trafo
         return value if trafo is None else trafo(value)
 
@@ -88,9 +91,9 @@ class ParamSet(ParamSetBase):
         ConfigError
             A parameter depends on one that is left out.
         """
-        wanted = words(ids)
-        for name in sorted(wanted):
-            self._require(name)
+        wanted = texts(ids, "ids")
+        for name in wanted:
+            self.require(name)
         kept = {name: domain for name, domain in self._domains.items() if name in wanted}
         made = ParamSet(kept, owner=self.owner, extra_trafo=self.extra_trafo)
         made.fill({name: value for name, value in self._values.items() if name in kept})
@@ -172,6 +175,18 @@ def ps(
     * kernel: p_fct(['polynomial', 'radial'])
     """
     return ParamSet(domains, extra_trafo=extra_trafo)
+
+
+def require_set(value: Any, name: str) -> ParamSet:
+    """Return a parameter set, or refuse what is none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not isinstance(value, ParamSet):
+        raise ConfigError(f"{name} is a parameter set, ps(x=p_dbl(0, 1)), not {shown(value)}")
+    return value
 
 
 def _stored() -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import math
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from batchml.arguments import count, flag, fraction, listed, shown
 from batchml.errors import ConfigError
 from batchml.params.combine import ps_union
 from batchml.params.design import Design, design_of
-from batchml.params.kinds import is_count
-from batchml.params.param_set import ParamSet
+from batchml.params.param_set import ParamSet, require_set
 from batchml.params.quantile import quantile
 
 if TYPE_CHECKING:
@@ -29,17 +30,26 @@ __all__ = [
     "SamplerJointIndep",
     "SamplerUnif",
     "check_bounded",
-    "check_seed",
+    "read_points",
+    "read_seed",
 ]
 
 # Rounds of drawing again what fell outside of the bounds.
 _ROUNDS: Final = 1000
+_MOST_POINTS: Final = 100_000_000
 
 
-def check_seed(seed: Any) -> None:
-    """Refuse what is no seed; None draws one."""
-    if seed is not None and not is_count(seed):
-        raise ConfigError(f"a seed is a whole number of at least 0, not {seed!r}")
+def read_points(n: Any) -> int:
+    """Return a number of points, or refuse what is none."""
+    return count(n, "the number of points", most=_MOST_POINTS)
+
+
+def read_seed(seed: Any) -> int | None:
+    """Return a seed, or refuse what is none; None draws one."""
+    return None if seed is None else count(seed, "a seed")
+
+
+_S = TypeVar("_S", bound="Sampler")
 
 
 class Sampler:
@@ -58,10 +68,7 @@ class Sampler:
         """Return n points; what does not apply to a point, by the conditions of the space, is missing there."""
         import numpy as np
 
-        if not is_count(n):
-            raise ConfigError(f"{n!r} points cannot be drawn")
-        check_seed(seed)
-        return design_of(self.param_set, self._draw(n, np.random.default_rng(seed)))
+        return design_of(self.param_set, self._draw(read_points(n), np.random.default_rng(read_seed(seed))))
 
     def _draw(self, n: int, generator: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Return n values of each parameter."""
@@ -86,9 +93,8 @@ class _Sampler1D(Sampler):
     """Draws one parameter: the only one of a set."""
 
     def __init__(self, param_set: ParamSet) -> None:
-        given: Any = param_set
-        if not isinstance(given, ParamSet) or len(given) != 1:
-            raise ConfigError(f"{type(self).__name__} takes a set of one parameter, ps(x=...), not {param_set!r}")
+        if len(require_set(param_set, f"what {type(self).__name__} draws")) != 1:
+            raise ConfigError(f"{type(self).__name__} takes a set of one parameter, ps(x=...), not {shown(param_set)}")
         super().__init__(param_set)
         self.id = param_set.ids[0]
 
@@ -145,7 +151,7 @@ class Sampler1DCateg(_Sampler1D):
             if unknown:
                 raise ConfigError(f"prob names {unknown[0]!r}, which is no level of {self.id}")
             prob = [prob.get(level, 0.0) for level in levels]
-        self.prob = None if prob is None else [float(one) for one in prob]
+        self.prob = None if prob is None else [fraction(one, "a share") for one in listed(prob, "prob", "shares")]
         if self.prob is not None and (
             len(self.prob) != len(levels) or min(self.prob) < 0 or abs(sum(self.prob) - 1) > 1e-8
         ):
@@ -181,8 +187,10 @@ class Sampler1DRfun(_Sampler1D):
     ) -> None:
         super().__init__(param_set)
         self._require_number()
+        if not callable(rfun):
+            raise ConfigError(f"rfun is a function of n and a generator, not {shown(rfun)}")
         self.rfun = rfun
-        self.trunc = trunc
+        self.trunc = flag(trunc, "trunc")
 
     def _values(self, n: int, generator: np.random.Generator) -> NDArray[Any]:
         import numpy as np
@@ -217,10 +225,10 @@ class Sampler1DNormal(Sampler1DRfun):
         domain = self.domain
         if (mean is None or sd is None) and not domain.is_bounded:
             raise ConfigError(f"{self.id} has no bounds: give mean and sd")
-        self.mean = (domain.lower + domain.upper) / 2 if mean is None else mean
-        self.sd = (domain.upper - domain.lower) / 4 if sd is None else sd
-        if self.sd < 0:
-            raise ConfigError(f"sd cannot be {self.sd}")
+        self.mean = (domain.lower + domain.upper) / 2 if mean is None else fraction(mean, "mean")
+        self.sd = (domain.upper - domain.lower) / 4 if sd is None else fraction(sd, "sd")
+        if not (math.isfinite(self.mean) and 0 <= self.sd < math.inf):
+            raise ConfigError(f"mean and sd are finite and sd is not negative; they are {self.mean} and {self.sd}")
 
     def _normal(self, n: int, generator: np.random.Generator) -> NDArray[np.float64]:
         return generator.normal(self.mean, self.sd, n)
@@ -230,7 +238,7 @@ class SamplerJointIndep(Sampler):
     """Draws several parameters independently, each by its own sampler; together they are a new space."""
 
     def __init__(self, samplers: Sequence[Sampler]) -> None:
-        self.samplers = list(samplers)
+        self.samplers = [_require_sampler(one, Sampler) for one in listed(samplers, "samplers", "samplers")]
         for sampler in self.samplers:
             if any(domain.depends for domain in sampler.param_set.domains.values()):
                 raise ConfigError("SamplerJointIndep takes no dependent parameters: take SamplerHierarchical")
@@ -252,14 +260,21 @@ class SamplerHierarchical(Sampler):
     """
 
     def __init__(self, param_set: ParamSet, samplers: Sequence[_Sampler1D]) -> None:
-        super().__init__(param_set)
-        self.samplers = {sampler.id: sampler for sampler in samplers}
-        if set(self.samplers) != set(param_set.ids) or len(self.samplers) != len(samplers):
-            has = ", ".join(sampler.id for sampler in samplers)
+        super().__init__(require_set(param_set, "the space"))
+        given = [_require_sampler(one, _Sampler1D) for one in listed(samplers, "samplers", "samplers")]
+        self.samplers = {sampler.id: sampler for sampler in given}
+        if set(self.samplers) != set(param_set.ids) or len(self.samplers) != len(given):
+            has = ", ".join(sampler.id for sampler in given)
             raise ConfigError(f"one sampler for each of {', '.join(param_set.ids)} is needed; there are {has}")
 
     def _draw(self, n: int, generator: np.random.Generator) -> dict[str, NDArray[Any]]:
         return {name: self.samplers[name]._draw(n, generator)[name] for name in self.param_set.ids}  # noqa: SLF001
+
+
+def _require_sampler(value: Any, wanted: type[_S]) -> _S:
+    if not isinstance(value, wanted):
+        raise ConfigError(f"a sampler such as Sampler1DUnif(ps(x=p_dbl(0, 1))) is needed, not {shown(value)}")
+    return value
 
 
 def check_bounded(param_set: ParamSet) -> None:
@@ -269,8 +284,6 @@ def check_bounded(param_set: ParamSet) -> None:
     ------
     ConfigError
     """
-    if not isinstance(param_set, ParamSet):
-        raise ConfigError(f"a space is a parameter set, ps(name=p_dbl(0, 1)), not {param_set!r}")
-    for name, domain in param_set.domains.items():
+    for name, domain in require_set(param_set, "a space").domains.items():
         if not domain.is_bounded:
             raise ConfigError(f"{name} ({domain!r}) can be neither enumerated nor drawn: give it bounds or levels")

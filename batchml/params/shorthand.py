@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
+from batchml.arguments import flag, listed, texts
 from batchml.errors import ConfigError
 from batchml.params.condition import Condition, read_depends
 from batchml.params.domain import NO_DEFAULT, Domain
@@ -62,6 +63,7 @@ def p_int(
     p_int(1, 10, default=3, depends="kernel == 'polynomial'")
     """
     lower, upper = read_bounds(lower, upper)
+    logscale = flag(logscale, "logscale")
     for bound in (lower, upper):
         if math.isfinite(bound) and not isinstance(whole(bound), Integral):
             raise ConfigError(f"the bounds of p_int are whole numbers, not {bound!r}: take p_dbl")
@@ -97,6 +99,7 @@ def p_dbl(
     p_dbl(-3, 3, trafo='10 ** x')
     """
     lower, upper = read_bounds(lower, upper)
+    logscale = flag(logscale, "logscale")
     _check_logscale(lower, trafo=trafo, logscale=logscale, positive=True)
     if logscale:
         span = {"lower": math.log(lower), "upper": math.log(upper), "logscale": True}
@@ -127,14 +130,17 @@ def p_fct(
     """
     if isinstance(levels, str):
         raise ConfigError(f"p_fct takes a list of levels: p_fct([{levels!r}, ...])")
-    listed = list(levels.items()) if isinstance(levels, Mapping) else [(str(level), level) for level in levels]
-    named = dict(listed)
+    if isinstance(levels, Mapping):
+        pairs = list(levels.items())
+    else:
+        pairs = [(str(level), level) for level in listed(levels, "the first argument of p_fct", "levels")]
+    named = dict(pairs)
     if not named:
         raise ConfigError("p_fct needs at least one level")
     if any(not isinstance(name, str) for name in named):
         raise ConfigError(f"the names of levels must be text: {list(named)!r}")
-    if len(named) < len(listed):
-        raise ConfigError(f"two levels have the same name among {[name for name, _ in listed]}: name them in a mapping")
+    if len(named) < len(pairs):
+        raise ConfigError(f"two levels have the same name among {[name for name, _ in pairs]}: name them in a mapping")
     own_names = all(isinstance(value, str) and value == name for name, value in named.items())
     then = read_function(trafo)
     chosen = then if own_names else Lookup(named=named, then=then)
@@ -180,9 +186,7 @@ def _made(
     custom_check: Function,
     **more: Any,
 ) -> Domain:
-    if isinstance(special_vals, str) or not isinstance(special_vals, Iterable):
-        raise ConfigError(f"special_vals is a list of values, not {special_vals!r}")
-    special = tuple(special_vals)
+    special = tuple(listed(special_vals, "special_vals", "values"))
     if trafo is not None and (special or init is not NO_DEFAULT):
         raise ConfigError(
             "a domain with a trafo (logscale and levels that are no text are one) takes neither special_vals nor init: "
@@ -193,7 +197,7 @@ def _made(
         trafo=read_function(trafo),
         default=default,
         special_vals=special,
-        tags=_words(tags),
+        tags=frozenset(texts(tags, "tags")),
         depends=read_depends(depends),
         init=init,
         custom_check=read_function(custom_check),
@@ -204,14 +208,6 @@ def _made(
         if wrong is not None:
             raise ConfigError(f"the {name} of p_{kind} lies outside of its domain: {wrong}")
     return domain
-
-
-def _words(tags: Any) -> frozenset[str]:
-    listed = [tags] if isinstance(tags, str) or not isinstance(tags, Iterable) else list(tags)
-    wrong = [tag for tag in listed if not isinstance(tag, str)]
-    if wrong:
-        raise ConfigError(f"tags are words, not {wrong[0]!r}")
-    return frozenset(listed)
 
 
 def _check_logscale(lower: float, *, trafo: Any, logscale: bool, positive: bool) -> None:

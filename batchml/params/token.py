@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import flag, shown
 from batchml.errors import ConfigError
 from batchml.params.domain import Domain
-from batchml.params.kinds import is_plain_number, number
+from batchml.params.kinds import is_plain_number, number, read_bounds
 from batchml.params.shorthand import p_fct
 from batchml.params.trafo import read_function
 
@@ -102,6 +103,7 @@ def to_tune(
     """
     if aggr is not None and not internal:
         raise ConfigError("aggr goes with internal=True: it joins the values that learners find by themselves")
+    logscale, internal = flag(logscale, "logscale"), flag(internal, "internal")
     found = read_function(aggr)
     if len(what) == 1:
         if logscale or lower is not None or upper is not None:
@@ -114,6 +116,8 @@ def to_tune(
     for bound in (lower, upper):
         if bound is not None and not is_plain_number(bound):
             raise ConfigError(f"a bound is a number, not {bound!r}; values go into a list: to_tune([{_listed(what)}])")
+        if bound is not None:
+            read_bounds(bound, bound)  # one that is no number by far
     return TuneToken(lower=lower, upper=upper, logscale=logscale, internal=internal, aggr=found)
 
 
@@ -127,5 +131,6 @@ def _content(what: Any) -> Any:
     if isinstance(what, (list, tuple, Mapping)) or (hasattr(what, "tolist") and getattr(what, "ndim", 0) == 1):
         return p_fct(what.tolist() if hasattr(what, "tolist") else what)
     raise ConfigError(
-        f"to_tune({what!r}) is no range: give two bounds, a list of values, a domain such as p_int(1, 3), or a space"
+        f"to_tune({shown(what)}) is no range: give two bounds, a list of values, a domain such as p_int(1, 3), or a "
+        "space"
     )

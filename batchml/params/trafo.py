@@ -11,13 +11,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from batchml.arguments import mapping, shown
 from batchml.errors import ConfigError
 from batchml.params.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Exp", "Imported", "Lookup", "Part", "Parts", "WholeExp", "read_function"]
+__all__ = ["Exp", "Imported", "Lookup", "Part", "Parts", "WholeExp", "read_function", "remade"]
 
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -121,11 +122,24 @@ class Parts:
             if part.ids and not own:
                 continue  # none of its conditions hold
             if part.target is None:
-                out = own if part.extra_trafo is None else part.extra_trafo(own)
+                out = remade(own, part.extra_trafo)
                 made |= {f"{part.prefix}{name}{part.suffix}": value for name, value in out.items()}
             else:
-                made[part.target] = _only_value(own if part.extra_trafo is None else part.extra_trafo(own), part.target)
+                made[part.target] = _only_value(remade(own, part.extra_trafo), part.target)
         return {**rest, **made}
+
+
+def remade(values: dict[str, Any], extra_trafo: Callable[[dict[str, Any]], Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return what the transformation of a whole space makes of its values; without one the values themselves.
+
+    Raises
+    ------
+    ConfigError
+        It returned something else than a mapping.
+    """
+    return (
+        values if extra_trafo is None else mapping(extra_trafo(values), "what extra_trafo returns", "names to values")
+    )
 
 
 def _only_value(out: Mapping[str, Any], target: str) -> Any:
@@ -148,6 +162,8 @@ def read_function(given: str | Callable[..., Any] | None) -> Callable[..., Any] 
     if given is None or callable(given):
         return given
     if not isinstance(given, str):
-        raise ConfigError(f"a function is a callable, an expression such as '10 ** x' or an import path, not {given!r}")
+        raise ConfigError(
+            f"a function is a callable, an expression such as '10 ** x' or an import path, not {shown(given)}"
+        )
     text = given.strip()
     return Imported(text) if _PATH.fullmatch(text) else Expression(text)

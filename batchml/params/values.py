@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from batchml.errors import ConfigError
+from batchml.arguments import mapping, shown
+from batchml.errors import UnknownKeyError
 
 if TYPE_CHECKING:
     from batchml.params.combine import ParamSetCollection
     from batchml.params.param_base import ParamSetBase
 
-__all__ = ["SharedValues", "Values"]
+__all__ = ["NotSetError", "SharedValues", "Values"]
+
+
+class NotSetError(UnknownKeyError, KeyError):
+    """A name without a value; a `KeyError`, too, since that is what ``in`` and ``get`` of mappings ask for."""
+
+    __str__ = UnknownKeyError.__str__  # a KeyError shows the repr of what it says
 
 
 class Values(MutableMapping[str, Any]):
@@ -32,24 +39,35 @@ class Values(MutableMapping[str, Any]):
 
     def replace(self, new: Mapping[str, Any]) -> None:
         """Set these and no other values, unless one is refused."""
-        if not isinstance(new, Mapping):
-            raise ConfigError(f"{self._owner.owner}: values are a mapping of names to values, not {new!r}")
-        self.fill(self._owner.accept(dict(new), changed=list(new)))
+        self.fill(self._owner.accept(self._named(new), changed=list(new)))
+
+    def _named(self, new: Any) -> dict[str, Any]:
+        return mapping(new, f"{self._owner.owner}: values", "names to values")
 
     def __getitem__(self, name: str) -> Any:
-        return self._held()[name]
+        if name in self:
+            return self._held()[name]
+        what = f"{self._owner.owner}: {shown(name)} has no value; set are {', '.join(self) or 'none'}"
+        raise NotSetError(self._owner.unknown(name) or what)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._held()
 
     def __setitem__(self, name: str, value: Any) -> None:
+        if not isinstance(name, str):
+            raise UnknownKeyError(self._owner.unknown(name))
         self.fill(self._owner.accept({**self._held(), name: value}, changed=[name]))
 
     def __delitem__(self, name: str) -> None:
-        rest = dict(self._held())
-        del rest[name]
-        self.fill(self._owner.accept(rest, changed=[]))
+        self[name]  # must be there
+        self.fill(self._owner.accept({key: value for key, value in self._held().items() if key != name}, changed=[]))
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set several values, all of them or, if one is refused, none."""
-        new = dict(*args, **kwargs)
+        try:
+            new = dict(*args, **kwargs)
+        except (TypeError, ValueError):
+            new = self._named(*args)  # which refuses it
         self.fill(self._owner.accept({**self._held(), **new}, changed=list(new)))
 
     def clear(self) -> None:
