@@ -68,6 +68,7 @@ def follow(
         return False
     if reason:
         words = " ".join(each.last_words() for each in submissions if not each.alive)
+        words = words or next(iter(registry.allocations()["reason"]), "")
         said = f"; its worker said: {words}" if words else f"; what workers of this machine said is in {_logs()}"
         click.echo(clean(f"batchml: {reason}{said}; to go on: {session.hint('resume')}"), err=True)
     return not reason

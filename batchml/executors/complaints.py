@@ -89,11 +89,12 @@ def standing(path: Path) -> Said:
             said.complaints.clear()
             if (left := _LEFT.fullmatch(words)) and left[1] != "0":
                 said.complaints["left"] = f"it has left, {left[1]} outcomes undelivered; `batchml resume` goes on"
-        elif level != "INFO":
-            # Of those that say the same with other numbers the last one.
+        else:
+            # Of those that say the same with other numbers the last one; an INFO that begins so settles it.
             kind = " ".join([word for word in words.split() if not word.isdecimal()][:2])
             said.complaints.pop(kind, None)
-            said.complaints[kind] = words
+            if level != "INFO":
+                said.complaints[kind] = words
     return said
 
 

@@ -171,9 +171,9 @@ class Listing:
             found = together[0] if together else None
         return found if found is not None and found.job == job else None
 
-    def elements(self, arrays: Collection[str], job: str) -> list[Element]:
-        """Return what the last list says about the elements of some arrays, all called `job`."""
-        return [each for name, each in self.known.items() if array_of(name) in arrays and each.job == job]
+    def elements(self, arrays: Collection[str], job: str) -> dict[str, Element]:
+        """Return what the last list says about the elements of some arrays, all called `job`, by their names."""
+        return {name: each for name, each in self.known.items() if array_of(name) in arrays and each.job == job}
 
 
 def _squeue(text: str) -> list[tuple[str, Element]]:

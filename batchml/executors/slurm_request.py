@@ -183,7 +183,7 @@ def directives(request: Request, name: str, log: Path) -> list[str]:
     """Return the ``#SBATCH`` lines; the elements are counted at submission."""
     found = [
         f"--job-name={name}",
-        f"--output={_quoted(log)}",
+        f"--output={_log(log)}",
         "--open-mode=append",
         "--nodes=1",
         "--ntasks=1",
@@ -206,9 +206,19 @@ def directives(request: Request, name: str, log: Path) -> list[str]:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    if _CONTROL.search(text) or '"' in text:
-        raise ConfigError(f"{text!r} cannot stand in a #SBATCH line")
-    return f'"{text}"' if re.search(r"[\s#]", text) else text
+    if _CONTROL.search(text):
+        raise ConfigError(f"{text!r} cannot stand in a #SBATCH line: leave out what does not print")
+    if not re.search(r"[\s#'\"\\]", text):
+        return text
+    # Within double quotes, only they and the backslash mean something to sbatch.
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def _log(log: Path) -> str:
+    if "\\" in str(log):
+        # There it stands for: replace nothing in this name.
+        raise ConfigError(f"SLURM cannot write logs to {log.parent}, for the backslash: set workdir of [slurm]")
+    return _quoted(log)
 
 
 def _clock(seconds: float) -> str:

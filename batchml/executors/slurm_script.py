@@ -69,7 +69,7 @@ def render(script: Script, template: str | None) -> str:
     ConfigError
         The template cannot be read, is none, names what there is not, or does not start the worker.
     """
-    from jinja2 import Environment, StrictUndefined, TemplateError
+    from jinja2 import Environment, StrictUndefined, TemplateSyntaxError
 
     try:
         text = default_template() if template is None else Path(template).read_text(encoding="utf-8")
@@ -80,8 +80,9 @@ def render(script: Script, template: str | None) -> str:
     values = {name: getattr(script, name) for name in Script.__slots__}
     try:
         made = environment.from_string(text).render(**values)
-    except TemplateError as error:
-        raise ConfigError(f"the template {template or 'of batchml'} is wrong: {error}") from error
+    except Exception as error:  # a template is a program of the user's
+        line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        raise ConfigError(f"the template {template or 'of batchml'}{line} is wrong: {error}") from error
     if script.command not in made:
         raise ConfigError(f"the template {template} does not hold {{{{ command }}}}, which starts the worker")
     return made

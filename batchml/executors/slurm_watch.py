@@ -8,6 +8,7 @@ import os
 import re
 import time
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.aside import written_aside
@@ -25,6 +26,7 @@ from batchml.worker.home import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
 
     from batchml.registry.store import Store
 
@@ -96,12 +98,15 @@ class SlurmWatch:
 
     def _end_of_log(self, name: str, submission: int) -> str:
         """Return the last that an element wrote; nothing if that cannot be read here."""
-        configured = load_configuration().slurm(self._cluster or "")
-        workdir = settings_of(self._store, submission).get("workdir") or configured.get("workdir")
-        with contextlib.suppress(OSError), (folder_of(workdir, self._store.uuid) / f"{name}.log").open("rb") as file:
+        with contextlib.suppress(OSError), (self._folder(submission) / f"{name}.log").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             return file.read().decode(errors="replace")
         return ""
+
+    def _folder(self, submission: int) -> Path:
+        configured = load_configuration().slurm(self._cluster or "")
+        workdir = settings_of(self._store, submission).get("workdir") or configured.get("workdir")
+        return folder_of(workdir, self._store.uuid)
 
     @property
     def recheck_s(self) -> float | None:
@@ -124,7 +129,7 @@ class SlurmWatch:
         arrays = self._arrays(row.scheduler_id)
         if not arrays or not self._look():
             return not row.greeted  # nobody to ask: what never came may still come
-        return any(not each.ended for each in self._listing.elements(arrays, self._job(row.id)))
+        return any(not each.ended for each in self._listing.elements(arrays, self._job(row.id)).values())
 
     def arrays(self) -> list[dict[str, Any]]:
         """Return a line for each submission whose elements SLURM knows: how many are in which state, and why."""
@@ -134,14 +139,26 @@ class SlurmWatch:
             if not arrays or not self._look():
                 continue
             known = self._listing.elements(arrays, self._job(row.id))
-            states = {state: sum(e.state == state for e in known) for state in sorted({e.state for e in known})}
-            reasons = sorted({e.reason for e in known if e.state == "PENDING" and e.reason not in {"", "None"}})
-            if states and (row.waiting or any(not e.ended for e in known)):
+            states = Counter(sorted(each.state for each in known.values()))
+            if states and (row.waiting or any(not each.ended for each in known.values())):
                 words = ", ".join(f"{n} {state}" for state, n in states.items())
-                found.append(
-                    {"submission": row.id, "array": row.scheduler_id, "states": words, "reason": ", ".join(reasons)}
-                )
+                reason = self._why(known, row.id)
+                found.append({"submission": row.id, "array": row.scheduler_id, "states": words, "reason": reason})
         return found
+
+    def _why(self, known: Mapping[str, Element], submission: int) -> str:
+        """Return why elements wait, else what one that has failed wrote last."""
+        reasons = {
+            each.reason for each in known.values() if each.state == "PENDING" and each.reason not in {"", "None"}
+        }
+        if reasons:
+            return ", ".join(sorted(reasons))
+        failed = next((name for name, each in known.items() if each.state == "FAILED"), None)
+        if failed is None:
+            return ""
+        lines = self._end_of_log(failed, submission).split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return last or f"{known[failed].reason}, and no log is in {self._folder(submission)}: do nodes see that folder?"
 
     def states(self, workers: Iterable[tuple[str | None, int]]) -> list[str]:
         """Return SLURM's word for each worker's state, "" where it has none; `workers` are names and submissions."""

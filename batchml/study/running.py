@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import listed
 from batchml.core.attempt import Order
 from batchml.core.resources import Resources, parse_duration
 from batchml.errors import ConfigError
@@ -93,7 +94,7 @@ class Running(Changing):
         from batchml.registry.submissions import submit
 
         executor = executor or configured_executor()
-        if not hasattr(executor, "start"):
+        if isinstance(executor, type) or not hasattr(executor, "start"):
             raise ConfigError(f"executor is an object such as bm.Local(slots=2), not {executor!r:.60}")
         if not hasattr(resources or {}, "items"):
             raise ConfigError(f'resources are a mapping such as {{"cpus": 2}}, not {resources!r:.60}')
@@ -150,7 +151,10 @@ class Running(Changing):
         where = try_folder(self._store, needs["spool"]) if "spool" in needs else ""
         handle = executor.start_check(launch_of(self._store, 0, needs, self._consent(), where))
         handle.wait()
-        said = handle.last_words() or f"{handle.name} ended as {handle.state} and has left no log"
+        said = handle.last_words() or (
+            f"{handle.name} ended as {handle.state} and has left no log {handle.log}: do nodes see that folder? "
+            "workdir of [slurm] names another one"
+        )
         return handle.state == "COMPLETED", "\n".join(filter(None, [said, executor.remark()]))
 
     def workers(self, *, live: bool = True) -> pd.DataFrame:
@@ -271,7 +275,12 @@ class Running(Changing):
         if executor is not None:
             executor.check(Resources.parse(resources))
         watch = self._watch()
-        dead = partial(reconcile, self._store, assume_dead=list(assume_dead), evidence=watch.evidence)
+        dead = partial(
+            reconcile,
+            self._store,
+            assume_dead=listed(assume_dead, "assume_dead", "ids of workers"),
+            evidence=watch.evidence,
+        )
         if dry_run:
             return self._foresee(dead(dry_run=True))
         legacy = take_over(self._store)
@@ -331,7 +340,7 @@ class Running(Changing):
         """Ask workers (default: all) to finish what runs and leave; `now`: to end that too. Return who will be told."""
         from batchml.registry.workers import stop_workers
 
-        chosen = None if workers is None else list(workers)
+        chosen = None if workers is None else listed(workers, "workers", "their ids")
         told = stop_workers(self._store, chosen, now=now)
         self._tell_spools(None if chosen is not None else Order.STOP if now else Order.DRAIN)
         self._watch().stop(chosen, now=now)

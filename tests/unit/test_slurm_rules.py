@@ -91,7 +91,7 @@ def test_an_element_is_known_only_by_its_number_and_the_name_of_its_array():
     assert listing.state("12_0", "mine").state == "RUNNING"
     assert listing.state("12_0", "foreign") is listing.state("13_4", "mine") is None
     assert listing.state("13_4", "foreign").state == "PENDING"
-    assert listing.elements({"12", "13"}, "mine") == [listing.known["12_0"]]
+    assert listing.elements({"12", "13"}, "mine") == {"12_0": listing.known["12_0"]}
 
 
 def test_elements_of_an_array_are_named_together():
