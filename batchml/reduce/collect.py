@@ -15,9 +15,11 @@ from batchml.experiment.scoring import measure_key
 from batchml.experiment.table import CELL_COLUMNS, JOB_COLUMNS, ResultTable
 from batchml.reduce.source import RegistrySource
 from batchml.registry import reduction
+from batchml.registry.finding import STATES
+from batchml.registry.recorded import read_condition_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -89,41 +91,46 @@ def _cell_frame(members: Sequence[Member]) -> pd.DataFrame:
     import pandas as pd
 
     params = functools.cache(json.loads)  # of a hundred thousand cells most have the same
-    rows = [
-        (one.task, one.learner, one.resampling, copy.deepcopy(params(one.params)), one.digest, 0, number)
-        for number, one in enumerate(members)
-    ]
-    return pd.DataFrame(rows, columns=list(CELL_COLUMNS))
+    labels = {name: [getattr(one, name) for one in members] for name in ("task", "learner", "resampling", "digest")}
+    settings = [{} if one.params == "{}" else copy.deepcopy(params(one.params)) for one in members]
+    columns = {**labels, "params": pd.Series(settings, dtype=object), "source": 0, "key": np.arange(len(members))}
+    return pd.DataFrame(columns, columns=list(CELL_COLUMNS))
 
 
 def _job_frame(store: Store, benchmarks: Sequence[int], members: Sequence[Member]) -> pd.DataFrame:
-    """Return `JOB_COLUMNS` and ``job_id`` of all jobs, in design order."""
+    """Return `JOB_COLUMNS`, ``job_id`` and ``attempt`` of all jobs, in design order."""
     import pandas as pd
 
-    frame = pd.DataFrame(reduction.read_jobs(store, benchmarks))
-    place = {member.id: number for number, member in enumerate(members)}
-    frame["cell"] = frame["experiment"].map(place).astype(np.int64)
-    for name in ("n", "n_missing", "n_imputed"):
-        frame[name] = frame[name].fillna(0).astype(np.int64)
-    frame["n_warnings"], frame["n_errors"] = _condition_counts(store, frame)
-    frame["source"] = 0
-    frame["key"] = frame["cell"]
-    return frame.sort_values(["cell", "iteration"], kind="stable", ignore_index=True)
+    jobs = reduction.read_jobs(store, benchmarks)
+    jobs["cell"] = _places(jobs.pop("experiment"), [member.id for member in members])
+    order = np.lexsort((jobs["iteration"], jobs["cell"]))
+    jobs = {name: values[order] for name, values in jobs.items()}
+    jobs["n_warnings"], jobs["n_errors"] = _condition_counts(store, jobs)
+    jobs["source"] = np.zeros(len(order), dtype=np.int64)
+    jobs["key"] = jobs["cell"].copy()
+    states = pd.array(STATES, dtype="str").take(jobs.pop("state"))
+    return pd.DataFrame({**jobs, "state": states}, copy=False)
 
 
-def _condition_counts(store: Store, frame: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _places(ids: NDArray[np.int64], known: Sequence[int]) -> NDArray[np.int64]:
+    """Return where each of the ids, which are all known, stands among the known ones."""
+    order = np.argsort(known)
+    return order[np.searchsorted(known, ids, sorter=order)]
+
+
+def _condition_counts(store: Store, columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return numbers of warnings and errors of the jobs; one that failed without a recorded error has its ending."""
-    known = frame["attempt"].to_numpy()
+    known = columns["attempt"]
     has = known > 0
-    warned, failed = np.zeros(len(frame), dtype=np.int64), np.zeros(len(frame), dtype=np.int64)
+    warned, failed = np.zeros(len(known), dtype=np.int64), np.zeros(len(known), dtype=np.int64)
     if has.any():
-        attempts, *counts = reduction.read_condition_counts(store, int(known[has].min()), int(known.max()))
+        attempts, *counts = read_condition_counts(store, int(known[has].min()), int(known.max()))
         at = np.searchsorted(attempts, known)
         recorded = at < len(attempts)
         recorded[recorded] &= attempts[at[recorded]] == known[recorded]
         for numbers, counted in zip((warned, failed), counts, strict=True):
             numbers[recorded] = counted[at[recorded]]
-    failed[has & (failed == 0) & (frame["state"] == "error").to_numpy()] = 1
+    failed[has & (failed == 0) & (columns["state"] == STATES.index("error"))] = 1
     return warned, failed
 
 
@@ -164,7 +171,10 @@ def _ids(jobs: Any) -> NDArray[np.int64]:
         if "job_id" not in jobs.columns:
             raise ConfigError("jobs must be ids or a frame with a column job_id, as reg.jobs() returns")
         jobs = jobs["job_id"]
-    return np.unique(np.asarray(jobs, dtype=np.int64))
+    try:
+        return np.unique(np.asarray(jobs, dtype=np.int64))
+    except OverflowError:
+        raise UnknownKeyError("jobs have numbers below 2**63: see reg.jobs()") from None
 
 
 def _only(frame: pd.DataFrame, ids: NDArray[np.int64]) -> pd.DataFrame:

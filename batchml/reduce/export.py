@@ -11,6 +11,7 @@ import numpy as np
 from batchml.core.aside import written_aside
 from batchml.errors import BatchmlError, ConfigError
 from batchml.registry import reduction
+from batchml.registry.finding import STATES
 from batchml.registry.history import all_attempts
 from batchml.registry.moves import known_jobs
 
@@ -103,7 +104,7 @@ def predictions(store: Store, jobs: Iterable[int] | None = None) -> pa.RecordBat
 
     if jobs is None:
         held = reduction.read_jobs(store, reduction.read_benchmarks(store, None))
-        ids = sorted(held["job_id"][held["state"] == "done"].tolist())
+        ids = sorted(held["job_id"][held["state"] == STATES.index("done")].tolist())
     else:
         ids = known_jobs(store, [int(job) for job in jobs])
     schema = _prediction_schema()

@@ -10,7 +10,7 @@ from batchml.errors import ConfigError, RegistryError
 from batchml.experiment.design import Cell
 from batchml.experiment.environments import mixture
 from batchml.experiment.source import CONDITION_COLUMNS
-from batchml.registry import reduction
+from batchml.registry import recorded, reduction
 from batchml.registry.environments import count_environments, read_environments
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class RegistrySource:
 
         places = self._job_ids() if wanted is not None else {}
         jobs = None if wanted is None else [places[pair] for pair in wanted]
-        rows = reduction.read_conditions(self._store, self._benchmarks, jobs)
+        rows = recorded.read_conditions(self._store, self._benchmarks, jobs)
         found = pd.DataFrame(rows, columns=["job_id", "stage", "level", "message"])
         placed = found.merge(self._jobs, on="job_id", how="inner")
         return placed[list(CONDITION_COLUMNS)]

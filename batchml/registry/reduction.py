@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Double, Select, and_, case, column, func, literal, select, table
+from sqlalchemy import Double, Select, and_, bindparam, case, column, func, literal, select, table
 
 from batchml.errors import UnknownKeyError, nearest
 from batchml.registry import tables as t
 from batchml.registry.columns import read_columns
 from batchml.registry.dialects import among
+from batchml.registry.finding import STATES
+from batchml.registry.recorded import known_by
 from batchml.registry.specs import spec_bodies
 
 if TYPE_CHECKING:
@@ -19,15 +21,12 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from sqlalchemy import ColumnElement, Subquery
 
     from batchml.registry.store import Store
 
 __all__ = [
     "Member",
     "read_benchmarks",
-    "read_condition_counts",
-    "read_conditions",
     "read_jobs",
     "read_measures",
     "read_members",
@@ -40,9 +39,6 @@ __all__ = [
 ]
 
 Rows = list[tuple[Any, ...]]
-
-_BATCH = 256  # jobs named in one statement
-_FEW = 4096  # of more jobs than these all conditions are read at once
 
 
 def read_benchmarks(store: Store, name: str | None) -> list[int]:
@@ -66,9 +62,8 @@ def read_benchmarks(store: Store, name: str | None) -> list[int]:
     return ids
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """An experiment as a benchmark has it now.
+class Member(NamedTuple):
+    """An experiment as a benchmark has it now; a tuple, as there may be a hundred thousand.
 
     Attributes
     ----------
@@ -93,9 +88,6 @@ class Member:
     params: str
 
 
-_MEMBER = tuple(Member.__dataclass_fields__)
-
-
 def read_members(store: Store, benchmarks: Sequence[int]) -> list[Member]:
     """Return the experiments of the benchmarks in design order; one that is in several has the labels of the first."""
     m, e = t.benchmark_experiment.c, t.experiment.c
@@ -109,35 +101,45 @@ def read_members(store: Store, benchmarks: Sequence[int]) -> list[Member]:
         .order_by(m.benchmark_id, m.position)
     )  # fmt: skip
     members: dict[int, Member] = {}
-    with store.read() as connection:
-        for row in connection.execute(statement):
-            members.setdefault(row[0], Member(**dict(zip(_MEMBER, row, strict=True))))
+    with store.read() as connection, connection.execute(statement) as result:
+        cursor: Any = result.cursor  # its rows are plain tuples
+        for row in cursor:
+            members.setdefault(row[0], Member._make(row))
     return list(members.values())
 
 
-_JOBS = {
-    "job_id": int, "experiment": int, "iteration": int, "state": object, "attempt": int,
-    "n": float, "n_missing": float, "n_imputed": float, "fit_s": float, "predict_s": float,
+_JOBS: dict[str, type[int | float]] = {
+    "job_id": int, "experiment": int, "iteration": int, "state": int, "attempt": int,
+    "n": int, "n_missing": int, "n_imputed": int, "fit_s": float, "predict_s": float,
 }  # fmt: skip
 
 
 def read_jobs(store: Store, benchmarks: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the jobs of the members in any order, as columns.
 
-    They are job_id, experiment, iteration, state, attempt, n, n_missing, n_imputed, fit_s, predict_s. The attempt is
-    the one that a job is known by, 0 if it has none; the last five are NaN where there is no result.
+    They are job_id, experiment, iteration, state (its place in `STATES`), attempt, n, n_missing, n_imputed, fit_s,
+    predict_s. The attempt is the one that a job is known by, 0 if it has none; without a result the numbers are 0 and
+    the seconds NaN.
     """
+    columns = read_columns(store, _jobs(), tuple(_JOBS.values()), benchmarks=list(benchmarks))
+    return dict(zip(_JOBS, columns, strict=True))
+
+
+@cache
+def _jobs() -> Select[Any]:
     job, result, attempt, m = t.job, t.result, t.attempt, t.benchmark_experiment.c
     member = (
         select(m.experiment_id, func.max(m.n_iterations).label("size"))
-        .where(m.benchmark_id.in_(benchmarks))
+        .where(among(m.benchmark_id, "benchmarks"))
         .group_by(m.experiment_id)
         .subquery()
     )
-    statement = (
+    place = case({word: number for number, word in enumerate(STATES)}, value=job.c.state)
+    return (
         select(
-            job.c.id, job.c.experiment_id, job.c.iteration, job.c.state, func.coalesce(_known_by(), 0),
-            result.c.n, result.c.n_missing, result.c.n_imputed, attempt.c.fit_s, attempt.c.predict_s,
+            job.c.id, job.c.experiment_id, job.c.iteration, place, func.coalesce(known_by(), 0),
+            *(func.coalesce(result.c[name], 0) for name in ("n", "n_missing", "n_imputed")),
+            attempt.c.fit_s, attempt.c.predict_s,
         )
         .select_from(
             member.join(job, and_(job.c.experiment_id == member.c.experiment_id, job.c.iteration < member.c.size))
@@ -145,7 +147,6 @@ def read_jobs(store: Store, benchmarks: Sequence[int]) -> dict[str, NDArray[Any]
             .outerjoin(attempt, attempt.c.id == result.c.attempt_id)
         )
     )  # fmt: skip
-    return dict(zip(_JOBS, read_columns(store, statement, list(_JOBS.values())), strict=True))
 
 
 def read_measures(store: Store, benchmarks: Sequence[int]) -> Rows:
@@ -163,48 +164,17 @@ def read_measures(store: Store, benchmarks: Sequence[int]) -> Rows:
 
 def read_scores(store: Store, measure: int, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the stored scores of a measure, of the jobs `first` to `last` of whatever benchmarks: jobs, values."""
-    score = t.score.c
-    endless = {"pos_inf": math.inf, "neg_inf": -math.inf}
-    value = case(*((score.kind == kind, literal(bound, Double)) for kind, bound in endless.items()), else_=score.value)
-    ours = and_(score.measure_id == measure, score.job_id.between(first, last))
-    jobs, values = read_columns(store, select(score.job_id, value).where(ours), [int, float])
+    jobs, values = read_columns(store, _scores(), (int, float), measure=measure, first=first, last=last)
     return jobs, values
 
 
-def read_condition_counts(store: Store, first: int, last: int) -> list[NDArray[np.int64]]:
-    """Return the attempts `first` to `last` for which something was recorded, their numbers of warnings and errors."""
-    condition = t.condition.c
-    counted = [func.count(case((condition.level == level, 1))) for level in ("warning", "error")]
-    statement = (
-        select(condition.attempt_id, *counted)
-        .where(condition.attempt_id.between(first, last))
-        .group_by(condition.attempt_id)
-        .order_by(condition.attempt_id)
-    )
-    return read_columns(store, statement, [int, int, int])
-
-
-def read_conditions(store: Store, benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Rows:
-    """Return the conditions of the attempts that count, of all jobs or of some: job, stage, level, message.
-
-    Of each job that is the attempt that brought its result, else the last. An attempt that ended without a result and
-    recorded no error has one for its ending, of stage ``job``.
-    """
-    if jobs is not None and len(jobs) <= _FEW:
-        batches = [list(jobs[start : start + _BATCH]) for start in range(0, len(jobs), _BATCH)]
-        return [row for some in batches for row in _conditions(store, _last_attempts(benchmarks, some))]
-    return _conditions(store, _last_attempts(benchmarks))
-
-
-def _conditions(store: Store, last: Subquery) -> Rows:
-    condition = t.condition
-    statement = (
-        select(last.c.job_id, condition.c.stage, condition.c.level, condition.c.message)
-        .select_from(last.join(condition, condition.c.attempt_id == last.c.attempt_id))
-        .order_by(last.c.job_id, condition.c.number)
-    )
-    endings = [(job, "job", "error", message) for job, message in _all(store, _unrecorded_endings(last))]
-    return _all(store, statement) + endings
+@cache
+def _scores() -> Select[Any]:
+    score = t.score.c
+    endless = {"pos_inf": math.inf, "neg_inf": -math.inf}
+    value = case(*((score.kind == kind, literal(bound, Double)) for kind, bound in endless.items()), else_=score.value)
+    these = score.job_id.between(bindparam("first"), bindparam("last"))
+    return select(score.job_id, value).where(score.measure_id == bindparam("measure"), these)
 
 
 def read_predictions(
@@ -257,61 +227,6 @@ def read_specs(store: Store, rows: Sequence[int]) -> dict[int, Any]:
 def _all(store: Store, statement: Select[Any]) -> Rows:
     with store.read() as connection:
         return [tuple(row) for row in connection.execute(statement)]
-
-
-def _with_result() -> Any:
-    return t.job.outerjoin(t.result, t.result.c.job_id == t.job.c.id)
-
-
-def _is_member(benchmarks: Sequence[int]) -> ColumnElement[bool]:
-    """Say that a job is an iteration that one of the benchmarks asks for now."""
-    m = t.benchmark_experiment.c
-    return (
-        select(m.experiment_id)
-        .where(
-            m.benchmark_id.in_(benchmarks),
-            m.experiment_id == t.job.c.experiment_id,
-            t.job.c.iteration < m.n_iterations,
-        )
-        .exists()
-    )
-
-
-def _known_by() -> ColumnElement[int]:
-    """Say the attempt that a job is known by: the one that brought its result, else the last that ended."""
-    latest = (
-        select(func.max(t.attempt.c.id))
-        .where(t.attempt.c.job_id == t.job.c.id, t.attempt.c.ended_at.is_not(None))
-        .correlate(t.job)
-        .scalar_subquery()
-    )
-    return func.coalesce(t.result.c.attempt_id, latest)
-
-
-def _last_attempts(benchmarks: Sequence[int], jobs: Sequence[int] | None = None) -> Subquery:
-    """Return for each job, of all or of some, the attempt it is known by."""
-    return (
-        select(
-            t.job.c.id.label("job_id"),
-            t.job.c.state.label("state"),
-            _known_by().label("attempt_id"),
-        )
-        .select_from(_with_result())
-        .where(_is_member(benchmarks), *(() if jobs is None else (t.job.c.id.in_(jobs),)))
-        .subquery("last")
-    )
-
-
-def _unrecorded_endings(last: Subquery) -> Select[Any]:
-    """Select job and message of attempts that ended badly without an error among their conditions."""
-    a, c = t.attempt.c, t.condition.c
-    recorded = select(c.attempt_id).where(c.attempt_id == a.id, c.level == "error").exists()
-    return (
-        select(last.c.job_id, func.coalesce(a.message, a.outcome))
-        .select_from(last.join(t.attempt, and_(a.id == last.c.attempt_id)))
-        .where(last.c.state == "error", ~recorded)
-        .order_by(last.c.job_id)
-    )
 
 
 def read_model(store: Store, job_id: int) -> Any:

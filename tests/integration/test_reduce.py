@@ -27,7 +27,7 @@ from batchml.experiment.grid import benchmark_grid
 from batchml.experiment.result import BenchmarkResult
 from batchml.reduce.collect import reduce
 from batchml.reduce.export import export, predictions
-from batchml.registry import reduction
+from batchml.registry import recorded, reduction
 from batchml.registry import tables as t
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
@@ -417,13 +417,13 @@ def test_the_conditions_of_some_jobs_are_read_without_those_of_the_others(store,
     work(store)
     result = reduce(store)
     asked = []
-    real = reduction.read_conditions
+    real = recorded.read_conditions
 
     def watched(of, benchmarks, jobs=None):
         asked.append((jobs, real(of, benchmarks, jobs)))
         return asked[-1][1]
 
-    monkeypatch.setattr(reduction, "read_conditions", watched)
+    monkeypatch.setattr(recorded, "read_conditions", watched)
     one = result.resample_result(task="wine", learner="fails").errors
     assert list(one["iteration"]) == [0, 1, 2]
     (jobs, rows), everything = asked[0], real(store, [1])
