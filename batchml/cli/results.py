@@ -12,10 +12,12 @@ import click
 from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
-from batchml.cli.tables import echo, echo_frame, echo_json, frame_records, say
+from batchml.cli.tables import echo, echo_frame, echo_json, echo_rows, frame_records, say
 from batchml.core.resources import parse_duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from batchml.experiment.result import BenchmarkResult
 
 __all__ = ["COMMANDS", "echo_aggregate"]
@@ -62,9 +64,7 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
     if as_json:
         echo_json({"aggregate": frame_records(table), "coverage": frame_records(coverage)})
     else:
-        # None is a value of a parameter, and no gap.
-        shown = table.map(lambda value: "None" if value is None else value)
-        echo_frame(shown, as_json=False, empty="no job is done yet")
+        _echo_cells(table)
         if missing:
             total = int(coverage["defined"].sum())
             echo(f"{missing} of {total} iterations are missing; a mean over them is left empty")
@@ -73,6 +73,17 @@ def echo_aggregate(result: BenchmarkResult, measures: list[str] | None, *, as_js
             what = "iteration ended" if bare == 1 else "iterations ended"
             echo(f"{bare} {what} without a prediction: the learner failed and has no fallback; a mean is left empty")
     return not missing
+
+
+def _echo_cells(table: pd.DataFrame) -> None:
+    if table.empty:
+        echo("no job is done yet")
+        return
+    # None is a value of a parameter, and no gap. (DataFrame.map would make 3.0 of the whole numbers beside a gap.)
+    rows = [["None" if cell is None else cell for cell in row] for row in table.itertuples(index=False, name=None)]
+    alike = [name for name in ("resampling", "n") if table[name].eq(table[name].iloc[0]).all()]
+    nothing = [name for name in ("warnings", "errors", "n_imputed", "n_missing") if not table[name].any()]
+    echo_rows([str(name) for name in table.columns], rows, spare=[*nothing, *alike])
 
 
 @click.command("rescore")

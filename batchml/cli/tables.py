@@ -190,16 +190,25 @@ def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequen
     >>> fitting(["job_id", "host", "signal", "state"], [["1", "vm", "-", "done"]], ["host"], 22)
     [0, 1, 3]
     """
-    wide = [min(_WIDE, max(len(cell) for cell in column)) + 2 for column in zip(columns, *rows, strict=True)]
+    wide = _widths(columns, rows)
     kept = list(range(len(columns)))
     values = [{row[i] for row in rows} for i in kept]
     empty = [i for i in kept if values[i] == {_EMPTY}] if spare else []
     optional = sorted((columns.index(name) for name in spare if name in columns), key=lambda i: len(values[i]) > 1)
     for i in dict.fromkeys([*empty, *optional]):
-        if sum(wide[j] for j in kept) - 2 <= width:
+        if _room(wide, kept) <= width:
             break
         kept.remove(i)
     return kept
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the characters that each column takes before it has to be folded."""
+    return [min(_WIDE, max(len(cell) for cell in column)) for column in zip(columns, *rows, strict=True)]
+
+
+def _room(widths: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(widths[i] + 2 for i in kept) - 2
 
 
 def _rich(
@@ -215,9 +224,11 @@ def _rich(
 
     console = Console()
     kept = fitting(columns, rows, spare, console.width)
+    # What does not fit after all is the terminal's to wrap: names cut into pieces can neither be read nor copied.
+    console.width = max(console.width, _room(_widths(columns, rows), kept))
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for i in kept:
-        short = bool(spare) and all(len(row[i]) <= _WIDE for row in rows)
+        short = all(len(row[i]) <= _WIDE for row in [columns, *rows])
         table.add_column(columns[i], justify="right" if right[i] else "left", overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(Text(row[i]) for i in kept))  # Text: square brackets in a message are no markup

@@ -87,11 +87,10 @@ def submit(  # noqa: PLR0913 - one for each option
             say({"would_queue": len(jobs), **asked}, "\n".join(words), as_json=as_json)
             return OK
         if not jobs:
-            which = (
-                "none of these jobs is defined; retry takes failed ones, reset finished ones"
-                if ids or filters
-                else "no job is defined"
-            )
+            which = "none of these jobs is defined; retry takes failed ones, reset finished ones"
+            if not (ids or filters):
+                waits = registry.status()["queued"].any()
+                which = "no job is defined" + (f"; what is queued goes on by {session.hint('resume')}" if waits else "")
             say({"queued": 0}, f"nothing to submit: {which}", as_json=as_json)
             return OK
         if "sum" in asked and not as_json:

@@ -191,7 +191,7 @@ def _read(file: Path, *, absolute: bool) -> Iterator[tuple[str, Any]]:
     import tomllib
 
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is no TOML: {error}") from error
     except OSError as error:

@@ -50,7 +50,7 @@ def load_design(path: str | Path, *, trust: Trust | None = None) -> BenchmarkDes
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
     except FileNotFoundError:
         raise DesignError(f"there is no design file '{file}'") from None
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from batchml.experiment.design import BenchmarkDesign, Cell
 from batchml.experiment.design_entries import read_learner, read_resampling, read_task
 from batchml.experiment.design_values import check_keys, located, take_text, take_texts
 from batchml.experiment.grid import cross, refuse_duplicates
-from batchml.experiment.preflight import measures_for
+from batchml.experiment.preflight import measures_for, warn_of_unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,11 +55,13 @@ def design_from_tables(tables: Mapping[str, Any], path: Path, trust: Trust | Non
         refuse_duplicates("resampling", [resampling.id for resampling in resamplings])
         variants = [variant for _, of_one in learners for variant in of_one]
         cells = _without(cross([(task, resamplings) for task in tasks], variants), tables, file)
+        measures = measures_for(cells, _measures(head, where, trust))
+        warn_of_unscored(cells, measures)
         return BenchmarkDesign(
             cells=cells,
             name=take_text(head, "name", where) or path.stem,
             seed=_seed(head, where),
-            measures=measures_for(cells, _measures(head, where, trust)),
+            measures=measures,
             modules=modules,
             paths=(str(folder),) if modules else (),
             store_models=_flag(head, "store_models", where),

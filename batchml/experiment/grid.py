@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.errors import DesignError
 from batchml.experiment.design import BenchmarkDesign, Cell
-from batchml.experiment.preflight import measures_for
+from batchml.experiment.preflight import measures_for, warn_of_unscored
 
 if TYPE_CHECKING:
     from batchml.core.learner import Learner
@@ -82,11 +82,13 @@ def benchmark_grid(
     _refuse_mixed_instantiation(all_resamplings, paired=paired)
     variants = _variants(all_learners, param_values)
     cells = cross(_partners(all_tasks, all_resamplings, paired=paired), variants)
+    chosen = measures_for(cells, all_measures)
+    warn_of_unscored(cells, chosen)
     return BenchmarkDesign(
         cells=cells,
         name=name,
         seed=_seed_of(all_resamplings) if seed is None else seed,
-        measures=measures_for(cells, all_measures),
+        measures=chosen,
         store_models=store_models,
         retry=retry,
     )

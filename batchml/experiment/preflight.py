@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+from batchml.core.show import listing
 from batchml.errors import BatchmlError, DesignError
 
 if TYPE_CHECKING:
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
     from batchml.core.measure import Measure
     from batchml.experiment.design import Cell
 
-__all__ = ["check_cells", "check_splits", "measures_for"]
+__all__ = ["check_cells", "check_splits", "measures_for", "warn_of_unscored"]
 
+_MORE_THAN_RESPONSE = frozenset({"prob", "se", "quantiles"})
 _SEEDLESS = frozenset({"custom", "custom_cv", "insample", "loo"})  # their splits are not drawn
 
 
@@ -97,3 +100,19 @@ def measures_for(cells: Iterable[Cell], measures: Iterable[Measure]) -> tuple[Me
             )
     refuse_column_names(chosen)
     return chosen
+
+
+def warn_of_unscored(cells: Iterable[Cell], measures: Iterable[Measure]) -> None:
+    """Say before anything runs that scores will be NaN because a learner does not predict what a measure needs."""
+    learners = list({id(cell.learner): cell.learner for cell in cells}.values())
+    for measure in measures:
+        wanted = measure.predict_type
+        if wanted not in _MORE_THAN_RESPONSE:
+            continue
+        lacking = list(dict.fromkeys(learner.id for learner in learners if learner.predict_type != wanted))
+        if lacking:
+            warnings.warn(
+                f"measure '{measure.id}' will be NaN for {listing(map(repr, lacking))}: it needs predict_type "
+                f"'{wanted}', which they do not predict; set predict_type = '{wanted}'",
+                stacklevel=3,
+            )

@@ -66,6 +66,12 @@ def test_a_file_without_a_name_gives_its_own(write):
     assert load_design(write(TASK + LEARNER + RESAMPLING)).seed is None
 
 
+def test_a_mark_that_editors_put_in_front_of_a_file_is_no_mistake(write):
+    path = write(TASK + LEARNER + RESAMPLING)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(load_design(path)) == 3
+
+
 def test_learners_by_class_steps_and_key_have_their_settings(write):
     design = load_design(
         write(

@@ -1,4 +1,5 @@
 import json
+import sys
 import urllib.parse
 
 import click
@@ -8,6 +9,7 @@ import pytest
 
 from batchml.cli import boundary, secrets, tables
 from batchml.cli.progress import Tally, duration, reporter, sentence
+from batchml.cli.results import _echo_cells
 from batchml.errors import ConfigError, IncompleteError
 
 
@@ -46,6 +48,30 @@ def test_a_narrow_terminal_does_without_columns_that_say_least():
     assert shown(20) == ["job_id", "task", "wall_s"], "then what is the same in all rows"
     assert shown(5) == ["job_id", "task"], "never what is not spare"
     assert shown(5, []) == columns, "a query's columns are the user's choice"
+
+
+def _narrow(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+
+def test_no_name_is_cut_into_pieces_on_a_terminal_that_is_too_narrow(capsys, monkeypatch):
+    _narrow(monkeypatch, 30)
+    frame = pd.DataFrame({"learner": ["classif.featureless"], "n": [10], "classif.logloss": [1.0546]})
+    tables.echo_frame(frame, as_json=False)
+    head, row = click.unstyle(capsys.readouterr().out).splitlines()
+    assert head.split() == list(frame.columns)
+    assert row.split() == ["classif.featureless", "10", "1.0546"]
+
+
+def test_whole_numbers_stay_whole_beside_gaps_and_what_is_zero_everywhere_gives_way(capsys, monkeypatch):
+    table = pd.DataFrame({"learner": ["tree", "lm"], "resampling": "cv", "depth": pd.Series([2, np.nan], dtype=object)})
+    table = table.assign(n=5, n_missing=[1, 0], n_imputed=0, warnings=0, errors=0, acc=0.5)
+    _echo_cells(table)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["tree", "cv", "2", "5", "1", "0", "0", "0", "0.5000"]
+    _narrow(monkeypatch, 40)
+    _echo_cells(table)
+    assert click.unstyle(capsys.readouterr().out).split()[:5] == ["learner", "depth", "n", "n_missing", "acc"]
 
 
 def test_moments_are_shown_to_the_second():

@@ -198,3 +198,11 @@ def test_a_measure_for_other_tasks_is_refused():
         benchmark_grid("iris", "classif.tree", "cv", measures="regr.mse")
     with pytest.raises(DesignError, match=r"two measures are called 'classif\.acc'"):
         benchmark_grid("iris", "classif.tree", "cv", measures=["classif.acc", "classif.acc"])
+
+
+def test_a_measure_that_a_learner_cannot_be_scored_by_is_named_before_anything_runs():
+    learners = ["classif.tree", lrn("classif.featureless", predict_type="prob")]
+    with pytest.warns(
+        UserWarning, match=r"'classif\.logloss' will be NaN for 'classif\.tree': .* predict_type = 'prob'"
+    ):
+        benchmark_grid(small(), learners, rsmp("holdout"), measures=["classif.acc", "classif.logloss"])
