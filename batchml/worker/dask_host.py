@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Run:
-    """A bundle that runs: what is open, what has ended, and Dask's word for it."""
+    """A bundle that runs: what is open, what has ended, Dask's word for it, and whether all know that it begins."""
 
     def __init__(self, bundle: Bundle, key: str) -> None:
         self.bundle = bundle
@@ -50,6 +50,7 @@ class _Run:
         self.alone = any(one.alone for one in bundle.assignments)
         self.open = len(bundle.assignments)
         self.outcomes: list[Outcome] = []
+        self.announcing = False
         self.announced = False
         self.abandoned = False
         self.over = threading.Event()
@@ -182,13 +183,14 @@ class Host:
             self._drop_unwanted(pool)
             while pool.room and (found := self._next()) is not None:
                 self._begin(pool, *found)
+            self._announce_next(pool.room)
             if self._may_leave():
                 return
 
     def _next(self) -> tuple[_Run, Assignment] | None:
-        """Take the first that may begin: a suspect waits until nothing else is in this process."""
+        """Take the first that may begin."""
         for place, (run, assignment) in enumerate(self._waiting):
-            if run.abandoned or DOOR.is_ready(run):
+            if run.abandoned or run.announced:
                 del self._waiting[place]
                 return run, assignment
         return None
@@ -197,20 +199,34 @@ class Host:
         if run.abandoned:
             run.end(ended_outcome(assignment, Ending.RELEASED))
             return
-        if not run.announced:
-            # Before the first of them begins: should this process not outlive it, the supervisor knows whom to suspect.
-            run.announced = True
-            told = {"key": str(run.key), "worker": self._worker.address}
-            self._worker.log_event(run.bundle.topic, told)
-            self._worker.loop.add_callback(self._pin, run.key)
         serial = next(self._serials)  # Dask may run the same attempt again while the first run is being ended
         self._running[serial] = (run, assignment)
         pool.submit(replace(assignment, attempt_id=serial))
 
-    async def _pin(self, key: str) -> None:
-        """Tell Dask to begin this nowhere else: what has killed one Dask worker would kill the next ones, too."""
-        with contextlib.suppress(Exception):  # the scheduler does not know it any more, or is gone
-            await self._worker.scheduler.set_restrictions(worker={key: [self._worker.address]})
+    def _announce_next(self, room: int) -> None:
+        """Announce bundles for which there is room; a suspect waits until nothing else is in this process."""
+        runs = list(dict.fromkeys(run for run, _ in self._waiting))
+        room -= sum(run.announcing for run in runs)
+        for run in [run for run in runs if not run.announcing and DOOR.is_ready(run)][: max(0, room)]:
+            run.announcing = True
+            self._worker.loop.add_callback(self._announce, run)
+
+    async def _announce(self, run: _Run) -> None:
+        """Have it known where a bundle begins, and that it begins nowhere else: nothing of it begins before.
+
+        Should it kill this process, the supervisor knows whom to suspect, and Dask, which runs again at once what
+        was lost, does not let it kill the next Dask worker, too. The first comes first: else nobody would cancel it.
+        """
+        scheduler, address = self._worker.scheduler, self._worker.address
+        try:
+            await scheduler.log_event(topic=run.bundle.topic, msg={"key": str(run.key), "worker": address})
+            run.abandoned |= self._is_unwanted(run)
+            if not run.abandoned:
+                await scheduler.set_restrictions(worker={run.key: [address]})
+        except Exception as error:  # noqa: BLE001 - the scheduler has just forgotten it, or is gone: not wanted soon
+            _log.debug("could not announce %s: %s", run.key, error)
+        run.announced = True
+        self._wake()
 
     def _collect(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -223,16 +239,19 @@ class Host:
         if now - self._looked < _LOOK_S:
             return
         self._looked = now
-        closing = self._worker.status.name in _CLOSING
         for run in {id(run): run for run, _ in (*self._running.values(), *self._waiting)}.values():
-            task = self._worker.state.tasks.get(run.key)
-            run.abandoned |= closing or task is None or task.state not in {"executing", "long-running"}
+            run.abandoned |= self._is_unwanted(run)
         for serial, (run, _) in self._running.items():
             if run.abandoned:
                 pool.cancel(serial, Ending.PREEMPTED)
         for run, assignment in [entry for entry in self._waiting if entry[0].abandoned]:
             self._waiting.remove((run, assignment))
             run.end(ended_outcome(assignment, Ending.RELEASED))
+
+    def _is_unwanted(self, run: _Run) -> bool:
+        task = self._worker.state.tasks.get(run.key)
+        closing = self._worker.status.name in _CLOSING
+        return closing or task is None or task.state not in {"executing", "long-running"}
 
     def _may_leave(self) -> bool:
         if self._running or self._waiting or self._arrivals:
