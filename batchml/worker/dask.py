@@ -43,11 +43,14 @@ class DaskPool:
         Which cluster.
     setup
         What Dask's workers are told.
+    unfit_s
+        After so long without a fit Dask worker, where unfit ones have come, the cluster is of no use.
     """
 
-    def __init__(self, link: Link, setup: Setup) -> None:
+    def __init__(self, link: Link, setup: Setup, *, unfit_s: float = 60.0) -> None:
         self._link = link
         self._setup = setup
+        self._unfit_s = unfit_s
         self._held: dict[int, Assignment] = {}
         self._lobby: deque[Assignment] = deque()
         self._seconds: dict[int, float] = {}
@@ -59,7 +62,7 @@ class DaskPool:
 
     def open(self, give_up: Callable[[], bool] = lambda: False) -> None:
         """Connect; see `Feeder.open`."""
-        self._feeder = Feeder(self._link, self._setup, self._deliver, self._wake)
+        self._feeder = Feeder(self._link, self._setup, self._deliver, self._wake, self._unfit_s)
         self._feeder.open(give_up)
 
     @property

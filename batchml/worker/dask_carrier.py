@@ -196,12 +196,11 @@ class Carrier:
             await self._places.ship(reply.worker, digest)
         if reply.unfit:
             self._places.exclude(reply.worker, reply.unfit)
-            if self._places.none_fit:
-                self._close(sent, Ending.INFRASTRUCTURE, reply.unfit)
         if reply.busy:
             self._places.give_up(sent)
             self._places.shun(reply.worker)
-        return not reply.busy
+        # An unfit one is not asked again; should all be unfit, this waits for a fit one as long as the feeder does.
+        return not (reply.busy or reply.unfit)
 
     def _where(self, sent: _Sent) -> list[str] | None:
         """Return where a bundle may go, None for anywhere, nothing for nowhere yet."""

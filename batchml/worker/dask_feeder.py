@@ -47,6 +47,8 @@ class Feeder:
         Takes outcomes; called in the feeder's thread.
     news
         Called in the feeder's thread when there are more or fewer slots, or the cluster is gone.
+    unfit_s
+        So long it waits for a fit Dask worker when only unfit ones have come.
 
     Attributes
     ----------
@@ -55,12 +57,18 @@ class Feeder:
     """
 
     def __init__(
-        self, link: Link, setup: Setup, deliver: Callable[[Iterable[Outcome]], None], news: Callable[[], None]
+        self,
+        link: Link,
+        setup: Setup,
+        deliver: Callable[[Iterable[Outcome]], None],
+        news: Callable[[], None],
+        unfit_s: float,
     ) -> None:
         self.gone = ""
         self._link = link
         self._deliver = deliver
         self._news = news
+        self._unfit_s = unfit_s
         self._topic = f"batchml-{secrets.token_hex(8)}"
         self._lobby: deque[tuple[Assignment, ...]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -152,6 +160,8 @@ class Feeder:
             await asyncio.wait({closing, look}, return_when=asyncio.FIRST_COMPLETED)
             if look.done():
                 look.result()
+            if self.places.hopeless(self._unfit_s):
+                self._lose(f"no Dask worker is fit for these jobs: {self.places.causes}")
 
     async def _leave(self) -> None:
         with contextlib.suppress(Exception):
@@ -204,7 +214,7 @@ class Feeder:
         except (OSError, TimeoutError) as error:
             self._miss(type(error).__name__)
             return
-        self._cut_at = None
+        self._mended()
         self._listen()
         found = about["workers"]
         for address in self.places:
@@ -227,7 +237,7 @@ class Feeder:
         """The scheduler did not answer. If the connection is cut for too long it is gone; else it may be busy."""
         client = self._client.status
         if client == "running" or self._closing.is_set() or self.gone:
-            self._cut_at = None
+            self._mended()
             return
         now = time.monotonic()
         if self._cut_at is None:
@@ -236,6 +246,11 @@ class Feeder:
         if client != "connecting" or now - self._cut_at >= self._link.patience_s:
             where = f"at {self._link.address} " if self._link.address else ""
             self._lose(f"the Dask scheduler {where}is gone ({cause})")
+
+    def _mended(self) -> None:
+        if self._cut_at is not None:
+            self._cut_at = None
+            _log.info("the connection to the Dask scheduler is there again")
 
     def _listen(self) -> None:
         """Have the scheduler tell what happens; one that was lost and found again has forgotten that it should."""

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batchml.worker.dask_place import Place
 from batchml.worker.dask_ship import ship
 
 if TYPE_CHECKING:
@@ -17,49 +17,11 @@ if TYPE_CHECKING:
     from batchml.worker.dask_bundle import Setup
     from batchml.worker.dask_link import Link
 
-__all__ = ["Place", "Places"]
+__all__ = ["Places"]
 
 _BUSY_S = 1.0
 """So long nothing more is sent to a Dask worker that keeps itself for a suspect of another supervisor."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Place:
-    """A Dask worker.
-
-    Attributes
-    ----------
-    slots
-        How many iterations run there at once.
-    host
-        The machine it is on, "" while that is not known.
-    fit, unfit
-        Whether iterations can run there, None while that is not known, and why not.
-    visit
-        Finds that out.
-    kept_for
-        The suspect that has it for itself.
-    busy_until
-        Before this moment it takes nothing.
-    leaves
-        It has said that it will end.
-    missed_at
-        Since when the scheduler does not know it any more.
-    shipped
-        Tables that it has been sent.
-    """
-
-    slots: int = 0
-    host: str = ""
-    fit: bool | None = None
-    visit: asyncio.Task[None] | None = None
-    unfit: str = ""
-    kept_for: object | None = None
-    busy_until: float = 0.0
-    leaves: bool = False
-    missed_at: float | None = None
-    shipped: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
 class Places:
@@ -95,6 +57,7 @@ class Places:
         self.slots = 0
         self.solos = 0
         self.environments: dict[tuple[str, str], dict[str, Any]] = {}
+        self._unfit_at: float | None = None
         self._link = link
         self._setup = setup
         self._text = setup.as_text()
@@ -133,6 +96,8 @@ class Places:
     def remove(self, address: str) -> Place | None:
         """Forget a Dask worker that is gone."""
         place = self._places.pop(address, None)
+        if place is not None and place.fit is False and not any(one.fit is False for one in self._places.values()):
+            _log.info("not used: none of those that are there")
         self.count()
         return place
 
@@ -145,6 +110,12 @@ class Places:
 
     def count(self) -> None:
         """See how many slots there are, and tell whoever waits for a place that something has changed."""
+        if self.some_fit and self._unfit_at is not None:
+            self._unfit_at = None
+            _log.info("no Dask worker is missing any more")
+        elif self._places and self.none_fit and self._unfit_at is None:
+            self._unfit_at = time.monotonic()
+            _log.warning("no Dask worker is fit for these jobs: the supervisor leaves soon unless one comes")
         fit = [place for place in self._places.values() if place.fit and place.slots]
         slots = sum(place.slots for place in fit if place.kept_for is None)
         news = (slots, len(fit)) != (self.slots, self.solos)
@@ -170,6 +141,11 @@ class Places:
     def none_fit(self) -> bool:
         """Whether it is known that iterations can run nowhere."""
         return all(place.fit is False for place in self._places.values())
+
+    def hopeless(self, patience_s: float) -> bool:
+        """Return whether all are unfit, and no fit one has come for so long."""
+        since = self._unfit_at
+        return bool(self._places) and self.none_fit and since is not None and time.monotonic() - since >= patience_s
 
     @property
     def causes(self) -> str:
@@ -238,9 +214,7 @@ class Places:
         }
         if not shut:
             return None
-        open_to_all = [address for address in self._places if address not in shut]
-        # Where all are unfit one of them shall say so.
-        return open_to_all or ([] if any(place.fit for place in shut.values()) else list(shut))
+        return [address for address in self._places if address not in shut]
 
     def find(self, who: object, crowd: Callable[[str], int]) -> list[str] | None:
         """Keep a Dask worker for a suspect and return it; nothing while none can be kept.
@@ -261,7 +235,7 @@ class Places:
             if place.fit and place.slots and place.kept_for is None and place.busy_until <= now
         ]
         if not free:
-            return list(self._places) if self.none_fit else []
+            return []
         address = min(free, key=crowd)
         self.keep(who, address)
         return [address]
