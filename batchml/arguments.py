@@ -12,7 +12,7 @@ from typing import Any
 
 from batchml.errors import ConfigError, nearest
 
-__all__ = ["chosen", "count", "flag", "fraction", "label", "listed", "mapping", "shown", "texts"]
+__all__ = ["chosen", "count", "flag", "fraction", "listed", "mapping", "shown", "text", "texts"]
 
 _SHOWN = 60
 
@@ -43,10 +43,8 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}
 
 
-def label(value: Any, name: str, default: str) -> str:
-    """Return a text that is not empty; None gives the default."""
-    if value is None:
-        return default
+def text(value: Any, name: str) -> str:
+    """Return a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{name} is a text, not {shown(value)}")
     return value

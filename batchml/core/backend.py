@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from batchml.arguments import shown
 from batchml.errors import UnknownKeyError, nearest
 
 if TYPE_CHECKING:
@@ -121,4 +122,4 @@ def no_column(name: str, columns: Sequence[str], where: str = "the table") -> Un
     """Return the error for a column that a table does not have; it shows what the table has."""
     more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
     there = ", ".join(map(repr, columns[:_SHOWN])) + more
-    return UnknownKeyError(f"{where} has no column {name!r}{nearest(name, columns)}; it has {there or 'none'}")
+    return UnknownKeyError(f"{where} has no column {shown(name)}{nearest(name, columns)}; it has {there or 'none'}")

@@ -15,6 +15,7 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from batchml.arguments import listed, shown
 from batchml.errors import ConfigError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
@@ -222,7 +223,8 @@ def _get(kind: str, key: Any, kwargs: Mapping[str, Any]) -> Any:
         return table(kind)
     if not isinstance(key, str):
         call = _CALLS[kind]
-        raise ConfigError(f"bm.{call} takes one key such as {keys(kind)[0]!r}, not {key!r}; several: bm.{call}s([...])")
+        such = repr(keys(kind)[0])
+        raise ConfigError(f"bm.{call} takes one key such as {such}, not {shown(key)}; several: bm.{call}s([...])")
     factory = resolve(kind, key)
     # A learner's open keywords are its parameters, which go the way of all parameters: through `param_set`.
     taken, named = _split(factory, kwargs, pass_all=kind != "learner")
@@ -234,8 +236,8 @@ def _get(kind: str, key: Any, kwargs: Mapping[str, Any]) -> Any:
 def _get_all(kind: str, keys: Iterable[str] | None, kwargs: Mapping[str, Any]) -> Any:
     if keys is None:
         return _get(kind, None, kwargs)
-    listed = [keys] if isinstance(keys, str) else list(keys)
-    return [_get(kind, key, kwargs) for key in listed]
+    given = [keys] if isinstance(keys, str) else listed(keys, f"the argument of bm.{_CALLS[kind]}s", "keys")
+    return [_get(kind, key, kwargs) for key in given]
 
 
 def _split(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.arguments import fraction, shown
 from batchml.core.labels import UNKNOWN, encode_labels
+from batchml.core.prediction_base import as_floats
 from batchml.errors import DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
@@ -40,12 +42,12 @@ def threshold_codes(
     if isinstance(threshold, Mapping):
         for label in threshold:
             if label not in classes:
-                raise UnknownKeyError(f"there is no class {label!r}{nearest(str(label), map(str, classes))}")
+                raise UnknownKeyError(f"there is no class {shown(label)}{nearest(str(label), map(str, classes))}")
         lacking = [label for label in classes if label not in threshold]
         if lacking:
             raise DataError(f"class {lacking[0]!r} has no threshold")
-        by = np.array([threshold[label] for label in classes], dtype=np.float64)
-        if (by < 0).any():
+        by = np.array([fraction(threshold[label], f"the threshold of {label!r}") for label in classes])
+        if not (by >= 0).all():
             raise DataError("thresholds are not negative")
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = prob / by
@@ -53,7 +55,7 @@ def threshold_codes(
         return most
     if len(classes) != 2:
         raise DataError(f"with {len(classes)} classes a threshold for each is needed: {{class: number}}")
-    if not 0 <= threshold <= 1:
+    if not 0 <= fraction(threshold, "a threshold") <= 1:
         raise DataError(f"a threshold is between 0 and 1, not {threshold}")
     return np.where(prob[:, positive] >= threshold, positive, 1 - positive)
 
@@ -62,14 +64,18 @@ def positive_code(classes: tuple[Label, ...], positive: Label | None) -> int:
     """Return the position of the positive class: the one named, else 1 of {0, 1} and {-1, 1}, else the first."""
     if positive is None:
         return 1 if classes in ((0, 1), (-1, 1)) else 0
-    if positive not in classes:
-        raise UnknownKeyError(f"there is no class {positive!r}{nearest(str(positive), map(str, classes))}")
-    return classes.index(positive)
+    try:
+        return classes.index(positive)
+    except (TypeError, ValueError):  # also of what cannot be compared
+        close = nearest(shown(positive), map(str, classes))
+        raise UnknownKeyError(
+            f"there is no class {shown(positive)}{close}; the classes are {', '.join(map(str, classes))}"
+        ) from None
 
 
 def as_matrix(prob: Any, k: int, positive: int) -> _Floats:
     """Return probabilities as n x k; a vector holds those of the positive of two classes."""
-    matrix = np.asarray(prob, dtype=np.float64)
+    matrix = as_floats(prob, "prob")
     if matrix.ndim == 1 and k == 2:
         matrix = np.column_stack([1 - matrix, matrix] if positive == 1 else [matrix, 1 - matrix])
     if matrix.ndim != 2 or matrix.shape[1] != k:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import shown
+from batchml.arguments import text as text_of
 from batchml.core.catalog import resolve_name
 from batchml.core.roles import as_names, known_columns
 from batchml.core.soundness import check
@@ -75,7 +77,7 @@ def as_task_classif(
     """
     strata = [target] if stratify is True else as_names(None if isinstance(stratify, bool) else stratify)
     backend, roles = _intake(data, target, id, group, strata, weights, drop, text, primary_key)
-    task = TaskClassif(id or target, backend, target, roles=roles)
+    task = TaskClassif(target if id is None else id, backend, target, roles=roles)
     check(task)
     if positive is not None:
         task.positive = positive
@@ -103,7 +105,7 @@ def as_task_regr(
     """
     strata = as_names(stratify)
     backend, roles = _intake(data, target, id, group, strata, weights, drop, text, primary_key)
-    task = TaskRegr(id or target, backend, target, roles=roles)
+    task = TaskRegr(target if id is None else id, backend, target, roles=roles)
     check(task)
     return task
 
@@ -137,16 +139,26 @@ def _intake(
     text: str | Iterable[str] | None,
     primary_key: str | None,
 ) -> tuple[DataBackend, dict[str, list[str]]]:
-    where = f"task {id or target!r}"
+    where = f"task {shown(target if id is None else id)}"
+    text_of(target, f"{where}: target")
+    if id is not None:
+        text_of(id, "the id of a task")
+    single = {name: _one(column, f"{where}: {name}") for name, column in (("group", group), ("weights", weights))}
+    key = _one(primary_key, f"{where}: primary_key")
     try:
-        backend = resolve_name("data.sources:as_data_backend")(data, primary_key, text=as_names(text))
+        backend = resolve_name("data.sources:as_data_backend")(data, key[0] if key else None, text=as_names(text))
     except (DataError, UnknownKeyError) as problem:
         raise type(problem)(f"{where}: {problem}") from problem
     known_columns([target], backend.columns, where=f"{where}: the table")
-    known_columns([*as_names(group), *as_names(weights), *strata, *as_names(drop)], backend.columns, where=where)
+    known_columns([*single["group"], *single["weights"], *strata, *as_names(drop)], backend.columns, where=where)
     if target in as_names(drop):
         raise ConfigError(f"{where}: column {target!r} is the target and cannot be dropped: leave it out of drop")
-    roles = {"group": as_names(group), "weight": as_names(weights), "stratum": strata}
-    out = {target, backend.primary_key, group, weights, *as_names(drop)}
+    roles = {"group": single["group"], "weight": single["weights"], "stratum": strata}
+    out = {target, backend.primary_key, *single["group"], *single["weights"], *as_names(drop)}
     roles["feature"] = [name for name in backend.columns if name not in out]
     return backend, roles
+
+
+def _one(column: Any, name: str) -> list[str]:
+    """Return one column or none as a list."""
+    return [] if column is None else [text_of(column, name)]

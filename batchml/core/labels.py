@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.arguments import shown
+from batchml.errors import DataError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -76,5 +79,14 @@ def sorted_classes(*columns: Any) -> tuple[Any, ...]:
         categories = getattr(getattr(values, "cat", values), "categories", None)
         if categories is not None:
             return tuple(_plain(one) for one in categories)
-        found.update(one for one in np.asarray(values, dtype=object).ravel().tolist() if not is_missing(one))
-    return tuple(sorted(_plain(one) for one in found))
+        labels = np.asarray(values, dtype=object).ravel().tolist()
+        try:
+            found.update(one for one in labels if not is_missing(one))
+        except TypeError:
+            raise DataError(f"labels are texts or numbers, not {shown(labels)}") from None
+    try:
+        return tuple(sorted(_plain(one) for one in found))
+    except TypeError:
+        raise DataError(
+            f"labels of several types cannot be put in order, so name the classes: {shown(found)}"
+        ) from None

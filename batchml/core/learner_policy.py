@@ -6,16 +6,18 @@ import contextlib
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import chosen, count, shown
+from batchml.core.fields import SETS, read_sets
 from batchml.core.resources import parse_duration
 from batchml.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from batchml.core.learner import Learner
     from batchml.core.learner_settings import LearnerSettings
@@ -37,7 +39,6 @@ __all__ = [
 
 STAGES = ("train", "predict")
 METHODS = ("none", "capture", "process")
-_SETS = ("train", "test")
 _FORMAT = 1
 _FIELDS = ("encapsulate", "fallback", "predict_sets", "store_models", "threads", "timeout", "when")
 
@@ -90,13 +91,8 @@ def check_encapsulate(value: str | Mapping[str, str], before: Mapping[str, str],
         A stage or method that does not exist.
     """
     given = _per_stage(value, "encapsulate", where)
-    for method in given.values():
-        if method not in METHODS:
-            msg = (
-                f"learner '{where}': encapsulate is {', '.join(METHODS)}, not {method!r}{nearest(str(method), METHODS)}"
-            )
-            raise ConfigError(msg)
-    return {**before, **given}
+    methods = {stage: chosen(one, f"learner '{where}': encapsulate", METHODS) for stage, one in given.items()}
+    return {**before, **methods}
 
 
 def check_threads(value: Any, where: str) -> int:
@@ -107,9 +103,7 @@ def check_threads(value: Any, where: str) -> int:
     ConfigError
         It is no whole number of at least 1.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ConfigError(f"learner '{where}': threads is a whole number of at least 1, not {value!r}")
-    return int(value)
+    return count(value, f"learner '{where}': threads", least=1)
 
 
 def check_timeout(value: Any, before: Mapping[str, float | None], where: str) -> dict[str, float | None]:
@@ -121,9 +115,16 @@ def check_timeout(value: Any, before: Mapping[str, float | None], where: str) ->
         A stage that does not exist, or no duration.
     """
     given = _per_stage(value, "timeout", where)
-    limits = {stage: None if limit is None else parse_duration(limit) for stage, limit in given.items()}
+    limits = {stage: None if limit is None else _limit(limit, stage, where) for stage, limit in given.items()}
     finite = {stage: None if limit is None or math.isinf(limit) else limit for stage, limit in limits.items()}
     return {**before, **finite}
+
+
+def _limit(value: Any, stage: str, where: str) -> float:
+    try:
+        return parse_duration(value)
+    except ConfigError as error:
+        raise ConfigError(f"learner '{where}': timeout of {stage}: {error}") from None
 
 
 def _per_stage(value: Any, field: str, where: str) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def _per_stage(value: Any, field: str, where: str) -> dict[str, Any]:
     for stage in value:
         if stage not in STAGES:
             near = nearest(str(stage), STAGES)
-            msg = f"learner '{where}': {field} has the stages train and predict, not {stage!r}{near}"
+            msg = f"learner '{where}': {field} has the stages train and predict, not {shown(stage)}{near}"
             raise ConfigError(msg)
     return dict(value)
 
@@ -145,13 +146,8 @@ def check_predict_sets(value: str | Iterable[str], where: str) -> tuple[str, ...
     ConfigError
         A set that does not exist, or none.
     """
-    given = [value] if isinstance(value, str) else list(value)
-    wrong = [name for name in given if name not in _SETS]
-    if wrong or not given:
-        what = repr(wrong[0]) if wrong else "nothing"
-        msg = f"learner '{where}': predict_sets holds train, test or both, not {what}"
-        raise ConfigError(msg)
-    return tuple(name for name in _SETS if name in given)
+    given = read_sets(value, f"learner '{where}': predict_sets")
+    return tuple(name for name in SETS if name in given)
 
 
 def check_fallback(learner: LearnerSettings, fallback: Learner) -> Learner:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from batchml.arguments import shown, text
 from batchml.core import learner_policy as policies
 from batchml.core.digest import digest
-from batchml.errors import ConfigError, SpecError, UnknownKeyError, nearest
+from batchml.core.fields import Fields
+from batchml.errors import ConfigError, SpecError, nearest
 from batchml.params import Domain, ParamSet
 from batchml.params.domain import NO_DEFAULT
+from batchml.params.param_set import require_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,14 +28,12 @@ _FORMAT = 1
 _FIELDS = ("id", "predict_type", "predict_sets", "encapsulate", "fallback", "when", "timeout", "threads", "param_set")
 
 
-@lru_cache(maxsize=256)
-def _misspelt(name: str) -> bool:
-    return name not in {*_FIELDS, "state"} and bool(get_close_matches(name, _FIELDS, n=1, cutoff=0.8))
-
-
-class LearnerSettings:
+class LearnerSettings(Fields):
     """What a learner is told before it is trained; see `Learner`."""
 
+    noun: ClassVar[str] = "learner"
+    fields: ClassVar[tuple[str, ...]] = _FIELDS
+    checks: ClassVar[Mapping[str, Callable[[Any, str], Any]]] = {"id": text, "param_set": require_set}
     key: str | None = None
     task_type: str = "classif"
     predict_types: tuple[str, ...] = ("response",)
@@ -46,8 +45,8 @@ class LearnerSettings:
     parameters: ClassVar[Mapping[str, Domain]] = {}
 
     def __init__(self, *, id: str | None = None, predict_type: str = "response", **params: Any) -> None:
-        self.param_set = ParamSet(self._domains(), owner=f"learner '{id or self._default_id()}'")
-        self.id: str = id or self._default_id()
+        self.id: str = self._default_id() if id is None else id
+        self.param_set = ParamSet(self._domains(), owner=f"learner '{self.id}'")
         self.state: LearnerState | None = None
         self._threads = 1
         self._predict_sets: tuple[str, ...] = ("test",)
@@ -58,12 +57,6 @@ class LearnerSettings:
         self.predict_type = predict_type
         for name, value in params.items():
             self.param_set.values[name] = value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; a misspelt one (``predict_typ``) is refused, since nobody would ever read it."""
-        if not (name in self.__dict__ or name.startswith("_") or hasattr(type(self), name)) and _misspelt(name):
-            raise UnknownKeyError(f"learner '{self.id}' has no field {name!r}{nearest(name, _FIELDS)}")
-        object.__setattr__(self, name, value)
 
     def _domains(self) -> Mapping[str, Domain]:
         return self.parameters
@@ -102,13 +95,11 @@ class LearnerSettings:
         return self._predict_type
 
     @predict_type.setter
-    def predict_type(self, value: str) -> None:
-        if value not in self.predict_types:
+    def predict_type(self, value: Any) -> None:
+        if not isinstance(value, str) or value not in self.predict_types:
             offered = ", ".join(self.predict_types)
-            msg = (
-                f"learner '{self.id}' cannot predict {value!r}{nearest(value, self.predict_types)}; it offers {offered}"
-            )
-            raise ConfigError(msg)
+            close = nearest(value, self.predict_types)
+            raise ConfigError(f"learner '{self.id}' cannot predict {shown(value)}{close}; it offers {offered}")
         self._predict_type = value
 
     @property

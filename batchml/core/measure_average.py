@@ -6,7 +6,8 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from batchml.errors import ConfigError, nearest
+from batchml.arguments import chosen
+from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,9 +44,8 @@ class Averaging:
 
     @average.setter
     def average(self, word: str) -> None:
-        if word not in {*_AVERAGES, self.own_average}:
-            raise ConfigError(f"average is macro, micro or macro_weighted, not {word!r}{nearest(word, _AVERAGES)}")
-        self._average = word
+        known = dict.fromkeys((*_AVERAGES, self.own_average))
+        self._average = chosen(word, f"measure {self.id!r}: average", known)
 
     def aggregate(
         self,

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from batchml.arguments import fraction, mapping, shown, text
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
+from batchml.core.fields import Fields, read_sets
 from batchml.core.measure_average import Averaging
 from batchml.core.pickled import naming
 from batchml.core.show import Shown, listing
@@ -26,12 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["Measure"]
 
 _FORMAT = 1
-_SETS = ("train", "test")
 _FIELDS = ("average", "predict_sets")
 _ENCODED = ("aggregator", "na_value")
 
 
-class Measure(Averaging, Shown):
+def _function(value: Any, name: str) -> Any:
+    if value is not None and not callable(value):
+        raise ConfigError(f"{name} is a function of the values, not {shown(value)}")
+    return value
+
+
+class Measure(Averaging, Fields, Shown):
     """A number that says how good predictions are.
 
     Attributes
@@ -54,6 +61,13 @@ class Measure(Averaging, Shown):
         prediction, a wrong predict type or a missing predict set is NaN whatever this is.
     """
 
+    noun: ClassVar[str] = "measure"
+    fields: ClassVar[tuple[str, ...]] = ("id", "average", "predict_sets", "aggregator", "na_value")
+    checks: ClassVar[Mapping[str, Callable[[Any, str], Any]]] = {
+        "id": text,
+        "aggregator": _function,
+        "na_value": fraction,
+    }
     facts: Facts
     #: Prefixes of a spec that other classes read.
     readers: ClassVar[Mapping[str, str]] = {
@@ -75,13 +89,11 @@ class Measure(Averaging, Shown):
     ) -> None:
         self.key = key
         self.facts = facts
-        self.id = id or key
-        self.average = average or self.own_average
+        self.id = key if id is None else id
+        self.average = self.own_average if average is None else average
         self.predict_sets = predict_sets
-        if aggregator is not None and not callable(aggregator):
-            raise ConfigError(f"measure {key!r}: aggregator is a function of the values, not {aggregator!r}")
         self.aggregator = aggregator
-        self.na_value = float(na_value)
+        self.na_value = na_value
         for name, value in params.items():
             if name not in facts.params:
                 known = [*facts.params, "id", "average", "predict_sets", "aggregator", "na_value"]
@@ -101,11 +113,7 @@ class Measure(Averaging, Shown):
 
     @predict_sets.setter
     def predict_sets(self, words: Sequence[str] | str) -> None:
-        named = (words,) if isinstance(words, str) else tuple(words)
-        for word in named:
-            if word not in _SETS:
-                raise ConfigError(f"predict_sets are train and test, not {word!r}{nearest(word, _SETS)}")
-        self._predict_sets = named
+        self._predict_sets = read_sets(words, f"{self._said()}: predict_sets")
 
     @property
     def params(self) -> dict[str, Any]:
@@ -251,7 +259,8 @@ class Measure(Averaging, Shown):
             The measure is for another task type.
         """
         if self.facts.needs is not None:
-            return self._score_without_prediction(timings, learner, task)
+            given = None if timings is None else mapping(timings, f"measure {self.id!r}: timings", "stages to seconds")
+            return self._score_without_prediction(given, learner, task)
         one = self._chosen(prediction)
         if one is None:
             return math.nan
@@ -278,8 +287,8 @@ class Measure(Averaging, Shown):
         """
         import numpy as np
 
-        found = np.full(len(prediction), np.nan)
         self._check_type(prediction)
+        found = np.full(len(prediction), np.nan)
         obstacle = self._obstacle(prediction) or ("" if self.facts.loss else "rows have no loss of their own")
         if obstacle:
             self._warn(obstacle)
@@ -288,7 +297,9 @@ class Measure(Averaging, Shown):
         found[known] = resolve_name(str(self.facts.loss))(prediction.take(known), **self._params)
         return found
 
-    def _check_type(self, one: Prediction) -> None:
+    def _check_type(self, one: Any) -> None:
+        if not hasattr(one, "predict_type") or not hasattr(one, "truth_missing"):
+            raise ConfigError(f"measure {self.id!r} scores a prediction, not {shown(one)}")
         if self.facts.task_type not in {None, one.task_type}:
             raise ConfigError(
                 f"measure {self.id!r} is for {self.facts.task_type} tasks, the prediction is {one.task_type}"

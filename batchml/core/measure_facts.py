@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
+
+from batchml.arguments import fraction
+from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,8 +67,11 @@ class Facts:
         if not isinstance(default, float):
             return None
         low, high = self.bounds.get(name, (-math.inf, math.inf))
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        return None if number and math.isfinite(value) and low <= value <= high else f"a number{_between(low, high)}"
+        try:
+            number = fraction(value, name)
+        except ConfigError:
+            number = math.nan
+        return None if math.isfinite(number) and low <= number <= high else f"a number{_between(low, high)}"
 
 
 def _between(low: float, high: float) -> str:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
+from batchml.arguments import count, listed, mapping, text
 from batchml.core import columns
 from batchml.core.roles import ROLES, as_names, check_roles, known_columns
 from batchml.core.soundness import check_new
 from batchml.core.taskview import TaskView
-from batchml.errors import ConfigError, DataError, UnknownKeyError, nearest
+from batchml.errors import DataError, UnknownKeyError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ class TaskMutations(TaskView):
             A row that is not in use, or twice.
         """
         rows = np.asarray(rows)
-        if rows.dtype == bool:
+        if rows.dtype == bool and rows.ndim:
             raise DataError(f"{self._where}: filter() takes row ids, not a mask: give task.row_ids[mask]")
         ids = self.row_ids[self.positions(rows)]
         if len(np.unique(ids)) < len(ids):
@@ -98,8 +99,7 @@ class TaskMutations(TaskView):
         DataError
             A numeric column without any value.
         """
-        if bins != int(bins) or bins < 1:
-            raise ConfigError(f"{self._where}: bins is a whole number of at least 1, not {bins!r}")
+        bins = count(bins, f"{self._where}: bins", least=1)
         names = as_names(cols)
         known_columns(names, self.backend.columns, where=self._where)
         for name in names:
@@ -138,8 +138,11 @@ class TaskMutations(TaskView):
         """Rename columns, old name to new name."""
         from batchml.core.catalog import resolve_name
 
+        names = mapping(names, f"{self._where}: names", "old names to new ones")
         known_columns(names, self.backend.columns, where=self._where)
-        backend = resolve_name("data.bind:rename_columns")(self.backend, dict(names))
+        for new in names.values():
+            text(new, f"{self._where}: the new name of a column")
+        backend = resolve_name("data.bind:rename_columns")(self.backend, names)
         roles = {role: [names.get(name, name) for name in held] for role, held in self._roles.items()}
         return self._changed(backend=backend, roles=roles)
 
@@ -147,8 +150,10 @@ class TaskMutations(TaskView):
         """Give categorical columns these levels in this order; values of other levels become missing."""
         from batchml.core.catalog import resolve_name
 
+        levels = mapping(levels, f"{self._where}: levels", "columns to levels")
         known_columns(levels, self.backend.columns, where=self._where)
-        backend = resolve_name("data.bind:set_levels")(self.backend, {k: list(v) for k, v in levels.items()})
+        ordered = {name: listed(held, f"{self._where}: levels of {name!r}", "levels") for name, held in levels.items()}
+        backend = resolve_name("data.bind:set_levels")(self.backend, ordered)
         return self._changed(backend=backend)
 
     def droplevels(self, cols: str | Iterable[str] | None = None) -> Self:

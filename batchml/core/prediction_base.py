@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from batchml.arguments import shown
 from batchml.core.show import Shown
 from batchml.errors import DataError
 
@@ -205,19 +206,31 @@ def as_ids(row_ids: Any, n: int) -> _Ids:
     if row_ids is None:
         return np.arange(n, dtype=np.int64)
     given = np.asarray(row_ids)
-    if given.dtype.kind not in "iu" and given.size and (given != given.astype(np.int64)).any():
-        raise DataError("row ids are whole numbers")
-    ids = given.astype(np.int64)
-    if ids.shape != (n,):
-        raise DataError(f"{n} predictions cannot have {len(ids)} row ids")
+    if given.shape != (n,):
+        raise DataError(f"{n} predictions need as many row ids, not {shown(row_ids)}")
+    try:
+        ids = given.astype(np.int64)
+        whole = given.dtype.kind in "iu" or bool((given == ids).all())
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise DataError(f"row ids are whole numbers, not {shown(row_ids)}")
     return ids
+
+
+def as_floats(values: Any, name: str) -> _Floats:
+    """Return numbers as an array of floats."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{name} holds numbers; {shown(values)} does not") from None
 
 
 def as_column(values: Any, n: int, name: str, *, negative: bool = True) -> _Floats | None:
     """Return one number per row, or None."""
     if values is None:
         return None
-    column = np.asarray(values, dtype=np.float64)
+    column = as_floats(values, name)
     if column.shape != (n,):
         raise DataError(f"{name} has the shape {column.shape}; there are {n} rows")
     if not negative and (column < 0).any():

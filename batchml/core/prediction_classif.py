@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchml.arguments import listed, shown
 from batchml.core import class_codes
 from batchml.core.columns import labels_of
 from batchml.core.labels import sorted_classes
@@ -14,7 +16,7 @@ from batchml.core.prediction_base import Prediction, as_column, as_ids, joined
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
@@ -71,12 +73,14 @@ class PredictionClassif(Prediction):
         if response is None and prob is None:
             raise DataError("a prediction needs a response or probabilities")
         for values in (truth, response):
-            if values is not None and (isinstance(values, str) or not hasattr(values, "__len__")):
-                raise DataError(f"truth and response hold one label per row, not the single value {values!r}")
+            if values is not None and (isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__")):
+                raise DataError(f"truth and response hold one label per row, not the single value {shown(values)}")
         columns = getattr(prob, "columns", None)
         if classes is None:
             classes = tuple(columns) if columns is not None else sorted_classes(truth, response)
-        known = tuple(classes)
+        known = tuple(listed(classes, "classes", "labels"))
+        if any(one.__hash__ is None for one in known):
+            raise DataError(f"classes are texts or numbers, not {shown(known)}")
         if len(set(known)) < len(known):
             raise DataError(f"a class is named twice: {', '.join(map(str, known))}")
         if columns is not None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from batchml.core.prediction_base import Prediction, as_column, as_ids, joined
+from batchml.arguments import listed
+from batchml.core.prediction_base import Prediction, as_column, as_floats, as_ids, joined
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
@@ -197,8 +198,9 @@ def _floats(values: Any) -> _Floats:
     except TypeError:  # pandas.NA among them
         from batchml.core.labels import is_missing
 
-        array = np.array([np.nan if is_missing(one) else one for one in values], dtype=np.float64)
-    except ValueError as problem:
+        several = listed(values, "a prediction of a regression", "numbers")
+        array = as_floats([np.nan if is_missing(one) else one for one in several], "a prediction of a regression")
+    except (ValueError, OverflowError) as problem:
         raise DataError(f"a prediction of a regression holds numbers: {problem}") from problem
     if array.ndim != 1:
         raise DataError(f"a prediction is one number per row, not of the shape {array.shape}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import shown
 from batchml.core.backend import no_column
 from batchml.errors import ConfigError, DataError, UnknownKeyError, nearest
 
@@ -35,14 +36,14 @@ def as_names(names: Any) -> list[str]:
     """
     if names is None:
         return []
-    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
-    wrong = [name for name in listed if not isinstance(name, str)]
+    given = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    wrong = [name for name in given if not isinstance(name, str)]
     if wrong:
-        raise ConfigError(f"columns and roles are named by text, not by {wrong[0]!r}")
-    return listed
+        raise ConfigError(f"columns and roles are named by text, not by {shown(wrong[0])}")
+    return given
 
 
-def known_columns(names: Iterable[str], columns: Iterable[str], *, where: str) -> None:
+def known_columns(names: Iterable[Any], columns: Iterable[str], *, where: str) -> None:
     """Refuse a column that does not exist.
 
     Raises
@@ -52,7 +53,7 @@ def known_columns(names: Iterable[str], columns: Iterable[str], *, where: str) -
     """
     columns = list(columns)
     for name in names:
-        if name not in columns:
+        if not isinstance(name, str) or name not in columns:
             raise no_column(name, columns, where)
 
 

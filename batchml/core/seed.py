@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchml.errors import ConfigError
+from batchml.arguments import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,9 +162,8 @@ def _sequence(*words: int) -> np.random.SeedSequence:
 
 
 def _root_words(root: int) -> list[int]:
-    root = int(root)
-    if not 0 <= root < 1 << _ROOT_BITS:
-        raise ConfigError(f"seed {root} is out of range; give an int from 0 to 2**63 - 1")
+    if type(root) is not int or not 0 <= root < 1 << _ROOT_BITS:
+        root = count(root, "a seed", most=(1 << _ROOT_BITS) - 1)
     return [root & 0xFFFFFFFF, root >> 32]
 
 

@@ -34,4 +34,4 @@ def measure(key: str, **kwargs: Any) -> Any:
 
     make = MeasureSimilarity if FACTS[key].needs == "learners" else Measure
     # Another name of a measure has the same identity, but keeps its name as the id.
-    return make(NAMES.get(key, key), FACTS[key], **{**kwargs, "id": kwargs.get("id") or key})
+    return make(NAMES.get(key, key), FACTS[key], **{"id": key, **kwargs})

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from batchml.arguments import count
 from batchml.core.resampling import Resampling
 from batchml.core.split import assign_folds
-from batchml.errors import ConfigError, DataError
+from batchml.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,20 +19,7 @@ if TYPE_CHECKING:
     from batchml.core.split import Units
     from batchml.core.task_types import Task
 
-__all__ = ["CV", "LeaveOneOut", "RepeatedCV", "whole_number"]
-
-
-def whole_number(name: str, value: Any, *, least: int) -> int:
-    """Return a parameter that is a whole number.
-
-    Raises
-    ------
-    ConfigError
-        It is none, or below `least`.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ConfigError(f"{name} is a whole number of at least {least}, not {value!r}")
-    return int(value)
+__all__ = ["CV", "LeaveOneOut", "RepeatedCV"]
 
 
 class CV(Resampling):
@@ -51,9 +39,10 @@ class CV(Resampling):
         super().__init__(key, **params)
 
     def _check_params(self) -> None:
-        self._params["folds"] = whole_number("folds", self._params["folds"], least=2)
+        self._params["folds"] = count(self._params["folds"], f"resampling {self.key!r}: folds", least=2)
         if self.repeating:
-            self._params[self.repeating] = whole_number(self.repeating, self._params[self.repeating], least=1)
+            what = f"resampling {self.key!r}: {self.repeating}"
+            self._params[self.repeating] = count(self._params[self.repeating], what, least=1)
 
     def n_iterations(self, task: Task) -> int:
         """Return folds x repeats."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from batchml.arguments import count, fraction
 from batchml.core.resampling import Resampling
 from batchml.core.split import choose_share, draw_counts
 from batchml.errors import ConfigError
-from batchml.resamplings.folds import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +39,13 @@ class Holdout(Resampling):
         super().__init__(key, **params)
 
     def _check_params(self) -> None:
-        ratio = self._params["ratio"]
-        if isinstance(ratio, bool) or not isinstance(ratio, (int, float, np.number)) or not 0 <= ratio <= self.most:
-            raise ConfigError(f"ratio is a number between 0 and {self.most:g}, not {ratio!r}")
-        self._params["ratio"] = float(ratio)
+        ratio = fraction(self._params["ratio"], f"resampling {self.key!r}: ratio")
+        if not 0 <= ratio <= self.most:
+            raise ConfigError(f"resampling {self.key!r}: ratio is a number between 0 and {self.most:g}, not {ratio!r}")
+        self._params["ratio"] = ratio
         if self.repeating:
-            self._params[self.repeating] = whole_number(self.repeating, self._params[self.repeating], least=1)
+            what = f"resampling {self.key!r}: {self.repeating}"
+            self._params[self.repeating] = count(self._params[self.repeating], what, least=1)
 
     def n_iterations(self, task: Task) -> int:  # noqa: ARG002
         """Return the number of repeats."""

@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_refused():
         PredictionClassif(["a", "b"])
     with pytest.raises(DataError, match="it needs a column for each of 2 classes"):
         PredictionClassif(["a", "b"], prob=np.ones((2, 3)), classes=["a", "b"])
-    with pytest.raises(DataError, match="cannot have 1 row ids"):
+    with pytest.raises(DataError, match="2 predictions need as many row ids"):
         PredictionRegr([1, 2], [1, 2], row_ids=[1])
 
 
