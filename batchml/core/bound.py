@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from batchml.core.rows import RowIndex
 from batchml.core.split import Units
 from batchml.errors import DataError
 
@@ -23,7 +24,7 @@ class Bound:
         if task.n_rows == 0:
             raise DataError(f"task {task.id!r} has no rows: there is nothing to split")
         self.root = root
-        self.row_ids = task.row_ids
+        self.rows = RowIndex(task.row_ids)
         self.row_digest = task.row_digest
         self.family = resampling.family_digest
         self.task: Task | None = task.clone()

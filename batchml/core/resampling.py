@@ -241,12 +241,12 @@ class Resampling(Shown):
     def train_set(self, i: int) -> NDArray[np.int64]:
         """Return the row ids to train on in iteration `i` (from 0)."""
         bound = self._instance()
-        return bound.row_ids[self._train(*self._drawn(bound, i))]
+        return bound.rows.at(self._train(*self._drawn(bound, i)))
 
     def test_set(self, i: int) -> NDArray[np.int64]:
         """Return the row ids to test on in iteration `i` (from 0)."""
         bound = self._instance()
-        return bound.row_ids[self._test(*self._drawn(bound, i))]
+        return bound.rows.at(self._test(*self._drawn(bound, i)))
 
     def _instance(self) -> Bound:
         if self._bound is None:

@@ -14,32 +14,36 @@ _BLOCK = 1 << 20
 
 
 class RowIndex:
-    """Finds the positions of row ids; consecutive ids (the usual case) need no search."""
+    """Row ids and their positions, both ways; consecutive ids (the usual case) are not kept and need no search."""
 
     def __init__(self, ids: _Ids) -> None:
-        self.ids = ids
-        n = len(ids)
-        self._start: int | None = None
-        self._order: _Ids | None = None
-        self._sorted: _Ids | None = None
-        if n == 0:
-            self._start = 0
-        elif int(ids[-1]) - int(ids[0]) == n - 1 and _consecutive(ids):
-            self._start = int(ids[0])
-        else:
-            self._order = np.argsort(ids, kind="stable")
-            self._sorted = ids[self._order]
+        self._n = n = len(ids)
+        self._start = int(ids[0]) if n else 0
+        counted = not n or (int(ids[-1]) - self._start == n - 1 and _consecutive(ids))
+        self._ids = None if counted else ids
+        self._sorted: tuple[_Ids, _Ids] | None = None
+
+    def __len__(self) -> int:
+        return self._n
+
+    def at(self, positions: _Ids) -> _Ids:
+        """Return the ids at positions, as an array of its own."""
+        if self._ids is not None:
+            found: _Ids = self._ids[positions]
+            return found
+        return np.asarray(positions + self._start, dtype=np.int64)
 
     def find(self, rows: _Ids) -> tuple[_Ids, NDArray[np.bool_]]:
         """Return positions and whether each id is known; the position of an unknown one means nothing."""
-        n = len(self.ids)
-        if self._start is not None:
+        if self._ids is None:
             positions = rows - self._start
-            return positions, (positions >= 0) & (positions < n)
-        assert self._sorted is not None
-        assert self._order is not None
-        place = np.minimum(np.searchsorted(self._sorted, rows), n - 1)
-        return self._order[place], self._sorted[place] == rows
+            return positions, (positions >= 0) & (positions < self._n)
+        if self._sorted is None:
+            order = np.argsort(self._ids, kind="stable")
+            self._sorted = order, self._ids[order]
+        order, ids = self._sorted
+        place = np.minimum(np.searchsorted(ids, rows), self._n - 1)
+        return order[place], ids[place] == rows
 
 
 def _consecutive(ids: _Ids) -> bool:

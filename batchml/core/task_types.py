@@ -160,9 +160,11 @@ class TaskClassif(Task):
             The task has no such class, or has not two.
         """
         if len(self.classes) != 2:
+            unused = [label for label, number in self.class_counts.items() if not number]
+            hint = f"; no row has {listing(map(repr, unused))}: .cat.remove_unused_categories()" if unused else ""
             raise DataError(
-                f"{self._where}: target {self.target!r} has {len(self.classes)} classes; "
-                "only one of two can be positive"
+                f"{self._where}: target {self.target!r} has {len(self.classes)} classes, "
+                f"but only one of two can be positive{hint}"
             )
         for one in self.classes:
             if one == label and isinstance(one, str) == isinstance(label, str):
@@ -180,7 +182,8 @@ class TaskClassif(Task):
         if rows is None or not self.backend.lazy:
             codes = self._cached("truth", lambda: self._class_codes(*self._codes(self.target)))
             return codes[self.positions(rows)]
-        return self._class_codes(*columns.codes_of(self._part(self.target, rows), self.schema[self.target]))
+        info = self.schema[self.target]
+        return self._values(self.target, rows, lambda part: self._class_codes(*columns.codes_of(part, info)))
 
     def _class_codes(self, codes: NDArray[np.int64], labels: tuple[Label, ...]) -> NDArray[np.int64]:
         if labels != self.classes:  # a view that lacks a class
@@ -219,4 +222,4 @@ class TaskRegr(Task):
         if rows is None or not self.backend.lazy:
             values = self._cached("truth", lambda: columns.floats_of(self._column(self.target), info))
             return values[self.positions(rows)]
-        return columns.floats_of(self._part(self.target, rows), info)
+        return self._values(self.target, rows, lambda part: columns.floats_of(part, info))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchml.core import columns
+from batchml.core.blocks import MANY, column_in_blocks, in_blocks
 from batchml.core.identity import row_digest
 from batchml.core.last_read import LastRead
 from batchml.core.roles import check_roles, empty_roles, known_columns
@@ -16,12 +17,13 @@ from batchml.core.show import Shown, listing
 from batchml.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     import pandas as pd
     import pyarrow as pa
 
     from batchml.core.backend import ColumnInfo, DataBackend, FeatureType, Label
+    from batchml.core.blocks import Block
 
 __all__ = ["TaskView"]
 
@@ -29,6 +31,8 @@ _Ids = NDArray[np.int64]
 _T = TypeVar("_T")
 _KEPT_BYTES = 1 << 22
 """Features of a table in memory that take less are kept as estimators want them: each process has its own copy."""
+_READ_CELLS = 1 << 22
+"""So many values are read at once from a table that lies elsewhere, though they are asked for in blocks."""
 
 
 class TaskView(Shown):
@@ -93,7 +97,7 @@ class TaskView(Shown):
     @property
     def n_rows(self) -> int:
         """The number of rows in use."""
-        return len(self.row_ids)
+        return self.backend.n_rows if self._use is None else len(self._use)
 
     def positions(self, rows: Any = None) -> _Ids:
         """Return the positions of row ids among those in use.
@@ -250,11 +254,38 @@ class TaskView(Shown):
             self._cache["read"] = LastRead(frozenset(names), ids, table, places)
         return table, places
 
-    def read_ahead(self, rows: Any) -> None:
-        """Read the features of rows that will be asked for in parts, if each question takes a query."""
-        if self.backend.lazy:
-            self._cache.pop("read", None)  # what was read before need not be in memory with it
-            self._lookup_features(rows)
+    def feature_blocks(
+        self, rows: _Ids, size: int, *, array: bool | None = None
+    ) -> Generator[NDArray[np.float64] | pd.DataFrame]:
+        """Yield X as `features` returns it, of so many rows at a time; a table that lies elsewhere is read once."""
+        if not self.backend.lazy or len(rows) * self.n_features <= _READ_CELLS:
+            if self.backend.lazy:
+                self._lookup_features(rows)  # with the target, and held for the blocks
+            for start in range(0, len(rows), size):
+                yield self.features(rows[start : start + size], array=array)
+            return
+        wanted = self.is_numeric if array is None else array
+        if wanted:
+            self._check_numbers()
+        self._cache.pop("read", None)  # what was read before need not be in memory with it
+        names = self._roles["feature"]
+        for table, places in self._blocks(rows, names, size):
+            if wanted:
+                yield columns.matrix_of(table, places, names, self.schema)
+            else:
+                yield columns.features_of(table, places, names, self.schema, self._cached("holes", self._holes))
+
+    def _blocks(self, rows: _Ids, names: list[str], size: int) -> Generator[Block]:
+        for start in range(0, len(rows), size):
+            self.positions(rows[start : start + size])  # refuses those that are not in use
+        return in_blocks(self.backend, rows, names, size, where=self._where)
+
+    def _values(self, name: str, rows: Any, convert: Callable[[pa.Array], NDArray[Any]]) -> NDArray[Any]:
+        """Return one column of a table that lies elsewhere, at rows in use."""
+        if len(rows) <= MANY:
+            return convert(self._part(name, rows))
+        ids = np.asarray(rows).astype(np.int64, copy=False)
+        return column_in_blocks(self._blocks(ids, [name], MANY), len(ids), name, convert)
 
     def _part(self, name: str, rows: Any) -> pa.Array:
         """Return one column at rows in use."""
@@ -349,7 +380,8 @@ class TaskView(Shown):
         """Return the weights of rows; None without a weight column."""
         names = self._roles["weight"]
         if names and rows is not None and self.backend.lazy:
-            return columns.floats_of(self._part(names[0], rows), self.schema[names[0]])
+            info = self.schema[names[0]]
+            return self._values(names[0], rows, lambda part: columns.floats_of(part, info))
         weights = self.weights
         return None if weights is None else weights[self.positions(rows)]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from batchml.core.rows import RowIndex
 from batchml.data.artifacts import cached_table
 from batchml.data.fence import fenced, quoted
 from batchml.data.files import is_url, still_there, unmoved
@@ -45,6 +44,9 @@ _FRUGAL = "192MB"
 _IDS = "..ids"
 _TRIES = 3
 _DENSE = 1.25
+_SPARSE = 8
+_MANY = 1 << 16
+"""So many rows, of at least every eighth of a file, are read while all of it is: looking for them takes longer."""
 
 
 class DuckBackend(LazyBackend):
@@ -67,7 +69,6 @@ class DuckBackend(LazyBackend):
         self._seen: dict[str, tuple[int, ...]] = {}
         self._looked = -1.0
         self._kept = pa.table({})
-        self._index: RowIndex | None = None
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
@@ -104,8 +105,6 @@ class DuckBackend(LazyBackend):
         table = self._kept_columns(self._names(cols))
         if rows is None:
             return table, None
-        if self._index is None:
-            self._index = RowIndex(self.row_ids)
         positions, known = self._index.find(np.asarray(rows, dtype=np.int64))
         return table, positions if known.all() else positions[known]
 
@@ -193,11 +192,49 @@ class DuckBackend(LazyBackend):
         """Read all rows in the order of `row_ids`, some at a time."""
         if self._relation.database:  # whose rows would have to be sorted first
             yield from super().parts(names)
+        else:
+            yield from self._streamed(names)
+
+    def blocks(self, ids: NDArray[np.int64], names: list[str], size: int) -> Iterator[tuple[pa.Table, Any]]:
+        """Look up so many rows at a time; many of them, in the order of the file, while it is read once."""
+        if not self._worth_all(ids):
+            yield from super().blocks(ids, names, size)
             return
+        start, taken, waiting = int(ids[0]), [], 0
+        condition = f" WHERE {quoted(ROW)} BETWEEN {start} AND {int(ids[-1])}"
+        for table in self._streamed(names, condition):
+            first, end = np.searchsorted(ids, (start, start + table.num_rows))
+            start += table.num_rows
+            chosen = ids[first:end] - (start - table.num_rows)
+            while len(chosen):
+                part, chosen = chosen[: size - waiting], chosen[size - waiting :]
+                taken.append(table if len(part) == table.num_rows else table.take(pa.array(part)))
+                waiting += len(part)
+                if waiting == size:
+                    yield pa.concat_tables(taken), None
+                    taken, waiting = [], 0
+        if waiting:
+            yield pa.concat_tables(taken), None
+
+    def _worth_all(self, ids: NDArray[np.int64]) -> bool:
+        """Whether all rows between the first and the last of these are read as fast as these."""
+        if self._relation.kind != "parquet" or self._pins.start is None or len(ids) < _MANY:
+            return False
+        low, high = int(ids[0]), int(ids[-1])
+        inside = low >= self._pins.start and high < self._pins.start + self.n_rows
+        return inside and high - low < _SPARSE * len(ids) and bool((ids[1:] > ids[:-1]).all())
+
+    def _streamed(self, names: list[str], condition: str = "") -> Iterator[pa.Table]:
+        """Read rows in their order, some at a time, in one query."""
         paths = self._ready()
-        with self._open(paths, threads=1) as connection:
-            for batch in connection.sql(self._all(paths, names)).to_arrow_reader(self.part_rows(names)):
-                yield self._fitted(names, batch.columns[: len(names)], batch.num_rows)
+        try:
+            with self._open(paths, threads=1, memory_limit=_FRUGAL) as connection:
+                reader = connection.sql(self._all(paths, names) + condition).to_arrow_reader(self.part_rows(names))
+                for batch in reader:
+                    yield self._fitted(names, batch.columns[: len(names)], batch.num_rows)
+        except (DataError, DataUnavailableError):
+            self._settled()  # which says so if the file is another one now
+            raise
         if not unmoved(self._local, self._seen) and not self._settled():
             raise DataUnavailableError(f"{self._about()} was written while it was read")
 

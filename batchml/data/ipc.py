@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import pyarrow as pa
 import pyarrow.ipc
 
-from batchml.core.rows import RowIndex
 from batchml.data.duck_open import look_through, pinned_files
 from batchml.data.files import PinnedFile, found_files, is_url, located, steady, still_there, unmoved
 from batchml.data.lazy import LazyBackend
@@ -88,7 +87,7 @@ class IpcBackend(LazyBackend):
         return self._fitted(names, self._steadily(read), self.n_rows)
 
     def _read(self, ids: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], pa.Table]:
-        positions, known = RowIndex(self.row_ids).find(ids)
+        positions, known = self._index.find(ids)
         found = ids if known.all() else ids[known]
         places = pa.array(positions[known])
 

@@ -28,6 +28,9 @@ _MOST_CELLS = 1 << 22
 _PART_CELLS = 1 << 20
 """So many values are read at once when all are read in parts."""
 
+_PARTS_AHEAD = 4
+"""So many times as many are read at once where reading takes a query."""
+
 _Ids = NDArray[np.int64]
 
 
@@ -59,9 +62,19 @@ class LazyBackend:
 
     def parts(self, names: list[str]) -> Iterator[pa.Table]:
         """Read all rows in the order of `row_ids`, some at a time."""
-        size = self.part_rows(names)
+        size, ids = self.part_rows(names), self.row_ids
         for start in range(0, self.n_rows, size):
-            yield self.data(self.row_ids[start : start + size], names)
+            yield self.data(ids[start : start + size], names)
+
+    def blocks(self, ids: _Ids, names: list[str], size: int) -> Iterator[tuple[pa.Table, _Ids | None]]:
+        """Look up so many rows at a time, and read more of them at once if each reading takes a query."""
+        ahead = max(1, _PART_CELLS * _PARTS_AHEAD // max(1, size * len(names))) * size
+        for first in range(0, len(ids), ahead):
+            table, places = self.lookup(ids[first : first + ahead], names)
+            n = table.num_rows if places is None else len(places)
+            for start in range(0, n, size):
+                stop = min(start + size, n)
+                yield table, np.arange(start, stop, dtype=np.int64) if places is None else places[start:stop]
 
     def groups(self, names: list[str]) -> list[list[str]]:
         """Return columns that are read together when all rows are read in parts."""
@@ -112,17 +125,27 @@ class LazyBackend:
         """Feature type and levels of each column."""
         return {name: pin.info for name, pin in self._pins.columns.items()}
 
-    @cached_property
+    @property
     def row_ids(self) -> _Ids:
-        """The ids of all rows, in order."""
-        start, key = self._pins.start, self._pins.primary_key
-        if start is not None:
-            ids = np.arange(start, start + self.n_rows, dtype=np.int64)
-        else:
-            assert key is not None
-            ids = np.ascontiguousarray(self._whole([key]).column(key).to_numpy(), dtype=np.int64)
-            if len(ids) != self.n_rows:
-                raise DataError(f"{self!r} has {len(ids)} rows now: the data have changed since the design was added")
+        """The ids of all rows, in order; those that can be counted are not kept."""
+        start = self._pins.start
+        if start is None:
+            return self._keys
+        ids = np.arange(start, start + self.n_rows, dtype=np.int64)
+        ids.flags.writeable = False
+        return ids
+
+    @cached_property
+    def _index(self) -> RowIndex:
+        return RowIndex(self.row_ids)
+
+    @cached_property
+    def _keys(self) -> _Ids:
+        key = self._pins.primary_key
+        assert key is not None
+        ids = np.ascontiguousarray(self._whole([key]).column(key).to_numpy(), dtype=np.int64)
+        if len(ids) != self.n_rows:
+            raise DataError(f"{self!r} has {len(ids)} rows now: the data have changed since the design was added")
         ids.flags.writeable = False
         return ids
 

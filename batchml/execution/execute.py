@@ -15,6 +15,7 @@ from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, Lea
 from batchml.execution.call import Failure, FailureKind, Partner, StageCall, StageName, StageReply
 from batchml.execution.capture import Recorder, error_condition, recording
 from batchml.execution.limits import thread_limit, time_limit
+from batchml.execution.memory import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from batchml.core.learner import Learner
 
 __all__ = ["execute", "kept_random_state", "run_stage"]
+
+_MANY_ROWS = 1 << 20
+"""More predictions than these are large themselves: what their features took is given back before they are checked."""
 
 
 def execute(
@@ -73,6 +77,8 @@ def _run(call: StageCall) -> Any:
     if call.stage == "train":
         return _fitted(learner, call)
     raw = learner._predict(call.model, call.task, call.row_ids, seed=call.seed)  # noqa: SLF001
+    if len(call.row_ids) > _MANY_ROWS:
+        give_back()
     # Checked within the stage: a wrong length or an unknown label is the learner's error, and can be encapsulated.
     return as_prediction(call.task, call.row_ids, raw)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -41,8 +42,6 @@ _MOST_CELLS = 1 << 20
 
 How rows are cut depends on nothing but their order and the number of features, so that every executor does the same.
 """
-_AHEAD = 4
-"""So many blocks are read at once from where reading takes a query."""
 
 _CHOICES = ("auto", "none")
 _FORMAT = 1
@@ -223,18 +222,22 @@ class LearnerSklearn(Learner):
         return model
 
     def _predict(self, model: Any, task: Task, row_ids: NDArray[np.int64], *, seed: int) -> dict[str, Any]:  # noqa: ARG002
+        array = not self._template(task).names
         size = max(1, _MOST_CELLS // max(1, task.n_features))
-        if len(row_ids) > size and not preprocessing.predicts_row_by_row(self.estimator):
-            return self._predict_block(model, task, row_ids)
-        parts = []
-        for start in range(0, len(row_ids), size) or [0]:
-            if len(row_ids) > size and start % (_AHEAD * size) == 0:
-                task.read_ahead(row_ids[start : start + _AHEAD * size])
-            parts.append(self._predict_block(model, task, row_ids[start : start + size]))
-        return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        if len(row_ids) <= size or not preprocessing.predicts_row_by_row(self.estimator):
+            return self._predict_block(model, task, task.features(row_ids, array=array))
+        whole: dict[str, Any] = {}
+        done = 0
+        with contextlib.closing(task.feature_blocks(row_ids, size, array=array)) as blocks:
+            for features in blocks:
+                for name, part in self._predict_block(model, task, features).items():
+                    if not done:
+                        whole[name] = np.empty((len(row_ids), *part.shape[1:]), dtype=part.dtype)
+                    whole[name][done : done + len(part)] = part
+                done += len(features)
+        return whole
 
-    def _predict_block(self, model: Any, task: Task, row_ids: NDArray[np.int64]) -> dict[str, Any]:
-        features = task.features(row_ids, array=not self._template(task).names)
+    def _predict_block(self, model: Any, task: Task, features: Any) -> dict[str, Any]:
         if self.predict_type == "prob":
             if not hasattr(model, "predict_proba"):
                 raise ConfigError(f"learner '{self.id}' was trained without probabilities: train it again with them")

@@ -30,9 +30,14 @@ def _error(p: PredictionRegr) -> _Floats:
     return p.truth - p.response
 
 
+def _squared(p: PredictionRegr) -> _Floats:
+    error = _error(p)
+    return np.square(error, out=error)  # of ten million rows another copy is 80 MB
+
+
 def mse(p: PredictionRegr, weights: _Floats | None) -> float:
     """Return the mean squared error (Gauss 1823)."""
-    return weighted_mean(_error(p) ** 2, weights)
+    return weighted_mean(_squared(p), weights)
 
 
 def rmse(p: PredictionRegr, weights: _Floats | None) -> float:
@@ -51,7 +56,7 @@ def _sum(values: _Floats, weights: _Floats | None) -> float:
 
 def sse(p: PredictionRegr, weights: _Floats | None) -> float:
     """Return the (weighted) sum of squared errors."""
-    return _sum(_error(p) ** 2, weights)
+    return _sum(_squared(p), weights)
 
 
 def sae(p: PredictionRegr, weights: _Floats | None) -> float:
@@ -61,7 +66,7 @@ def sae(p: PredictionRegr, weights: _Floats | None) -> float:
 
 def medse(p: PredictionRegr, weights: _Floats | None) -> float:  # noqa: ARG001
     """Return the median squared error."""
-    return float(np.median(_error(p) ** 2))
+    return float(np.median(_squared(p)))
 
 
 def medae(p: PredictionRegr, weights: _Floats | None) -> float:  # noqa: ARG001

@@ -38,7 +38,7 @@ class Insample(Resampling):
         return 1
 
     def _draw(self, bound: Any, seed: int, repetition: int) -> int:  # noqa: ARG002
-        return len(bound.row_ids)
+        return len(bound.rows)
 
     def _sets(self, drawn: Any, part: int) -> _Sets:  # noqa: ARG002
         return np.arange(drawn), np.arange(drawn)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from batchml.core.attempt import Ending, Experiment
 from batchml.core.text import clean, error_text, safe_str
 from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, ProcessDiedError, StageTimeoutError
+from batchml.execution.memory import give_back
 from batchml.execution.sandbox.pickles import dumps
-from batchml.execution.sandbox.proc import trim_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -99,7 +99,7 @@ class JobRunner:
             return self._iterate(built, iteration)
         finally:
             if 8 * built.task.n_rows * built.task.n_cols > _LARGE_BYTES:
-                _give_back_memory()
+                give_back()
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -191,13 +191,6 @@ class JobRunner:
         report["threads"] = built.learner.threads
         report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
         return report, blobs
-
-
-def _give_back_memory() -> None:
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
-    trim_memory()
 
 
 def _report(built: _Built, result: IterationResult) -> tuple[dict[str, Any], list[bytes]]:
