@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -29,6 +30,7 @@ def guard(group: click.Group, args: list[str] | None = None) -> int:
         Words of the command line, None for those of the process.
     """
     warnings.showwarning = _notice
+    _reopen()
     try:
         status = group.main(args=args, prog_name="batchml", standalone_mode=False)
         sys.stdout.flush()
@@ -41,6 +43,13 @@ def guard(group: click.Group, args: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the one place that turns every failure into a status
         return report(error)
     return status if isinstance(status, int) else OK
+
+
+def _reopen() -> None:
+    """Let closed streams (`>&-`) lead nowhere: Python has None there, and the next file, a database, their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def report(error: Exception) -> int:

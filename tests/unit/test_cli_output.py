@@ -154,6 +154,13 @@ def test_without_a_terminal_progress_is_a_few_lines_on_standard_error(capsys):
     assert [line.split(",")[0] for line in err.splitlines()] == ["1/100 jobs", "100/100 jobs"]
 
 
+def test_a_closed_standard_output_is_no_mistake_of_batchml(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)  # what Python makes of `batchml jobs >&-`
+    group = click.Group(commands={"go": click.Command("go", callback=lambda: sys.stdout.write("said to nobody"))})
+    assert boundary.guard(group, ["go"]) != boundary.WRONG_USE
+    sys.stdout.close()
+
+
 def _group(error):
     @click.group()
     def group():

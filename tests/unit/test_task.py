@@ -140,6 +140,12 @@ def test_a_categorical_keeps_its_own_order():
         task.positive = "c"
 
 
+def test_a_level_without_rows_is_named_where_it_stands_in_the_way_of_two_classes():
+    y = pd.Categorical(["a", "b"], categories=["a", "b", "c"])
+    with pytest.raises(DataError, match=r"has 3 classes, .* no row has 'c': \.cat\.remove_unused_categories"):
+        bm.as_task_classif({"x": [1, 2], "y": y}, "y", positive="b")
+
+
 def test_views_change_the_task_and_clones_do_not():
     task = bm.tsk("iris")
     view = task.clone().filter(range(10)).select(["petal_length_cm", "sepal_width_cm"])
