@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from batchml.registry.history import all_attempts
 from batchml.registry.moves import known_jobs
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
@@ -58,7 +58,12 @@ def export(store: Store, folder: str | os.PathLike[str]) -> list[Path]:
     ConfigError
         If the folder cannot be written.
     """
-    place = Path(folder)
+    try:
+        place = Path(folder)
+    except TypeError:
+        raise ConfigError(f"a folder is named by a path, not by {folder!r:.60}") from None
+    if place == Path() and not os.fspath(folder):
+        raise ConfigError("name a folder to export to; '.' is the working directory")
     try:
         place.mkdir(parents=True, exist_ok=True)
         written = []
@@ -71,6 +76,8 @@ def export(store: Store, folder: str | os.PathLike[str]) -> list[Path]:
         raise  # an unreachable registry is an OSError, too
     except OSError as error:
         raise ConfigError(f"'{place}' cannot be written: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL, or no text in the file system's encoding
+        raise ConfigError(f"{str(place)!r} is no name of a folder: {error}") from None
     return written
 
 

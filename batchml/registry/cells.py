@@ -9,6 +9,7 @@ from batchml.core.digest import digest
 from batchml.core.pickled import collecting
 from batchml.core.retry import Retry
 from batchml.errors import DesignError, SpecError
+from batchml.registry.names import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +105,7 @@ def survey(
     """
     from batchml.experiment.preflight import check_cells, check_splits, measures_for
 
+    name = next(word for word in (name, design.name, "benchmark") if word is not None)
     if not design.cells:
         raise DesignError("the design has no cells: it needs at least one task, one learner and one resampling")
     check_cells(design.cells)
@@ -119,7 +121,7 @@ def survey(
         refusal = next(iter(pickles.values())).refusal
         raise SpecError(f"{refusal}; or have it pickled: add(design, allow_pickle=True), add --allow-pickle")
     return Survey(
-        name=name or design.name or "benchmark",
+        name=checked_name(name, "a benchmark's name"),
         seed=seed,
         cells=rows,
         measures=measures,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select, union_all
 
+from batchml.arguments import texts
 from batchml.errors import ConfigError, UnknownKeyError, nearest
 from batchml.registry.dialects import among
 from batchml.registry.expiry import expired_jobs
@@ -141,7 +142,7 @@ def summary(store: Store, by: str | Iterable[str] = ("task", "learner"), **filte
     UnknownKeyError
         There is no such key.
     """
-    keys = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+    keys = list(dict.fromkeys(texts(by, "by=")))
     if not keys:
         raise ConfigError("by= is empty: name at least one key to group by")
     with store.read() as connection:

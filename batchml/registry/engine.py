@@ -272,6 +272,8 @@ def translated(place: Place) -> Iterator[None]:
         raise _meaning(place, error) from None
     except exc.TimeoutError:
         raise BusyError(f"all connections to {place} are in use; close one") from None
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{error.object[:50]!r} is no text that can be stored: it is not Unicode") from None
     except OverflowError:
         raise UnknownKeyError(f"there is no such number in {place}: ids and iterations are below 2**63") from None
 

@@ -64,7 +64,8 @@ def find(  # noqa: PLR0913 - one for each filter
     state
         Also ``expired``: running, but the worker that holds it is dead, or silent for longer than its lease.
     task, learner, resampling, benchmark, tag
-        A name, a pattern with ``*``, ``?`` or ``[...]``, or a compiled regular expression, which may match anywhere.
+        A name; else a pattern with ``*``, ``?`` or ``[...]``; or a compiled regular expression, which may match
+        anywhere.
     params
         Conditions on the learner's parameters, of which all must hold: ``"max_depth=3"``, ``"C<0.1"``, with ``=``,
         ``!=``, ``<``, ``<=``, ``>``, ``>=``; or a mapping of values.
@@ -120,7 +121,8 @@ def labels(connection: Connection, name: str, given: Words) -> list[str]:
     known = sorted(connection.execute(select(_LABELS[name]).distinct()).scalars())
     found: dict[str, None] = {}
     for word in _listed(name, given):
-        fitting = [each for each in known if _fits(word, each)]
+        # A name that there is means itself alone, though it could be a pattern: nothing else was asked for.
+        fitting = [each for each in known if each == word] or [each for each in known if _fits(word, each)]
         if not fitting:
             some = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
             shown = word.pattern if isinstance(word, re.Pattern) else word
@@ -133,7 +135,7 @@ def labels(connection: Connection, name: str, given: Words) -> list[str]:
 def _fits(word: Word, name: str) -> bool:
     if isinstance(word, re.Pattern):
         return word.search(name) is not None
-    return word == name or fnmatch.fnmatchcase(name, word)
+    return fnmatch.fnmatchcase(name, word)
 
 
 def _listed(name: str, given: Words) -> list[Word]:

@@ -155,6 +155,8 @@ def grep_logs(
     UnknownKeyError
         There is no such job.
     """
+    if not isinstance(pattern, str):
+        raise ConfigError(f"a pattern is a text, not {pattern!r:.60}")
     try:
         found = re.compile(re.escape(pattern) if fixed else pattern, re.IGNORECASE if ignore_case else 0)
     except re.error as error:

@@ -4,15 +4,16 @@ jobs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from batchml.core.attempt import Ending
-from batchml.errors import ConfigError, RegistryError, UnknownKeyError
+from batchml.errors import RegistryError, UnknownKeyError
 from batchml.registry import close_queries
 from batchml.registry.chunks import chunked
 from batchml.registry.dialects import among, insert_new, lock_rows, unindexed
+from batchml.registry.names import checked_name
 from batchml.registry.tables import experiment, job, job_tag, result
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def remove(store: Store, jobs: Sequence[int]) -> int:
 
 def tag(store: Store, jobs: Sequence[int], word: str) -> int:
     """Give jobs a tag; return how many did not have it."""
-    word = _checked_tag(word)
+    word = checked_name(word, "a tag")
 
     def act(connection: Connection, part: Sequence[int]) -> int:
         statement = insert_new(connection.dialect, job_tag)
@@ -178,12 +179,6 @@ def _tagged(connection: Connection, jobs: Sequence[int], tag: str) -> int:
 
 def untag(store: Store, jobs: Sequence[int], word: str) -> int:
     """Take a tag from jobs; return how many had it."""
-    word = _checked_tag(word)
+    word = checked_name(word, "a tag")
     gone = delete(job_tag).where(among(job_tag.c.job_id), job_tag.c.tag == word)
     return _moved(store, jobs, lambda connection, part: connection.execute(gone, {"ids": list(part)}).rowcount)
-
-
-def _checked_tag(tag: Any) -> str:
-    if not isinstance(tag, str) or not tag.strip() or len(tag) > 200 or "\0" in tag:
-        raise ConfigError(f"a tag is a text of 1 to 200 characters, not {tag!r:.50}")
-    return tag.strip()

@@ -90,6 +90,8 @@ def experiments_with(connection: Connection, given: str | Mapping[str, Any] | It
 
 
 def _conditions(given: Any) -> list[Condition]:
+    if not isinstance(given, (str, Iterable)):
+        raise ConfigError(f"params= is a condition such as 'max_depth=3', several, or a mapping, not {given!r:.60}")
     if isinstance(given, Mapping):
         found = [(str(name), "=", value) for name, value in given.items()]
     else:

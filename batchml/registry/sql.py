@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from batchml import arguments
 from batchml.errors import ConfigError, RegistryError
 from batchml.registry.engine import translated
 from batchml.registry.fence import check_names
@@ -59,9 +60,12 @@ def sql(
     RegistryError
         It took too long, or gave too much.
     """
+    timeout_s = arguments.fraction(timeout_s, "the time-out of a query")
     if not 0 < timeout_s < _FOREVER_S:
         raise ConfigError(f"the time-out of a query is a number of seconds above 0, not {timeout_s!r}")
-    first = _FIRST_WORD.match(query)
+    first = _FIRST_WORD.match(arguments.text(query, "a query"))
+    if "\0" in query:
+        raise ConfigError("the query holds a NUL character")  # a server would see its beginning only
     if first is None or first[1].lower() not in {"select", "with", "values"}:
         raise ConfigError("only one SELECT or WITH statement can be asked; changes are made by batchml's own commands")
     if store.place.path is not None:

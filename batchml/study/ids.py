@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import shown
 from batchml.errors import ConfigError, DesignError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Jobs = int | Iterable[int] | pd.DataFrame
 
-__all__ = ["job_ids", "the_design"]
+__all__ = ["job_id", "job_ids", "the_design"]
 
 
 def job_ids(jobs: Jobs) -> list[int]:
@@ -33,10 +34,29 @@ def job_ids(jobs: Jobs) -> list[int]:
             raise ConfigError("jobs are ids or a frame with a column job_id, as jobs() returns it")
         given = given["job_id"]
     listed = list(given) if hasattr(given, "__iter__") else [given]
+    if not all(type(each) is int for each in listed):  # most are, and there may be a million
+        try:
+            listed = [job_id(each) for each in listed]
+        except ConfigError:
+            raise ConfigError(f"jobs are whole numbers or a frame with a column job_id, not {shown(jobs)}") from None
+    return list(dict.fromkeys(listed))
+
+
+def job_id(job: Any) -> int:
+    """Return the id of one job.
+
+    Raises
+    ------
+    ConfigError
+        It is no whole number. True is none: a column of them, as comparing gives it, names no jobs.
+    """
     try:
-        return list(dict.fromkeys(operator.index(each) for each in listed))
+        number = operator.index(job)
     except TypeError:
-        raise ConfigError(f"jobs are whole numbers or a frame with a column job_id, not {jobs!r:.60}") from None
+        number = None
+    if number is None or isinstance(job, bool):
+        raise ConfigError(f"a job is named by a whole number, not by {shown(job)}")
+    return number
 
 
 def the_design(design: Any) -> BenchmarkDesign:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from batchml.errors import UnknownKeyError, UnreachableError, nearest
 from batchml.executors.consent import Consent, recall
+from batchml.study.ids import job_id as the_job
 from batchml.study.ids import job_ids, the_design
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Reading:
         """Return what the attempts at a job printed, warned and raised."""
         from batchml.registry import history
 
-        return history.log_of(self._fresh(), job_id)
+        return history.log_of(self._fresh(), the_job(job_id))
 
     def grep_logs(
         self, pattern: str, *, ignore_case: bool = False, fixed: bool = False, jobs: Jobs | None = None
@@ -169,13 +170,13 @@ class Reading:
         """Return the attempts at a job, first to last."""
         from batchml.registry import history
 
-        return history.attempts(self._fresh(), job_id)
+        return history.attempts(self._fresh(), the_job(job_id))
 
     def why(self, job_id: int) -> str:
         """Say why a job is in its state: what it waits for, or what ended it."""
         from batchml.registry.reasons import why
 
-        return why(self._fresh(), job_id)
+        return why(self._fresh(), the_job(job_id))
 
     def test_job(self, job_id: int, external: bool = False, debug: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """Run a job here without writing anything, and return what came of it.
@@ -191,7 +192,7 @@ class Reading:
         from batchml.worker.trial import try_job
 
         trust, paths = self._reading_trust(), self._consent().paths
-        return try_job(self._store, job_id, external=external, debug=debug, trust=trust, paths=paths)
+        return try_job(self._store, the_job(job_id), external=external, debug=debug, trust=trust, paths=paths)
 
     def estimate(self, slots: int | None = None, *, submitted: bool = False) -> Estimate:
         """Return how long the jobs that are left (only submitted ones, if asked) will take, by measured runtimes."""

@@ -275,12 +275,8 @@ class Running(Changing):
         if executor is not None:
             executor.check(Resources.parse(resources))
         watch = self._watch()
-        dead = partial(
-            reconcile,
-            self._store,
-            assume_dead=listed(assume_dead, "assume_dead", "ids of workers"),
-            evidence=watch.evidence,
-        )
+        gone = listed(assume_dead, "assume_dead", "ids of workers")
+        dead = partial(reconcile, self._store, assume_dead=gone, evidence=watch.evidence)
         if dry_run:
             return self._foresee(dead(dry_run=True))
         legacy = take_over(self._store)

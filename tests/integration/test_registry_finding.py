@@ -94,6 +94,12 @@ def test_what_is_no_condition_is_an_error(store, ids, text):
         found(store, params=text)
 
 
+def test_a_name_that_could_be_a_pattern_means_itself_alone(store, ids):
+    for job_id, word in zip(ids, ("a?", "ab", "[x]", "x"), strict=False):
+        tag(store, [job_id], word)
+    assert [found(store, tag=word) for word in ("a?", "[x]", "a*")] == [ids[:1], ids[2:3], ids[:2]]
+
+
 def test_a_parameter_that_nobody_has_is_an_error(store, ids):
     with pytest.raises(UnknownKeyError, match="did you mean 'max_depth'"):
         found(store, params="max_dept=3")

@@ -58,11 +58,53 @@ def test_jobs_are_named_by_ids_or_frames(registry, jobs):
     assert registry.jobs(state="cancelled")["job_id"].tolist() == [1]
 
 
-@pytest.mark.parametrize("jobs", ["1", [1.5], pd.DataFrame({"id": [1]}), [None]])
+@pytest.mark.parametrize("jobs", ["1", [1.5], pd.DataFrame({"id": [1]}), [None], True, pd.Series([True]), [1, True]])
 def test_what_names_no_jobs_is_refused(registry, jobs):
     registry.add(grid(), name="a")
     with pytest.raises(ConfigError, match="job_id"):
         registry.cancel(jobs)
+
+
+@pytest.mark.parametrize("job", ["1", 1.0, None, [1], True, "\ud800"])
+def test_what_is_no_job_is_refused_by_every_question_about_one(registry, job):
+    registry.add(grid(), name="a")
+    for ask in (registry.log, registry.attempts, registry.why, registry.test_job):
+        with pytest.raises(ConfigError, match="a job is named by a whole number"):
+            ask(job)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "\ud800", "a\nb", 3, "x" * 201])
+def test_a_name_that_nobody_could_type_is_no_name_of_a_benchmark_or_tag(registry, name):
+    for make in (lambda: registry.add(grid(), name=name), lambda: registry.tag([], name)):
+        with pytest.raises(ConfigError, match="a text of 1 to 200 characters in a line"):
+            make()
+    assert registry.add(grid(), name=" a ")
+    assert registry.jobs()["benchmark"].unique().tolist() == ["a"]
+
+
+def test_nonsense_is_refused_in_a_sentence(registry, tmp_path):
+    registry.add(grid(), name="a")
+    questions = (
+        lambda: registry.jobs(params=3),
+        lambda: registry.summary(None),
+        lambda: registry.grep_logs(3),
+        lambda: registry.sql(None),
+        lambda: registry.sql("SELECT 1\0, 2"),
+        lambda: registry.sql("SELECT 1", "1m"),
+        lambda: registry.sql("SELECT :a", a="\ud800"),
+        lambda: registry.export(""),
+        lambda: registry.export(3),
+        lambda: registry.export(tmp_path / "a\0b"),
+        lambda: registry.stop(3),
+        lambda: registry.resume(assume_dead=3, dry_run=True),
+        lambda: registry.submit(executor=bm.Local),
+    )
+    for ask in questions:
+        with pytest.raises(ConfigError) as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UnknownKeyError):
+        registry.reduce([2**70])
 
 
 def test_unknown_jobs_are_refused_and_nothing_is_changed(registry):

@@ -11,7 +11,6 @@ import functools
 import os
 import select
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -38,10 +37,11 @@ def _prefix(pid):
 
 @functools.cache
 def _watcher():
+    # Signals of the terminal are for the tests, and nobody must wait for the end of what it says. It outlives whoever
+    # could wait for it, so it is no `Popen`, which would complain.
+    quiet = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in range(3)]
     words = [sys.executable, __file__, str(os.getpid())]
-    # Signals of the terminal are for the tests; nobody waits for the end of what it says.
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    return subprocess.Popen(words, start_new_session=True, **quiet)
+    return os.posix_spawn(sys.executable, words, os.environ, setsid=True, file_actions=quiet)
 
 
 def _end(folder):
