@@ -6,7 +6,8 @@ import click
 
 from batchml.cli.selection import Filters, chosen, job_selection
 from batchml.cli.session import Session, agree, command
-from batchml.cli.tables import counted, say
+from batchml.cli.tables import say
+from batchml.core.show import counted
 
 __all__ = ["COMMANDS"]
 

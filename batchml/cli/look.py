@@ -10,11 +10,10 @@ import click
 
 from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.following import follow
-from batchml.cli.progress import duration
 from batchml.cli.secrets import clean
 from batchml.cli.selection import Filters, job_filters
 from batchml.cli.session import Session, command
-from batchml.cli.tables import counted, echo, echo_facts, echo_frame, echo_json, frame_records
+from batchml.cli.tables import echo, echo_facts, echo_frame, echo_json, frame_records, say
 from batchml.errors import UnknownKeyError
 
 if TYPE_CHECKING:
@@ -207,21 +206,8 @@ def test_job(session: Session, job: int, *, external: bool, debug: bool, as_json
 def estimate(session: Session, *, slots: int | None, as_json: bool) -> None:
     """Estimate the work that is left from measured runtimes."""
     with session.open(readonly=True) as registry:
-        found = registry.estimate(slots).as_json()
-    left = f"{counted(found['jobs_left'], 'job')} left"
-    if as_json:
-        echo_json(found)
-    elif not found["jobs_left"]:
-        echo("no job is left")
-    elif found["remaining_s"] is None:
-        echo(f"{left}; no runtime has been measured yet")
-    else:
-        work, rest = duration(found["work_s"]), duration(found["remaining_s"])
-        echo(f"{left}, {work} of work: about {rest} with {counted(found['slots'], 'slot')}")
-        if found["idle_slots"]:
-            have = "slot has" if found["idle_slots"] == 1 else "slots have"
-            longest = duration(found["longest_s"])
-            echo(f"in the last round {found['idle_slots']} {have} nothing to do; the longest iteration takes {longest}")
+        found = registry.estimate(slots)
+    say(found.as_json(), str(found), as_json=as_json)
 
 
 def _look_into(error: Exception) -> None:

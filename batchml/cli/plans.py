@@ -12,8 +12,9 @@ from batchml.cli.boundary import OK, SOME_JOBS
 from batchml.cli.following import follow
 from batchml.cli.results import echo_aggregate
 from batchml.cli.session import Session, command
-from batchml.cli.tables import counted, echo, say
+from batchml.cli.tables import echo, say
 from batchml.cli.work import local, slots_option, snapshot_option
+from batchml.core.show import counted
 
 if TYPE_CHECKING:
     from batchml.executors.local import Local

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
+from batchml.core.show import duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Reporter", "Tally", "duration", "reporter", "sentence"]
+__all__ = ["Reporter", "Tally", "reporter", "sentence"]
 
 _EVERY_S = 10.0
 """Seconds between two lines where no bar can be drawn."""
@@ -89,20 +91,6 @@ def sentence(tally: Tally, rate: float | None = None) -> str:
     if tally.left and tally.eta_s is not None:
         words.append(f"{duration(tally.eta_s)} left")
     return ", ".join(words)
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in two units.
-
-    Examples
-    --------
-    >>> duration(0.4), duration(75), duration(7265), duration(180000)
-    ('1 s', '1 min 15 s', '2 h 1 min', '2 d 2 h')
-    """
-    whole = max(1, round(seconds))
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
-    first = next(i for i, (n, _) in enumerate(parts) if n)
-    return " ".join(f"{n} {unit}" for n, unit in parts[first : first + 2] if n)
 
 
 class _Rate:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "counted",
     "echo",
     "echo_facts",
     "echo_frame",
@@ -45,11 +44,6 @@ def echo_json(value: Any) -> None:
     """Print plain data as JSON, without passwords; what JSON cannot say (nan, inf) becomes null."""
     # Not the text as a whole: there a password is written otherwise, and a number may read like one.
     click.echo(json.dumps(jsonable(value, clean), indent=2, ensure_ascii=False))
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things in words: ``1 job``, ``3 jobs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def say(data: Any, words: str, *, as_json: bool) -> None:

@@ -12,8 +12,9 @@ from batchml.cli.following import follow, tally
 from batchml.cli.progress import sentence
 from batchml.cli.selection import Filters, chosen, job_selection
 from batchml.cli.session import Session, command
-from batchml.cli.tables import counted, echo, say
+from batchml.cli.tables import echo, say
 from batchml.core.resources import parse_duration
+from batchml.core.show import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,8 +90,9 @@ def submit(  # noqa: PLR0913 - one for each option
         if not jobs:
             which = "none of these jobs is defined; retry takes failed ones, reset finished ones"
             if not (ids or filters):
-                waits = registry.status()["queued"].any()
-                which = "no job is defined" + (f"; what is queued goes on by {session.hint('resume')}" if waits else "")
+                queued = registry.tally().get("queued", 0)
+                more = f"; {counted(queued, 'job')} queued already: {session.hint('resume')}" if queued else ""
+                which = f"no job is defined{more}"
             say({"queued": 0}, f"nothing to submit: {which}", as_json=as_json)
             return OK
         if "sum" in asked and not as_json:

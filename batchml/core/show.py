@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Shown", "html_table", "listing"]
+__all__ = ["Shown", "counted", "duration", "html_table", "listing"]
 
 _ROWS = 10
 
@@ -68,3 +68,28 @@ def listing(names: Iterable[object], limit: int = 12) -> str:
     if len(words) <= limit:
         return ", ".join(words)
     return ", ".join(words[:limit]) + f", ... ({len(words) - limit} more)"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "job"), counted(2, "job")
+    ('1 job', '2 jobs')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in two units.
+
+    Examples
+    --------
+    >>> duration(0.4), duration(75), duration(7265), duration(180000)
+    ('1 s', '1 min 15 s', '2 h 1 min', '2 d 2 h')
+    """
+    whole = max(1, round(seconds))
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next(i for i, (n, _) in enumerate(parts) if n)
+    return " ".join(f"{n} {unit}" for n, unit in parts[first : first + 2] if n)

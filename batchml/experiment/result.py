@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchml.core.show import listing
+from batchml.core.show import counted, listing
 from batchml.errors import DesignError, UnknownKeyError, nearest
 from batchml.experiment import scoring
 from batchml.experiment.environments import COLUMNS
@@ -186,7 +186,7 @@ class BenchmarkResult(Result):
     def __repr__(self) -> str:
         """Return what was compared, and in how many iterations something was recorded."""
         cells, jobs = self._table.cells, self._table.jobs
-        lines = [f"<BenchmarkResult> {self.iters} of {len(jobs)} iterations in {len(cells)} cells"]
+        lines = [f"<BenchmarkResult> {self.iters} of {len(jobs)} iterations in {counted(len(cells), 'cell')}"]
         names = ("task", "learner", "resampling")
         lines += [f"  {name}s: {listing(dict.fromkeys(cells[name]))}" for name in names]
         mixed = dict.fromkeys(source.mixed for source in self._table.sources if source.mixed)

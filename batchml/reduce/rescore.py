@@ -27,7 +27,7 @@ _AT_ONCE = 1000  # scores in a transaction
 _PATIENCE_S = 2.0  # starting processes takes as long
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rescored:
     """What `Registry.rescore` did.
 
@@ -57,6 +57,8 @@ class Rescored:
         if not self.scores:
             return f"benchmark {names}: no finished job lacks a score{of}"
         return f"benchmark {names}: {self.scores} new scores{of}"
+
+    __repr__ = __str__
 
 
 def rescore(

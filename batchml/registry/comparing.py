@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, and_, bindparam, func, select
 
 from batchml.core.policy import Ran, why_again
+from batchml.core.show import counted
 from batchml.registry.cells import DEFAULTS
 from batchml.registry.changes import differences, why_new
 from batchml.registry.dialects import among, among_words, unindexed
-from batchml.registry.plan import Plan, count
+from batchml.registry.plan import Plan
 from batchml.registry.specs import spec_bodies, spec_ids
 from batchml.registry.tables import (
     attempt,
@@ -81,7 +82,10 @@ def compare(connection: Connection, design: Survey) -> Comparison:
         again=dict(redone),
         because=tuple(why_new(connection, design, known)),
         changed=(
-            *(f"{words}: {count(n, 'finished job')} could not end otherwise and are kept" for words, n in kept.items()),
+            *(
+                f"{words}: {counted(n, 'finished job')} could not end otherwise and are kept"
+                for words, n in kept.items()
+            ),
             *_sources_changed(connection, design, known),
         ),
         entering=len(wanted) - len(members & ids),
@@ -98,14 +102,14 @@ def _states(connection: Connection, sizes: Iterable[tuple[int, int]]) -> Counter
     by_size: defaultdict[int, list[int]] = defaultdict(list)
     for experiment_id, size in sizes:
         by_size[size].append(experiment_id)
-    counted = (
+    of_state = (
         select(job.c.state, func.count())
         .where(among(job.c.experiment_id), job.c.iteration < bindparam("size"))
         .group_by(job.c.state)
     )
     counts: Counter[str] = Counter()
     for size, ids in by_size.items():
-        for state, number in connection.execute(counted, {"ids": ids, "size": size}):
+        for state, number in connection.execute(of_state, {"ids": ids, "size": size}):
             counts[state] += number
     return counts
 
@@ -236,6 +240,6 @@ def _sources_changed(connection: Connection, design: Survey, known: Mapping[str,
                 defaults[f"{name.removeprefix(DEFAULTS)} ({said})"] += row.n
     kept = "kept as they are: reset them to run them again"
     return [
-        *(f"module {name} changed since {count(n, 'finished job')} ran; {kept}" for name, n in modules.items() if n),
-        *(f"defaults changed of {name} since {count(n, 'finished job')} ran; {kept}" for name, n in defaults.items()),
+        *(f"module {name} changed since {counted(n, 'finished job')} ran; {kept}" for name, n in modules.items() if n),
+        *(f"defaults changed of {name} since {counted(n, 'finished job')} ran; {kept}" for name, n in defaults.items()),
     ]

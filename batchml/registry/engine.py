@@ -235,7 +235,8 @@ def check_file(path: Path) -> None:
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise NotARegistryError(f"there is no registry at {path}; {create}") from None
+        named = "--registry or $BATCHML_REGISTRY names another"
+        raise NotARegistryError(f"there is no registry at {path}; {named}, {create}") from None
     except OSError as error:
         raise NotARegistryError(f"{path} cannot be read: {error.strerror}") from None
     if stat.S_ISDIR(found.st_mode):

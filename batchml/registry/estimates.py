@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, literal, select, union_all
 
+from batchml.core.show import counted, duration
 from batchml.errors import ConfigError
 from batchml.registry.backlog import read_backlog
 from batchml.registry.runtimes import expected_seconds
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "estimate", "schedule"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Estimate:
     """How long the jobs of current benchmarks that are left will take.
 
@@ -41,6 +42,11 @@ class Estimate:
         Slots that have nothing left to do for at least half of the time that the last iteration takes.
     idle_s
         Seconds of all slots together between their last iteration and the end.
+
+    Examples
+    --------
+    >>> Estimate(jobs_left=86, work_s=7.0, slots=2, remaining_s=4.0, longest_s=0.5)
+    86 jobs left, 7 s of work: about 4 s with 2 slots
     """
 
     jobs_left: int
@@ -54,6 +60,23 @@ class Estimate:
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """Return a sentence or two."""
+        left = f"{counted(self.jobs_left, 'job')} left"
+        if not self.jobs_left:
+            return "no job is left"
+        if self.work_s is None or self.remaining_s is None or self.longest_s is None:
+            return f"{left}; no runtime has been measured yet"
+        rest = f"about {duration(self.remaining_s)} with {counted(self.slots, 'slot')}"
+        lines = [f"{left}, {duration(self.work_s)} of work: {rest}"]
+        if self.idle_slots:
+            have = "slot has" if self.idle_slots == 1 else "slots have"
+            longest = f"the longest iteration takes {duration(self.longest_s)}"
+            lines.append(f"in the last round {self.idle_slots} {have} nothing to do; {longest}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def estimate(store: Store, slots: int | None = None, *, submitted: bool = False) -> Estimate:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batchml.core.show import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Plan", "count"]
+__all__ = ["Plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -79,7 +81,7 @@ class Plan:
 
     def __str__(self) -> str:
         """Return a few lines for people."""
-        lines = [f"benchmark '{self.benchmark}': {count(self.cells, 'cell')}, {count(self.jobs, 'job')}"]
+        lines = [f"benchmark '{self.benchmark}': {counted(self.cells, 'cell')}, {counted(self.jobs, 'job')}"]
         if self.nothing_new:
             lines.append("  nothing is new")
         counts = {"new": self.new, "reused": self.reused, "waiting": self.waiting, "failed": self.failed}
@@ -88,7 +90,7 @@ class Plan:
             lines += [f"    {sentence}" for sentence in self.because] if word == "new" else []
         lines += [f"  {number} again: they {reason}" for reason, number in self.again.items()]
         if self.leaving:
-            words = count(self.leaving, "cell")
+            words = counted(self.leaving, "cell")
             lines.append(
                 f"  {words} not in this design any more: out of the benchmark, but stored and reused when back"
             )
@@ -101,14 +103,3 @@ class Plan:
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.changed)])
 
     __repr__ = __str__
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> count(1, "job"), count(2, "job")
-    ('1 job', '2 jobs')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Resumption"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Resumption:
     """What `Registry.resume` found and did.
 
@@ -61,3 +61,5 @@ class Resumption:
         if self.found.dry_run and self.unserved:
             lines.append("workers would be started: jobs wait that no live worker serves")
         return "\n".join(lines)
+
+    __repr__ = __str__

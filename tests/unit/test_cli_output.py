@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from batchml.cli import boundary, secrets, tables
-from batchml.cli.progress import Tally, duration, reporter, sentence
+from batchml.cli.progress import Tally, reporter, sentence
 from batchml.cli.results import _echo_cells
+from batchml.core.show import duration
 from batchml.errors import ConfigError, IncompleteError
 
 
