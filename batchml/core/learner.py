@@ -106,7 +106,7 @@ class Learner(LearnerSettings):
 
     # Use -----------------------------------------------------------------------------------------------------------
 
-    def check(self, task: Task) -> None:
+    def check(self, task: Task | str) -> None:
         """Refuse a task that this learner cannot take, before anything runs.
 
         Raises
@@ -115,7 +115,9 @@ class Learner(LearnerSettings):
             Names task, learner and, where there is one, the column.
         """
         from batchml.core.learner_check import check
+        from batchml.core.task import as_task
 
+        task = as_task(task)
         self.refuse_tokens()
         check(self, task)
         self._check(task)

@@ -12,7 +12,7 @@ import numpy as np
 from batchml.core.catalog import resolve_name
 from batchml.core.learner_check import check_missings
 from batchml.core.learner_policy import warn_of_limits
-from batchml.core.seed import draw_root
+from batchml.core.seed import root_of
 from batchml.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class LearnerState:
 
 def train_in_session(learner: Learner, task: Task, row_ids: Any, *, seed: int | None) -> LearnerState:
     """Train as a worker would, and return the state."""
-    seed = draw_root() if seed is None else seed
+    seed = root_of(seed)
     warn_of_limits(learner)
     rows = _rows(task, row_ids)
     if not len(rows):

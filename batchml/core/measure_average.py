@@ -7,35 +7,24 @@ import statistics
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from batchml.arguments import chosen
+from batchml.core.measure_score import Scoring
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from batchml.core.measure_facts import Facts
 
 __all__ = ["Averaging", "mean"]
 
 _AVERAGES = ("macro", "micro", "macro_weighted")
 
 
-class Averaging:
+class Averaging(Scoring):
     """The part of a measure that turns the values of iterations into one; see `Measure`."""
 
     #: How values become one unless something else is asked for.
     own_average: ClassVar[str] = "macro"
 
-    id: str
-    facts: Facts
     aggregator: Callable[[Sequence[float]], float] | None
-
-    def score(self, prediction: Any) -> float:
-        """Return the value of one prediction."""
-        raise NotImplementedError
-
-    def _chosen(self, prediction: Any) -> Any:
-        """Return the prediction of the predict sets, together."""
-        raise NotImplementedError
 
     @property
     def average(self) -> str:

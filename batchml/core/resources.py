@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import shown
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def parse_duration(value: float | str) -> float:
     """
     seconds = _seconds(value)
     if seconds is None or math.isnan(seconds) or seconds < 0:
-        msg = f"{value!r} is no duration; write seconds, or a text such as '90s', '60m', '2h', '1-00:00:00'"
+        msg = f"{shown(value)} is no duration; write seconds, or a text such as '90s', '60m', '2h', '1-00:00:00'"
         raise ConfigError(msg)
     return seconds
 
@@ -68,7 +69,10 @@ def _seconds(value: float | str) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return None
     text = str(value).strip().lower()
     clock = _CLOCK.fullmatch(text)
     if clock:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "check_root",
     "derive",
     "draw_root",
     "fill_random_state",
     "first_of_permutation",
     "permutation",
     "random_state_at",
+    "root_of",
     "seed_globals",
 ]
 
@@ -36,6 +38,24 @@ _ROOT_BITS = 63
 def draw_root() -> int:
     """Return a fresh root seed of 63 bits from the operating system."""
     return secrets.randbits(_ROOT_BITS)
+
+
+def check_root(seed: Any) -> int:
+    """Return a root seed, or refuse what is none.
+
+    Raises
+    ------
+    ConfigError
+        It is no whole number of at most 63 bits.
+    """
+    if type(seed) is int and 0 <= seed < 1 << _ROOT_BITS:
+        return seed
+    return count(seed, "a seed", most=(1 << _ROOT_BITS) - 1)
+
+
+def root_of(seed: int | None) -> int:
+    """Return a root seed; None draws one."""
+    return draw_root() if seed is None else check_root(seed)
 
 
 def derive(root: int, *path: str | int) -> int:
@@ -162,8 +182,7 @@ def _sequence(*words: int) -> np.random.SeedSequence:
 
 
 def _root_words(root: int) -> list[int]:
-    if type(root) is not int or not 0 <= root < 1 << _ROOT_BITS:
-        root = count(root, "a seed", most=(1 << _ROOT_BITS) - 1)
+    root = check_root(root)
     return [root & 0xFFFFFFFF, root >> 32]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchml.core.seed import draw_root
+from batchml.core.seed import root_of
 from batchml.errors import DesignError
 from batchml.experiment.design import BenchmarkDesign
 from batchml.experiment.preflight import check_cells, measures_for
@@ -33,5 +33,5 @@ def benchmark(design: BenchmarkDesign) -> BenchmarkResult:
         raise DesignError("the design has no cells: there is nothing to run")
     check_cells(design.cells)
     measures = measures_for(design.cells, design.measures)
-    root = draw_root() if design.seed is None else design.seed
+    root = root_of(design.seed)
     return BenchmarkResult(run_cells(design.cells, seed=root, measures=measures, store_models=design.store_models))

@@ -8,9 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import text
 from batchml.core.digest import digest
 from batchml.core.pickled import naming
 from batchml.core.retry import Retry
+from batchml.core.seed import check_root
 from batchml.core.show import html_table
 from batchml.errors import DesignError
 
@@ -131,6 +133,10 @@ class BenchmarkDesign:
     def __post_init__(self) -> None:
         """Refuse what cannot be told apart later."""
         object.__setattr__(self, "retry", Retry.parse(self.retry))
+        if self.seed is not None:
+            object.__setattr__(self, "seed", check_root(self.seed))
+        if self.name is not None:
+            text(self.name, "the name of a design")
         refuse_mixed_types(self.cells)
         refuse_other_types(self.cells)
         refuse_shared_ids(self.cells)

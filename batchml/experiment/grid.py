@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import flag, listed, mapping
 from batchml.errors import DesignError
 from batchml.experiment.design import BenchmarkDesign, Cell
 from batchml.experiment.preflight import measures_for, warn_of_unscored
@@ -77,7 +78,7 @@ def benchmark_grid(
         _require_some(noun, objects)
     for noun, objects in (("task", all_tasks), ("learner", all_learners)):
         refuse_duplicates(noun, [thing.id for thing in objects])
-    if not paired:
+    if not flag(paired, "paired"):
         refuse_duplicates("resampling", [resampling.id for resampling in all_resamplings])
     _refuse_mixed_instantiation(all_resamplings, paired=paired)
     variants = _variants(all_learners, param_values)
@@ -89,7 +90,7 @@ def benchmark_grid(
         name=name,
         seed=_seed_of(all_resamplings) if seed is None else seed,
         measures=chosen,
-        store_models=store_models,
+        store_models=flag(store_models, "store_models"),
         retry=retry,
     )
 
@@ -185,6 +186,7 @@ def _variants(
 ) -> list[tuple[Learner, Settings]]:
     if param_values is None:
         return [(learner, {}) for learner in learners]
+    param_values = listed(param_values, "param_values", "lists of settings, one for each learner")
     if len(param_values) != len(learners):
         raise DesignError(
             f"param_values has {len(param_values)} lists for {len(learners)} learners: give one list of settings "
@@ -196,7 +198,11 @@ def _variants(
             raise DesignError(
                 f"param_values for learner '{learner.id}' is a mapping: it takes a list of them, [{alternatives!r}]"
             )
-        made += [vary(learner, settings) for settings in alternatives] or [(learner, {})]
+        what = f"param_values for learner '{learner.id}'"
+        settings = listed(alternatives, what, "settings")
+        made += [vary(learner, mapping(one, f"each of {what}", "parameters to values")) for one in settings] or [
+            (learner, {})
+        ]
     return made
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchml.core.seed import draw_root
+from batchml.arguments import flag
+from batchml.core.seed import root_of
 from batchml.experiment.design import Cell
 from batchml.experiment.grid import coerce_task
 from batchml.experiment.preflight import check_cells, measures_for
@@ -44,6 +45,8 @@ def resample(
 
     cell = Cell(task=coerce_task(task), learner=as_learner(learner), resampling=as_resampling(resampling))
     check_cells([cell])
-    root = draw_root() if seed is None else seed
-    table = run_cells([cell], seed=root, measures=measures_for([cell], ()), store_models=store_models)
+    root = root_of(seed)
+    table = run_cells(
+        [cell], seed=root, measures=measures_for([cell], ()), store_models=flag(store_models, "store_models")
+    )
     return ResampleResult(table)

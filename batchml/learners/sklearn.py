@@ -10,8 +10,9 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
+from batchml.arguments import chosen
 from batchml.core.learner import Learner, same
-from batchml.errors import ConfigError, LearnerError, nearest
+from batchml.errors import ConfigError, LearnerError
 from batchml.learners import preprocessing
 from batchml.learners.abilities import (
     abilities,
@@ -87,7 +88,8 @@ class LearnerSklearn(Learner):
         self._estimator = clone(estimator)
         self.task_type = task_type or task_type_of(estimator)
         self._preprocess = "none"
-        self.preprocess = preprocess or ("none" if holds_pipeline(estimator) else "auto")
+        usual = "none" if holds_pipeline(estimator) else "auto"
+        self.preprocess = usual if preprocess is None else preprocess
         self.packages = packages(self._estimator)
         self._initial: dict[str, Any] = {}
         super().__init__(id=id, predict_type=predict_type)
@@ -115,9 +117,7 @@ class LearnerSklearn(Learner):
 
     @preprocess.setter
     def preprocess(self, value: str) -> None:
-        if value not in _CHOICES:
-            raise ConfigError(f"preprocess is 'auto' or 'none', not {value!r}{nearest(str(value), _CHOICES)}")
-        self._preprocess = value
+        self._preprocess = chosen(value, f"{self._said()}: preprocess", _CHOICES)
         self.feature_types, self.properties = abilities(self._estimator, self.task_type, value)
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from batchml.arguments import listed
 from batchml.core.resampling import Resampling
 from batchml.core.rows import decode_rows, encode_rows
 from batchml.errors import ConfigError, DataError
@@ -64,7 +65,8 @@ class Custom(Resampling):
             sets = self._params[name]
             if sets is None:
                 raise ConfigError("resampling 'custom' needs train_sets and test_sets: a list of row ids per iteration")
-            self._params[name] = [_as_ids(one, name) for one in sets]
+            lists = listed(sets, f"resampling {self.key!r}: {name}", "lists of row ids")
+            self._params[name] = [_as_ids(one, name) for one in lists]
         n_train, n_test = len(self._params["train_sets"]), len(self._params["test_sets"])
         if n_train != n_test or not n_train:
             raise ConfigError(f"there are {n_train} train_sets and {n_test} test_sets: give equally many, at least one")
