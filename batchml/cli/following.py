@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchml.cli.progress import Reporter, Tally, duration, reporter
+from batchml.cli.progress import Reporter, Tally, reporter
 from batchml.cli.secrets import clean
+from batchml.core.show import duration
 from batchml.errors import BusyError, UnreachableError
 from batchml.worker.settings import Settings
 
@@ -29,6 +30,8 @@ _LONGEST_S = 10.0
 """Seconds between two looks at the most."""
 _AGAIN_S = 60.0
 """Seconds after which a complaint that stands is said again."""
+_PATIENT_S = 3.0
+"""Seconds without a worker after which SLURM's reasons are asked for."""
 
 
 def tally(registry: Registry, eta: Eta | None = None) -> Tally:
@@ -113,6 +116,8 @@ class Grumbler:
         self._shown = shown
         self._told: dict[str, float] = {}
         self._look_at = 0.0
+        self._idle_at = monotonic() + _PATIENT_S
+        self._reasons: set[tuple[int, str]] = set()
         self._away_since: float | None = None
 
     def look(self, registry: Registry) -> None:
@@ -126,6 +131,18 @@ class Grumbler:
             for words in registry.complaints():
                 self._tell(words)
             self._look_at = start + _pause(1.0, monotonic() - start)
+
+    def idle(self, registry: Registry) -> None:
+        """Say why elements wait in SLURM, each reason once; there is no worker."""
+        start = monotonic()
+        if start < self._idle_at:
+            return
+        found = registry.allocations()
+        for submission, states, reason in zip(found["submission"], found["states"], found["reason"], strict=True):
+            if "PENDING" in states and reason and (submission, reason) not in self._reasons:
+                self._reasons.add((submission, reason))
+                self._shown.tell(f"batchml: SLURM, submission {submission}: {states} ({clean(reason)})")
+        self._idle_at = start + _pause(_PATIENT_S, monotonic() - start)
 
     def away(self, error: BatchmlError) -> None:
         """Say that the registry does not answer; workers wait for it as long as this does.
@@ -157,6 +174,8 @@ def _look(registry: Registry, shown: Reporter, deadline: float) -> str | None:
             backlog = registry.backlog()
             shown.show(tally(registry, eta))
             grumbler.look(registry)
+            if backlog.queued and not backlog.slots:
+                grumbler.idle(registry)
         except (UnreachableError, BusyError) as error:
             grumbler.away(error)
             sleep(_EVERY_S)

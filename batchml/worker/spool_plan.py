@@ -218,13 +218,16 @@ class Spool:
         """Take in what came, deal out what waits again, tell workers what to do; what is done with is removed."""
         if not self.folder.exists():
             return Synced()
-        delivered = self.ingest()
-        returned = self.tidy(thorough=thorough)
-        if self.close():
-            return Synced(delivered=delivered, returned=returned)
-        dealt = self.deal() if thorough or self._deal_is_due() else 0
-        self.tell()
-        return Synced(delivered=delivered, returned=returned, dealt=dealt)
+        found = Synced(delivered=self.ingest())
+        try:
+            found += Synced(returned=self.tidy(thorough=thorough))
+            if not self.close():
+                found += Synced(dealt=self.deal() if thorough or self._deal_is_due() else 0)
+                self.tell()
+        except OSError as error:
+            # A full disk, which is no reason not to show what is known.
+            self.warn(f"it cannot be written: {error.strerror or error}")
+        return found
 
     def _deal_is_due(self) -> bool:
         """Looking for jobs to be dealt out takes seconds where a million are: at most a twentieth of the time."""
@@ -239,16 +242,24 @@ class Spool:
         with self._store.write() as connection:
             if not spool.close_spool(connection, self.resource_id):
                 return False
-            self.folder.close()
+            if self.folder.exists():
+                self.folder.close()
         return True
+
+    def warn(self, words: object) -> None:
+        """Say what is wrong with the folder, once in this process."""
+        message = f"the spool folder {self.folder.root}: {words}"
+        if message not in self._store.memo:
+            self._store.memo[message] = True
+            _log.warning("%s", message)
 
 
 def spools_of(store: Store) -> list[Spool]:
-    """Return the spools of a registry that can be reached from here."""
+    """Return the spools of a registry that can be reached from here; of one that owes nothing no folder is needed."""
     found = [Spool(store, row) for row in spool.spools(store)]
     for each in found:
-        if not each.folder.exists():
-            _log.warning("the spool folder %s cannot be seen from here", each.folder.root)
+        if not each.folder.exists() and (store.readonly or not each.close()):
+            each.warn("it cannot be seen from here")
     return [each for each in found if each.folder.exists()]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import warm_command
 from made_outcome import outcome
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 import batchml as bm
 from batchml.core.attempt import Ending
@@ -29,7 +29,7 @@ from batchml.registry.rescue import reconcile
 from batchml.registry.spool_workers import segments
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
-from batchml.registry.tables import attempt, metadata, result
+from batchml.registry.tables import attempt, metadata, result, worker
 from batchml.testing import ChannelContract
 from batchml.testing.contract import claim
 from batchml.worker.channel import BrokenChannelError
@@ -450,6 +450,25 @@ def test_stop_reaches_workers_that_the_registry_has_not_heard_of(bench):
     assert channel.exchange((), (), 1).order == "drain"
 
 
+def test_a_spool_that_could_not_be_made_is_not_spoken_of_again(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    with bm.Registry.create(f"sqlite:///{tmp_path / 'a.db'}", seed=1) as registry:
+        registry.add(bm.benchmark_grid("iris", "classif.featureless", bm.rsmp("holdout")), "b")
+        with pytest.raises(SpoolError, match="cannot be written: Not a directory"):
+            registry.submit(executor=bm.Local(spool=tmp_path / "file" / "spool"))
+        assert counts(registry) == {"defined": 1}
+        registry.sync()
+        assert not registry.spooled
+    assert not caplog.text
+
+
+def test_a_spool_that_cannot_be_seen_from_here_is_complained_of_once(bench, caplog):
+    bench.spool.folder.root.rename(bench.spool.folder.root.with_name("away"))
+    for _ in range(3):
+        sync(bench.store)
+    assert caplog.text.count("it cannot be seen from here") == 1
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     folder = tmp_path / "disk"
@@ -459,21 +478,30 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def fill_up(ballast):
+    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+
+
 @pytest.mark.root
-def test_on_a_full_disk_a_worker_drains_and_what_was_written_counts(registry_url, small_disk):
+def test_on_a_full_disk_a_worker_drains_and_what_was_written_counts(registry_url, small_disk, caplog):
     harness = SpoolHarness(registry_url, small_disk / "spool", 12)
     channel = harness.alone()
     held = claim(channel, 4)
     channel.exchange([harness.outcome(held[0])], (), 0)
     ballast = small_disk / "ballast"
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(512))
+    fill_up(ballast)
     large = replace(harness.outcome(held[1]), log="x" * 100_000)
     with pytest.raises(BrokenChannelError, match=r"infrastructure: .*No space left"):
         channel.exchange([large], (), 0)
-    assert harness.spool.ingest() == 1
+    assert sync(harness.store).delivered == 1
     assert harness.results() == 1
+    with harness.store.write() as connection:
+        connection.execute(update(worker).values(wanted="drain"))
+    fill_up(ballast)
+    sync(harness.store)  # its orders cannot be written, which keeps nobody from looking
+    assert "cannot be written: No space left" in caplog.text
     ballast.unlink()
     channel.exchange([large, harness.outcome(held[2])], (), 0)
     harness.spool.ingest()
