@@ -113,6 +113,7 @@ _PROBES: tuple[tuple[str, Callable[[], object]], ...] = (
     ("limits", _limits),
     ("streams", _streams),
 )
+_LOOKS = tuple(probe for _, probe in _PROBES)
 
 
 class State:
@@ -125,7 +126,8 @@ class State:
     """
 
     def __init__(self, own_fds: Iterable[int]) -> None:
-        self._own_fds = tuple(own_fds)
+        self._threads = _open_threads()
+        self._own_fds = (*own_fds, self._threads)
         self._cwd = _cwd()
         self._environ = _environ().copy()
         self._filters = list(warnings.filters)
@@ -145,29 +147,40 @@ class State:
 
     def mark(self) -> None:
         """Remember the present state: everything of ours is loaded, user code comes next."""
-        self._before = [probe() for _, probe in _PROBES]
-        self._native = proc.thread_count()
+        self._before = _looks()
+        self._native = _native_threads(self._threads)
         self._lowest = _lowest_free_fd()
         self._inodes = [_inode(fd) for fd in self._own_fds]
 
     def changes(self) -> list[str]:
         """Return what is different from the last `mark`; ends processes that were left."""
-        found = [
-            name for (name, probe), before in zip(_PROBES, self._before, strict=True) if not _same(probe, before, name)
-        ]
+        found = _differing(self._before)
         if _leftover_children():
             proc.kill_all()
             found.append("processes")
-        if _threads_left() or proc.thread_count() > self._native + _NATIVE_THREADS:
+        if _threads_left() or _native_threads(self._threads) > self._native + _NATIVE_THREADS:
             found.append("threads")
         if _lowest_free_fd() != self._lowest or [_inode(fd) for fd in self._own_fds] != self._inodes:
             found.append("file descriptors")
         if signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
             found.append("timer")
-        if _umask() != self._umask:
+        if os.umask(self._umask) != self._umask:
             found.append("umask")
         return found
+
+
+def _looks() -> list[object]:
+    """Return what each of the probes sees."""
+    return [probe() for probe in _LOOKS]
+
+
+def _differing(before: list[object]) -> list[str]:
+    """Return the names of the probes that see something else than before."""
+    with contextlib.suppress(Exception):  # a probe, or something it sees, that user code broke: looked at one by one
+        if _looks() == before:
+            return []
+    return [name for (name, probe), value in zip(_PROBES, before, strict=True) if not _same(probe, value, name)]
 
 
 def _same(probe: Callable[[], object], before: object, name: str) -> bool:
@@ -231,6 +244,22 @@ def _leftover_children() -> bool:
             return True
         with contextlib.suppress(ChildProcessError):  # dead and not waited for: the user's zombie, gone with this
             os.waitpid(found.si_pid, os.WNOHANG)
+
+
+def _open_threads() -> int:
+    """Return a descriptor whose links are the threads of this process: it is looked at faster than a path."""
+    try:
+        return os.open("/proc/self/task", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _native_threads(fd: int) -> int:
+    """Return how many threads a process has, those of native code included."""
+    try:
+        return os.fstat(fd).st_nlink - 2
+    except OSError:  # no /proc; or user code has closed it, which is noticed elsewhere
+        return 0
 
 
 def _threads_left() -> bool:

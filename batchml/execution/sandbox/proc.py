@@ -29,6 +29,7 @@ __all__ = [
     "exited",
     "flush_c_output",
     "kill_all",
+    "libc",
     "name_process",
     "open_fds",
     "pending",
@@ -56,12 +57,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 @functools.cache
-def _libc() -> ctypes.CDLL:
+def libc() -> ctypes.CDLL:
+    """Return the C library: loaded once, since each loading makes a class."""
     return ctypes.CDLL(None, use_errno=True)
 
 
 def _prctl(option: int, argument: int | bytes) -> None:
-    if _libc().prctl(option, argument, 0, 0, 0) != 0:
+    if libc().prctl(option, argument, 0, 0, 0) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"prctl({option}): {os.strerror(code)}")
 
@@ -95,14 +97,14 @@ def name_process(name: str) -> None:
 
 def trim_memory() -> None:
     """Give freed memory back to the system where the C library knows how; else it stays with the process."""
-    trim = getattr(_libc(), "malloc_trim", None)
+    trim = getattr(libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def flush_c_output() -> None:
     """Write what C code has printed into buffers."""
-    _libc().fflush(None)
+    libc().fflush(None)
 
 
 def thread_count(pid: int | str = "self") -> int:

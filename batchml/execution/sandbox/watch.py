@@ -10,6 +10,8 @@ import select
 import time
 from typing import TYPE_CHECKING
 
+from batchml.execution.sandbox import proc
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -77,7 +79,7 @@ class _Interval(ctypes.Structure):
 
 def _timer() -> int:
     """Return a timerfd on the monotonic clock (Python has them since 3.13)."""
-    fd: int = ctypes.CDLL(None, use_errno=True).timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+    fd: int = proc.libc().timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     if fd < 0:
         raise OSError(ctypes.get_errno(), "timerfd_create")
     return fd
@@ -86,4 +88,4 @@ def _timer() -> int:
 def _set_timer(fd: int, seconds: float) -> None:
     whole = int(seconds)
     setting = _Interval(0, 0, whole, int((seconds - whole) * 1e9))
-    ctypes.CDLL(None).timerfd_settime(fd, 0, ctypes.byref(setting), None)
+    proc.libc().timerfd_settime(fd, 0, ctypes.byref(setting), None)
