@@ -1,4 +1,8 @@
-"""A demon with a seed: it kills, stops, cuts and skews whatever runs, and keeps a list of what it did."""
+"""A demon with a seed: it kills, stops, cuts and skews whatever runs, and keeps a list of what it did.
+
+The seed gives each deed its kind and its times by its number, whatever came of those before. Whom it meets and how many
+attempts are open then is the machine's affair.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ class Seat:
     proxy: object
     process: object = None
     name: str = ""
+    workers: int = 0
     stopped: bool = False
 
     @property
@@ -37,7 +42,8 @@ class Demon:
     Attributes
     ----------
     deeds
-        What was done, in order: seconds since the start, what, to whom, and how many attempts were open then.
+        What was done, in order: its number, seconds since the start, what, to whom, and how many attempts were open
+        then.
     exposed
         How many executions may have been lost on the way: attempts that were open when something was killed, or taken
         for dead.
@@ -50,7 +56,9 @@ class Demon:
     def __init__(self, stage, base, seed):
         self.stage = stage
         self.base = base
-        self.draw = random.Random(seed)
+        self.seed = seed
+        self.draw = None  # of the deed that is being done
+        self.number = 0
         self.deeds = []
         self.exposed = 0
         self.skews = {}
@@ -60,15 +68,18 @@ class Demon:
         self.submission = None
         self.seats = [Seat(number, *base.route()) for number in range(SEATS)]
 
-    def run(self, seconds):
+    def run(self, seconds, deeds):
+        """Go on for so long, and until so much is done: on a slow machine a deed may take half a minute."""
         self.stage.finish("add", "design.toml")
         self.stage.finish("submit", "--detach", "--slots", "2")
         ((self.submission,),) = self.stage.ask("select max(id) from submission")
         self.began = time.monotonic()
         end = self.began + seconds
         try:
-            while time.monotonic() < end and self.stage.left():
+            while (time.monotonic() < end or len(self.deeds) < deeds) and self.stage.left():
                 self.staff()
+                self.number += 1
+                self.draw = random.Random(f"{self.seed} deed {self.number}")
                 time.sleep(self.draw.uniform(0.1, 0.8))
                 self.act()
             self.left = self.stage.left()
@@ -98,15 +109,22 @@ class Demon:
         """See that there is somebody to torment."""
         for seat in self.seats:
             if not seat.alive:
-                seat.name = f"{seat.number}-{len(self.deeds)}"
-                skew = self.draw.choice(SKEWS)
+                seat.workers += 1
+                seat.name = f"{seat.number}-{seat.workers}"
+                skew = random.Random(f"{self.seed} worker {seat.name}").choice(SKEWS)
                 seat.process = self.stage.start_worker(self.submission, seat.name, url=seat.url, skew=skew)
                 self.skews[seat.process.pid] = skew
         self.helpers = [process for process in self.helpers if process.poll() is None]
 
     def at_work(self):
-        """A seat whose worker is alive and not stopped."""
-        return self.draw.choice([seat for seat in self.seats if seat.alive])
+        """A seat whose worker is alive."""
+        if not any(seat.alive for seat in self.seats):  # the last one has just left
+            self.staff()
+        return self.one_of([seat for seat in self.seats if seat.alive])
+
+    def one_of(self, found):
+        """One of what there is just now: a single draw, however many there are."""
+        return found[int(self.draw.random() * len(found))]
 
     def relatives(self, seat):
         """Template, keepers, slots and partners of a worker, the oldest first."""
@@ -118,7 +136,7 @@ class Demon:
         opened = self.stage.open_attempts()
         if exposes:
             self.exposed += opened
-        self.deeds.append((round(time.monotonic() - self.began, 2), what, str(whom), opened))
+        self.deeds.append((self.number, round(time.monotonic() - self.began, 2), what, str(whom), opened))
 
     def kill(self, what, pid):
         self.note(f"kill -9 of a {what}", pid, exposes=True)
@@ -145,7 +163,7 @@ class Demon:
     def kill_relative(self):
         family = self.relatives(self.at_work())
         if family:
-            self.kill("keeper, slot or template", self.draw.choice(family))
+            self.kill("keeper, slot or template", self.one_of(family))
 
     def kill_committing_worker(self):
         worker = self.stage.start_worker(self.submission, "committing", after=self.draw.randint(1, 4))
@@ -179,7 +197,7 @@ class Demon:
     def stop_relative(self):
         family = self.relatives(self.at_work())
         if family:
-            pid = self.draw.choice(family)
+            pid = self.one_of(family)
             self.note("SIGSTOP of a keeper, slot or template", pid)
             send(pid, signal.SIGSTOP)
             time.sleep(self.draw.uniform(0.2, 2.0))
@@ -257,8 +275,8 @@ class Demon:
 
     def report(self):
         """What was inflicted, in words and numbers."""
-        counts = Counter(what.partition(", for ")[0].partition(" for ")[0] for _, what, _, _ in self.deeds)
+        counts = Counter(what.partition(", for ")[0].partition(" for ")[0] for _, _, what, _, _ in self.deeds)
         counts.update(f"a worker whose wall clock was wrong by {skew:+} s" for skew in self.skews.values() if skew)
         total = [f"{number:5} x {what}" for what, number in sorted(counts.items())]
-        listed = [f"{at:8.2f} s  {what} {whom} ({opened} open)" for at, what, whom, opened in self.deeds]
+        listed = [f"{k:4}. {at:8.2f} s  {what} {whom} ({opened} open)" for k, at, what, whom, opened in self.deeds]
         return "\n".join([*total, "", *listed])

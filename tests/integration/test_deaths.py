@@ -26,6 +26,7 @@ from batchml.registry.processes import here, is_gone
 from batchml.registry.rescue import reconcile
 from batchml.registry.store import Store
 from batchml.registry.submissions import submit
+from batchml.registry.tables import worker as workers
 from batchml.registry.workers import register_worker
 from batchml.worker.home import undelivered_folder
 from batchml.worker.ledger import LocalLedger, give_back_unstarted
@@ -65,6 +66,18 @@ def done(assignment):
     return Outcome(
         attempt_id=assignment.attempt_id, job_id=assignment.job_id, ending=Ending.DONE, wall_s=0.01, result=result
     )
+
+
+@pytest.fixture
+def outdate(store, monkeypatch):
+    """Make the last beats of all workers older; the server, whose start leases wait for, has run for long."""
+    monkeypatch.setattr("batchml.registry.rescue.up_since", lambda _: 0.0)
+
+    def outdate(seconds):
+        with store.write() as connection:
+            connection.execute(workers.update().values(beat_s=workers.c.beat_s - seconds))
+
+    return outdate
 
 
 def ask(store, query):
@@ -183,17 +196,17 @@ def test_no_wall_clock_of_a_worker_is_asked(store, monkeypatch):
     assert reconcile(store).alive == (worker,)
 
 
-def test_a_lease_is_as_long_as_its_worker_says(store):
+def test_a_lease_is_as_long_as_its_worker_says(store, outdate):
     from batchml.registry.processes import Process
 
     submission = fill(store, 5)
     away = Process(host="elsewhere", boot_id="x", pid=1, pid_start=1, pid_ns="x")
-    short = register_worker(store, submission, slots=1, process=away, lease_s=0.2)
-    long = register_worker(store, submission, slots=1, process=away, lease_s=60)
-    time.sleep(0.4)
+    short = register_worker(store, submission, slots=1, process=away, lease_s=100)
+    long = register_worker(store, submission, slots=1, process=away, lease_s=10_000)
+    outdate(500)
     found = reconcile(store)
     assert (found.silent, found.alive) == ((short,), (long,))
-    time.sleep(2.0)
+    outdate(600)
     assert set(reconcile(store).dead) == {short}
 
 
@@ -208,11 +221,11 @@ def test_registering_again_after_a_lost_reply_enters_nobody_twice(store):
 
 
 class Crew(threading.Thread):
-    """A worker that claims and ends jobs, one in five badly, until time is up."""
+    """A worker that claims and ends jobs, one in five badly, until it is told to stop."""
 
-    def __init__(self, url, submission, seed, end):
+    def __init__(self, url, submission, seed, stop):
         super().__init__()
-        self.url, self.submission, self.end = url, submission, end
+        self.url, self.submission, self.stop = url, submission, stop
         self.draw = random.Random(seed)
         self.trouble = None
         self.start()
@@ -226,7 +239,7 @@ class Crew(threading.Thread):
 
     def work(self, store, worker):
         outcomes = []
-        while time.monotonic() < self.end:
+        while not self.stop.is_set():
             answer = exchange(store, worker, outcomes, [], 4)
             outcomes = [self.ended(assignment) for assignment in answer.assignments]
 
@@ -254,17 +267,21 @@ def meddle(store, draw):
 def test_users_change_jobs_while_workers_run_them(store, registry_url):
     """Four workers and a user who retries, resets, cancels and removes: the rows agree whatever comes first."""
     submission = fill(store, 150)
-    end = time.monotonic() + 4.0
-    crew = [Crew(registry_url, submission, seed, end) for seed in range(4)]
+    began = time.monotonic()
+    stop = threading.Event()
+    crew = [Crew(registry_url, submission, seed, stop) for seed in range(4)]
     draw = random.Random(5)
-    touched = Counter()
-    while time.monotonic() < end:
-        move, count = meddle(store, draw)
-        touched[move] += count
+    touched = Counter(dict.fromkeys((retry, reset, cancel, remove), 0))
+    try:
+        while (passed := time.monotonic() - began) < 3 or (passed < 60 and not all(touched.values())):
+            move, count = meddle(store, draw)
+            touched[move] += count
+    finally:
+        stop.set()
     for worker in crew:
         worker.join()
     assert [worker.trouble for worker in crew] == [None] * 4
-    assert all(touched[move] for move in (retry, reset, cancel, remove)), "each move met something"
+    assert all(touched.values()), "each move met something"
     wrong = """
         select j.id, j.state from job j left join result r on r.job_id = j.id
         where (j.state = 'done') <> (r.job_id is not null)
@@ -362,13 +379,13 @@ def test_resume_says_what_it_finds_and_doing_it_again_does_no_more(store, regist
     assert [row[1:4] for row in after if row[0] == held[1].job_id] == [("queued", 1, 1)]
 
 
-def test_a_worker_that_nobody_proves_dead_is_named_with_the_way_to_say_so(store, registry_url):
+def test_a_worker_that_nobody_proves_dead_is_named_with_the_way_to_say_so(store, registry_url, outdate):
     from batchml.registry.processes import Process
 
     away = Process(host="elsewhere", boot_id="x", pid=1, pid_start=1, pid_ns="x")
-    worker = register_worker(store, fill(store, 20), slots=5, process=away, lease_s=0.3)
+    worker = register_worker(store, fill(store, 20), slots=5, process=away, lease_s=100)
     hold(store, worker, 2)
-    time.sleep(0.6)
+    outdate(500)
     with bm.Registry.open(registry_url) as registry:
         said = str(registry.resume(executor=Nobody()))
         assert f"--assume-dead {worker}" in said
