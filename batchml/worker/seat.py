@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Ending, Outcome
 from batchml.execution.sandbox.job import TASKS
+from batchml.worker.ear import Ear
 from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
 
 if TYPE_CHECKING:
@@ -29,18 +30,8 @@ _HARD = 0.3
 _END_PATIENCE = 3.0
 """Seconds that a keeper has to end its slot (stack dump, TERM, 0.5 s, KILL) before it is killed itself."""
 
-_REST = 0.005
-"""Seconds between two looks at a log that is being written: one wake-up for many lines."""
-
-_NAP = 0.005
-"""Most seconds for which a slot that has enough to do is not listened to: one wake-up for many reports."""
-
-_SHORTEST_NAP = 0.001
-
 _MOST = 1000
 """Frames read at a time."""
-
-_BUSY_LOG = 256 * 1024
 
 
 class Seat:
@@ -73,36 +64,23 @@ class Seat:
         self.queued: deque[Running] = deque()  # have been sent, so that the slot goes on without waiting for us
         self.ahead_s = 0.0  # how long they will take
         self._data: deque[str] = deque(maxlen=TASKS)  # tables that its process has open, the latest last
-        self._nap = math.inf  # until when it is not listened to
         self._watch = watch
         self._timeout_s = timeout_s
         self._deliver = deliver
         self._give_back = give_back
         self.on_keeper_death: Callable[[Seat], None] = Seat.rebirth
         self.on_birth: Callable[[str | None], None] = lambda _: None
-        self._listen()
+        self._ear = Ear(handle, watch, self.hear, self._hear_keeper)
+        self._ear.listen()
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
-        self._watch.add(self.handle.control.fileno(), self._hear_keeper)
-        self._listen_slot()
-
-    def _listen_slot(self) -> None:
-        self._data.clear()
-        self._nap = math.inf
-        self._watch.add(self.handle.link.fileno(), self.hear)
-        self._watch.add(self.handle.sink.fd, self._hear_log)
-
-    def _deafen(self) -> None:
-        self._watch.drop(self.handle.link.fileno())
-        self._watch.drop(self.handle.sink.fd)
-
     def renew(self) -> None:
         """Replace the slot process."""
-        self._deafen()
+        self._ear.deafen_slot()
         self.handle.renew()
-        self._listen_slot()
+        self._data.clear()
+        self._ear.listen_slot()
 
     def limit(self, memory: int | None, timeout_s: float | None) -> None:
         """Hold jobs to so many bytes, and seconds; a slot that was started without that limit is replaced."""
@@ -112,12 +90,10 @@ class Seat:
 
     def rebirth(self) -> None:
         """Replace a keeper that is dead or was never born; an attempt that never started is sent again."""
-        self._deafen()
-        self._watch.drop(self.handle.control.fileno())
-        if self.handle.pidfd is not None:
-            self._watch.drop(self.handle.pidfd)
+        self._ear.deafen()
         self.handle.rebirth()
-        self._listen()
+        self._data.clear()
+        self._ear.listen()
         self._abandon_queued()
         if self.running is not None:
             self._send(self.running)
@@ -132,8 +108,8 @@ class Seat:
             self.queued.append(running)
             self.ahead_s += running.expected_s
         self._send(running)
-        if self._nap == math.inf:
-            self._doze()
+        if not self._ear.naps:
+            self._ear.doze(self.ahead_s)
 
     def holds(self, data: str) -> bool:
         """Whether the slot has a table open, or will by the time it has come to what it was sent."""
@@ -196,12 +172,8 @@ class Seat:
 
     def enforce(self, now: float) -> None:
         """Do what is due."""
-        if now + _SHORTEST_NAP >= self._nap:  # slots that are heard together cost one wake-up
-            self.handle.sink.drain()
-            self.hear()
-        elif now >= self.handle.sink.rests_until:
-            self._rest_log(math.inf)
-        if self._nap == math.inf:
+        self._ear.wake(now)
+        if not self._ear.naps:
             self.handle.wake()
         running = self.running
         if running is None or now < running.next():
@@ -216,7 +188,7 @@ class Seat:
 
     def next(self) -> float:
         """Return when `enforce` has something to do."""
-        return min(math.inf if self.running is None else self.running.next(), self.handle.sink.rests_until, self._nap)
+        return min(math.inf if self.running is None else self.running.next(), self._ear.next())
 
     def finish(self, ending: Ending, reason: str = "", spent: Mapping[str, float] | None = None) -> None:
         """Deliver the outcome of an attempt that was, or is being, ended on purpose."""
@@ -230,32 +202,6 @@ class Seat:
         self._deliver(outcome, experiment)
 
     # -- news ----------------------------------------------------------------------------------------------------
-
-    def _hear_log(self) -> None:
-        sink = self.handle.sink
-        if sink.drain() < _BUSY_LOG:
-            self._rest_log(time.monotonic() + _REST)
-        if sink.ended:
-            self._watch.drop(sink.fd)
-
-    def _rest_log(self, until: float) -> None:
-        self.handle.sink.rests_until = until
-        self._watch.rest(self.handle.sink.fd, on=until < math.inf)
-
-    def _doze(self) -> None:
-        """Stop listening for a while if the slot has enough to do, else listen again."""
-        nap = min(_NAP, self.ahead_s / 2)
-        if nap >= _SHORTEST_NAP:
-            if self._nap == math.inf:
-                self._watch.rest(self.handle.link.fileno(), on=True)
-                self._rest_log(math.inf)
-                self._watch.rest(self.handle.sink.fd, on=True)
-            self._nap = time.monotonic() + nap
-            self._watch.wake_at(min(self._watch.alarm, self._nap))
-        elif self._nap < math.inf:
-            self._nap = math.inf
-            self._watch.rest(self.handle.link.fileno(), on=False)
-            self._rest_log(math.inf)
 
     def hear(self) -> None:
         """Take in what the slot has sent."""
@@ -276,7 +222,7 @@ class Seat:
                 seconds = frame.header.get("s")
                 running.limit = seconds
                 running.deadline = math.inf if seconds is None else time.monotonic() + seconds + _HARD
-        self._doze()
+        self._ear.doze(self.ahead_s)
 
     def _report(self, running: Running, frame: Frame) -> None:
         log = running.log()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import signal
 import time
 from collections import deque
 from pathlib import Path
@@ -22,8 +19,10 @@ from batchml.worker.endings import ended_outcome
 from batchml.worker.experiments import Written
 from batchml.worker.running import Running
 from batchml.worker.seat import Seat
+from batchml.worker.seating import Seating
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Sequence
 
 __all__ = ["SandboxPool"]
@@ -34,23 +33,10 @@ _STOPPED = 1.0
 _BEAT = 0.5
 """How often limits are looked at while there are any, so that a pause shows."""
 
-_SHORT = 0.02
-"""Seconds: a job that is expected to take less is sent to a slot before the one in front of it has ended.
-
-So much work may wait there, and so long may it: then what has not begun is given to other slots, or to the registry.
-"""
-
-_AHEAD = 16
-"""Jobs that may wait in a slot at most."""
-
-_STALLED = 1.0
-
 _TEMPLATE_TRIES = 3
 _STILLBIRTHS = 4
 """So many slots in a row, and one for each seat, may die before they are ready: then none ever will be."""
 _NO_TEMPLATE = "the template of the slots cannot be started; see standard error"
-
-_EXPERIMENTS = 4096
 
 
 class SandboxPool:
@@ -118,8 +104,8 @@ class SandboxPool:
         self._watch.add(self._family.pidfd, self._template_died)
         memory = self._bytes(memory_mb)
         self._lobby: deque[Running] = deque()
-        self._recent: dict[int, float] = {}  # wall time of an experiment's last job
-        self._seats = [
+        self._seating = Seating(self._lobby)
+        self._seats = self._seating.seats = [
             Seat(
                 Handle(self._family, memory, devices[place] if devices else ""),
                 self._watch,
@@ -143,18 +129,16 @@ class SandboxPool:
     @property
     def free(self) -> int:
         """How many more assignments would start at once or, behind jobs of milliseconds, almost."""
-        return self._places(1)
+        return self._seating.places(1) if self._open else 0
 
     @property
     def room(self) -> int:
         """How many more assignments can be taken: behind jobs of milliseconds, some milliseconds of work."""
-        return self._places(_AHEAD)
+        return self._seating.places() if self._open else 0
 
-    def _places(self, ahead: int) -> int:
-        if self._closed or self._broken is not None:
-            return 0
-        places = sum(1 if seat.running is None else self._more(seat, ahead) for seat in self._seats)
-        return max(0, places - len(self._lobby))
+    @property
+    def _open(self) -> bool:
+        return not self._closed and self._broken is None
 
     @property
     def solos(self) -> int:
@@ -164,10 +148,7 @@ class SandboxPool:
     @property
     def running(self) -> Collection[int]:
         """Attempt ids that were submitted and have not come back."""
-        held = [seat.running for seat in self._seats if seat.running is not None]
-        for seat in self._seats:
-            held += seat.queued
-        ids = [running.assignment.attempt_id for running in (*held, *self._lobby)]
+        ids = [running.assignment.attempt_id for running in self._seating.held()]
         return [*ids, *(outcome.attempt_id for outcome in self._done)]
 
     def limit(self, *, memory_mb: float | None = None, timeout_s: float | None = None) -> None:
@@ -188,7 +169,7 @@ class SandboxPool:
         if self.room == 0:
             raise RuntimeError("no slot is free")
         self._lobby.append(Running(assignment, *self._experiments.of(assignment.experiment)))
-        self._hand_out()
+        self._seating.hand_out()
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when `wait(0)` may have news."""
@@ -213,7 +194,7 @@ class SandboxPool:
                 self._enforce(now)
             if self._orphans_due:
                 self._sweep()
-            self._dispatch()
+            self._seating.dispatch()
             self._set_alarm(now)
             if self._broken is not None:
                 self._watch.wake_at(now)  # to be told at once, by the next call
@@ -257,61 +238,9 @@ class SandboxPool:
         waiting = [ended_outcome(running.assignment, Ending.PREEMPTED) for running in self._lobby]
         return [*self._done, *waiting]
 
-    # -- who runs what -------------------------------------------------------------------------------------------
-
-    def _dispatch(self) -> None:
-        """Give work to idle slots first, then ahead of time to those whose job will take milliseconds."""
-        self._hand_out()
-        # Nothing may wait behind a running job while a slot has nothing to do.
-        for seat in self._seats:
-            if seat.queued and self._idle() is not None and seat.recall():
-                self._hand_out()
-
-    def _hand_out(self) -> None:
-        while self._lobby:
-            running = self._lobby[0]
-            running.expected_s = self._expected(running)
-            seat = self._idle(running.data) or (self._ahead(running.data) if running.expected_s < _SHORT else None)
-            if seat is None:
-                return
-            seat.start(self._lobby.popleft())
-
-    def _idle(self, data: str = "") -> Seat | None:
-        """Return a slot that does nothing: rather one that has a table open, and rather one that has started up."""
-        found = None
-        for seat in self._seats:
-            if seat.running is None:
-                if seat.holds(data):
-                    return seat
-                if found is None or (seat.handle.up and seat.handle.alive and not found.handle.up):
-                    found = seat
-        return found
-
-    def _ahead(self, data: str) -> Seat | None:
-        """Return the slot with the least work, of those that may be sent more; rather one that has a table open."""
-        found = [seat for seat in self._seats if self._more(seat, _AHEAD)]
-        return min(found, key=lambda seat: (not seat.holds(data), len(seat.queued)), default=None)
-
-    def _more(self, seat: Seat, most: int) -> int:
-        """Return how many more jobs a busy slot may be sent, if at most so many wait there."""
-        running, waiting = seat.running, len(seat.queued)
-        if running is None or waiting >= most or running.ending is not None or not seat.handle.up:
-            return 0
-        seconds, room = self._expected(running), _SHORT - seat.ahead_s
-        if seconds >= _SHORT or room <= 0 or running.wall_s > _STALLED:
-            return 0
-        return min(most - waiting, math.ceil(room / max(seconds, 1e-6)))
-
-    def _expected(self, running: Running) -> float:
-        """Return how long a job will take, infinite if that is not known."""
-        expected = self._recent.get(running.assignment.experiment.id, running.assignment.expected_s)
-        return math.inf if expected is None else expected
-
     def _deliver(self, outcome: Outcome, experiment: int) -> None:
         self._done.append(outcome)
-        if len(self._recent) > _EXPERIMENTS:
-            self._recent.clear()
-        self._recent[experiment] = math.inf if outcome.wall_s is None else outcome.wall_s
+        self._seating.note(experiment, outcome.wall_s)
 
     # -- limits --------------------------------------------------------------------------------------------------
 
@@ -324,15 +253,7 @@ class SandboxPool:
                     seat.running.postpone(min(late, now - seat.running.started))
         for seat in self._seats:
             seat.enforce(now)
-        self._release_stalled(now)
-
-    def _release_stalled(self, now: float) -> None:
-        """Do not let jobs wait behind one that takes much longer than was expected; others may have time for them."""
-        stalled = [seat for seat in self._seats if seat.running is not None and now - seat.running.started > _STALLED]
-        for seat in stalled:
-            seat.recall()
-        self._dispatch()
-        if len(stalled) == len(self._seats):
+        if self._seating.release_stalled(now):
             self.recall()
 
     def _set_alarm(self, now: float) -> None:
@@ -390,9 +311,4 @@ class SandboxPool:
         self._orphans_due = len(keepers) < len(self._seats)
         if self._orphans_due and any(not seat.handle.born and seat.handle.keeper is None for seat in self._seats):
             return
-        deadline = time.monotonic() + 1.0
-        while (orphans := self._family.orphans(keepers)) and time.monotonic() < deadline:
-            for pid in orphans:
-                proc.send([*proc.descendants(pid), pid], signal.SIGKILL)
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+        self._family.end_orphans(keepers)

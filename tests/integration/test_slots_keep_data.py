@@ -88,7 +88,7 @@ def test_each_of_two_slots_stays_with_its_table(pool, experiments):
     assert processes[one.id] != processes[other.id]
     # One table only: the other slot takes it, too, rather than to have a job wait.
     batch = [assign(one) for _ in range(2)]
-    pool._recent.clear()  # nobody knows how long they take, so none is sent ahead
+    pool._seating._recent.clear()  # nobody knows how long they take, so none is sent ahead
     assert len(set(run(pool, batch).values())) == 2
 
 

@@ -173,8 +173,16 @@ class Family:
             its.close()
         return mine
 
-    def orphans(self, known: Sequence[int]) -> list[int]:
-        """Return children of this process that belong to the family but are not in `known`: their keeper is dead."""
+    def end_orphans(self, known: Sequence[int], patience: float = 1.0) -> None:
+        """Kill children of this process that belong to the family but are not in `known`: their keeper is dead."""
+        deadline = time.monotonic() + patience
+        while (orphans := self._orphans(known)) and time.monotonic() < deadline:
+            for pid in orphans:
+                proc.send([*proc.descendants(pid), pid], signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+    def _orphans(self, known: Sequence[int]) -> list[int]:
         members = set(proc.tagged(self.tag))
         strangers = [pid for pid in proc.child_pids() if pid not in known and pid != self.pid]
         return [pid for pid in strangers if pid in members or proc.dead_name(pid).startswith(_NAME)]
