@@ -136,12 +136,17 @@ class JobResult:
     """
 
     completeness: str
-    predictions: Mapping[str, bytes]
+    predictions: Mapping[str, bytes | memoryview]
     scores: tuple[tuple[int, float | None], ...]
     n: int
     n_missing: int = 0
     n_imputed: int = 0
     model: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes predictions and model take."""
+        return sum(map(len, self.predictions.values())) + len(self.model or b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

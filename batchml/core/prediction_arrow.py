@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     from batchml.core.prediction_base import Prediction
 
+    Parts = list[bytes | pa.Buffer]  # of a stream, in order
+
 __all__ = ["read", "write_classif", "write_regr"]
 
 _FORMAT = 1
@@ -26,7 +27,7 @@ _LARGE_BYTES = 1 << 20
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream
 
 
-def write_classif(prediction: PredictionClassif) -> bytes:
+def write_classif(prediction: PredictionClassif) -> Parts:
     """Return columns row_id, truth, response (dictionaries of the classes), prob.<class>, weight, imputed."""
     import pyarrow as pa
 
@@ -49,7 +50,7 @@ def write_classif(prediction: PredictionClassif) -> bytes:
     return _stream(columns, prediction, about)
 
 
-def write_regr(prediction: PredictionRegr) -> bytes:
+def write_regr(prediction: PredictionRegr) -> Parts:
     """Return columns row_id, truth, response, se, quantile.<p>, weight, imputed."""
     import pyarrow as pa
 
@@ -102,7 +103,7 @@ def _dictionary(codes: Any, levels: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(narrow, mask=gone if gone.any() else None), levels)
 
 
-def _stream(columns: dict[str, Any], prediction: Prediction, about: dict[str, Any]) -> bytes:
+def _stream(columns: dict[str, Any], prediction: Prediction, about: dict[str, Any]) -> Parts:
     import pyarrow as pa
 
     if prediction.weights is not None:
@@ -117,15 +118,32 @@ def _stream(columns: dict[str, Any], prediction: Prediction, about: dict[str, An
         sink = _Sink()
         with pa.PythonFile(sink, mode="w") as file, pa.ipc.new_stream(file, schema) as writer:
             writer.write_batch(batch)
-        return sink.getvalue()
-    return b"".join((beginning, batch.serialize(), _END))
+        return sink.parts
+    return [beginning, batch.serialize(), _END]
 
 
-class _Sink(io.BytesIO):
-    """Bytes that are still there when the file is closed."""
+class _Sink:
+    """A file that keeps what is written to it as it came: columns are buffers that look into the prediction."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.parts: Parts = []
+
+    def write(self, part: bytes | pa.Buffer) -> int:
+        """Keep it."""
+        self.parts.append(part)
+        return len(part)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return sum(map(len, self.parts))
+
+    def flush(self) -> None:
+        """There is nothing to do."""
 
     def close(self) -> None:
-        """Keep them."""
+        """There is nothing to do."""
 
 
 @functools.lru_cache(maxsize=256)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from batchml.core.prediction_arrow import Parts
+
 __all__ = ["Prediction"]
 
 _Ids = NDArray[np.int64]
@@ -147,6 +149,10 @@ class Prediction(Shown):
 
     def to_arrow(self) -> bytes:
         """Return the prediction as an Arrow IPC stream; see `from_arrow`."""
+        return b"".join(self._arrow_parts())
+
+    def _arrow_parts(self) -> Parts:
+        """Return what `to_arrow` joins; large columns are not copied."""
         raise NotImplementedError
 
     @staticmethod

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchml.core.backend import Label
+    from batchml.core.prediction_arrow import Parts
 
 __all__ = ["PredictionClassif"]
 
@@ -289,8 +290,8 @@ class PredictionClassif(Prediction):
             frame["imputed"] = self._imputed
         return pd.DataFrame(frame)
 
-    def to_arrow(self) -> bytes:
-        """Return the prediction as an Arrow IPC stream; see `from_arrow`."""
+    def _arrow_parts(self) -> Parts:
+        """Return what `to_arrow` joins; large columns are not copied."""
         from batchml.core.prediction_arrow import write_classif
 
         return write_classif(self)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from batchml.core.prediction_arrow import Parts
+
 __all__ = ["PredictionRegr"]
 
 _Ids = NDArray[np.int64]
@@ -176,8 +178,8 @@ class PredictionRegr(Prediction):
             frame["imputed"] = self._imputed
         return pd.DataFrame(frame)
 
-    def to_arrow(self) -> bytes:
-        """Return the prediction as an Arrow IPC stream; see `from_arrow`."""
+    def _arrow_parts(self) -> Parts:
+        """Return what `to_arrow` joins; large columns are not copied."""
         from batchml.core.prediction_arrow import write_regr
 
         return write_regr(self)

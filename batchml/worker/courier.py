@@ -190,4 +190,5 @@ class ThreadCourier:
         while not isinstance(request := self._requests.get(), str):
             self._replies.append(carry(self._channel, request))
             os.write(self._write, b".")
+            del request  # which may be large, and the next one may be long in coming
         self._channel.close(request)

@@ -50,7 +50,7 @@ def frame_outcome(assignment: Assignment, frame: Frame, log: str) -> Outcome:
     )
 
 
-def _result(header: Mapping[str, Any], blobs: tuple[bytes, ...]) -> JobResult:
+def _result(header: Mapping[str, Any], blobs: tuple[Any, ...]) -> JobResult:
     names = header["predictions"]
     return JobResult(
         completeness=header["completeness"],
@@ -59,7 +59,7 @@ def _result(header: Mapping[str, Any], blobs: tuple[bytes, ...]) -> JobResult:
         n=header["n_rows"],
         n_missing=header["n_missing"],
         n_imputed=header["n_imputed"],
-        model=blobs[len(names)] if header["model"] else None,
+        model=bytes(blobs[len(names)]) if header["model"] else None,
     )
 
 

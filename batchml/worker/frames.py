@@ -77,7 +77,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
     data["ending"] = outcome.ending.value
     if outcome.conditions:
         data["conditions"] = [condition.as_json() for condition in outcome.conditions]
-    blobs: list[bytes] = []
+    blobs: list[bytes | memoryview] = []
     if outcome.result is not None:
         data["result"] = _pack_result(outcome.result, blobs)
     # Scores may be nan or infinite: Python's JSON writes and reads them.
@@ -111,7 +111,7 @@ def _header(payload: bytes) -> tuple[dict[str, Any], int]:
     return json.loads(payload[_SIZE.size : start].decode("utf-8", "surrogatepass")), start
 
 
-def _pack_result(result: JobResult, blobs: list[bytes]) -> dict[str, Any]:
+def _pack_result(result: JobResult, blobs: list[bytes | memoryview]) -> dict[str, Any]:
     data: dict[str, Any] = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     data["predictions"] = [[name, len(blob)] for name, blob in result.predictions.items()]
     blobs.extend(result.predictions.values())

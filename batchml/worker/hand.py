@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Hand"]
 
+_HEAVY = 1 << 22
+"""Bytes: outcomes that take more do not wait for others."""
+_MOST = 1 << 24
+"""Bytes: no more than these, or than one outcome, go to the registry at once, which copies them several times."""
+
 
 class Hand:
     """The worker's books. Every open attempt of the worker is in exactly one place: here, in the pool, or on its way.
@@ -36,6 +41,7 @@ class Hand:
         self.backlog: deque[Assignment] = deque()
         self.suspect: Assignment | None = None
         self.outbox: list[Outcome] = []
+        self._size = 0  # of the outbox, in bytes
         self.oldest = 0.0
         self.to_release: list[int] = []
         self.on_its_way: Request | None = None
@@ -86,17 +92,25 @@ class Hand:
         if outcomes and not self.outbox:
             self.oldest = now
         self.outbox.extend(outcomes)
+        self._size += sum(map(_size, outcomes))
+
+    @property
+    def heavy(self) -> bool:
+        """Whether outcomes wait here that take much memory."""
+        return self._size > _HEAVY
 
     def pack(self, *, want: int, reconcile: bool, now: float) -> Request:
-        """Return a request that carries everything there is to tell."""
+        """Return a request that carries what there is to tell: everything, of large outcomes one or a few at a time."""
+        number = len(self.outbox) if self._size <= _MOST else max(1, _together(self.outbox, _MOST))
         self.on_its_way = Request(
-            outcomes=tuple(self.outbox),
+            outcomes=tuple(self.outbox[:number]),
             released=tuple(self.to_release),
             want=want,
             reconcile=reconcile,
             oldest=self.oldest if self.outbox else now,
         )
-        self.outbox = []
+        self.outbox = self.outbox[number:]
+        self._size = sum(map(_size, self.outbox))
         self.to_release = []
         return self.on_its_way
 
@@ -108,6 +122,7 @@ class Hand:
         if request.outcomes:
             self.oldest = request.oldest
         self.outbox = [*request.outcomes, *self.outbox]
+        self._size += sum(map(_size, request.outcomes))
         self.to_release = [*request.released, *self.to_release]
         self.on_its_way = None
 
@@ -127,3 +142,17 @@ class Hand:
         gone = waiting.difference(a.attempt_id for a in seen)
         self.forget(gone)
         return sorted(gone)
+
+
+def _together(outcomes: Sequence[Outcome], most: int) -> int:
+    """Return how many outcomes, from the first, take at most so many bytes together."""
+    total = 0
+    for number, outcome in enumerate(outcomes):
+        total += _size(outcome)
+        if total > most:
+            return number
+    return len(outcomes)
+
+
+def _size(outcome: Outcome) -> int:
+    return 0 if outcome.result is None else outcome.result.size

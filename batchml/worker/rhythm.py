@@ -47,7 +47,7 @@ class Rhythm:
 
     def due(self, hand: Hand) -> float:
         """When the next exchange must be made, even if the pool needs nothing."""
-        if hand.to_release or self.ask_open:
+        if hand.to_release or self.ask_open or hand.heavy:
             return -math.inf
         due = self._posted_at + self._settings.beat_s
         return min(due, hand.oldest + self._settings.linger_s) if hand.outbox else due

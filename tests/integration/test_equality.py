@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -29,6 +30,13 @@ def design():
     return bm.benchmark_grid(["penguins", "iris"], learners, splits, measures=FIGURES, seed=5)
 
 
+def large_design():
+    """A prediction of 600 kB, which leaves its slot as a view of memory."""
+    frame = pd.DataFrame({"x": np.linspace(0, 1, 30_000), "y": np.linspace(1, 0, 30_000)})
+    task = bm.as_task_regr(frame, "y", id="large")
+    return bm.benchmark_grid(task, "regr.featureless", bm.rsmp("holdout", ratio=0.1), seed=5)
+
+
 def bits(result, cell):
     rr = result.resample_result(cell)
     return {name: [p.to_arrow() for p in rr.predictions(name)] for name in ("test", "train")}
@@ -48,9 +56,11 @@ def here():
 def test_a_session_and_real_workers_agree_to_the_last_bit(registry_url, here):
     with bm.Registry.create(registry_url, seed=77) as reg:
         reg.add(design(), "study")
+        reg.add(large_design(), "large")
         reg.submit(executor=bm.Local(slots=2))
         assert reg.wait(timeout=200)
-        there = reg.reduce()
+        there = reg.reduce(benchmark="study")
+        assert bits(reg.reduce(benchmark="large"), 0) == bits(bm.benchmark(large_design()), 0)
         with pytest.warns(UserWarning, match="have no prediction"):
             mine, other = here.score(), there.score()
     pd.testing.assert_frame_equal(mine, other, check_exact=True)

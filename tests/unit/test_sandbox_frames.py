@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from batchml.core.attempt import Assignment, Ending, Experiment
 from batchml.execution.sandbox.gauge import Gauge
 from batchml.execution.sandbox.proc import Ended
-from batchml.execution.sandbox.protocol import Frame, ProtocolError, decode, encode
+from batchml.execution.sandbox.protocol import INLINE_BYTES, Frame, Pieces, ProtocolError, decode, encode, pair
 from batchml.worker.endings import ended_outcome, exit_outcome, frame_outcome
 
 JSON = st.recursive(
@@ -113,3 +113,25 @@ def test_an_attempt_that_was_ended_says_why():
 def test_a_report_that_makes_no_sense_is_refused(header):
     with pytest.raises((KeyError, ValueError, TypeError)):
         frame_outcome(assignment(), Frame(header), "")
+
+
+@pytest.mark.parametrize("size", [10, INLINE_BYTES + 1])
+def test_a_blob_in_pieces_arrives_as_one(size):
+    left, right = pair()
+    left.send({"t": "done"}, [Pieces([b"ab", memoryview(bytes(size))]), b"last"])
+    assert right.receive(block=False) == Frame({"t": "done"}, (b"ab" + bytes(size), b"last"))
+    left.close()
+    right.close()
+
+
+def test_a_large_blob_can_be_a_view_that_outlives_both_ends():
+    left, right = pair()
+    left.send({}, [b"x" * (2 * INLINE_BYTES), b"small"])
+    frame = right.receive(block=False, views=True)
+    left.close()
+    right.close()
+    large, small = frame.blobs
+    assert isinstance(large, memoryview)
+    assert large == b"x" * (2 * INLINE_BYTES)
+    assert small == b"small"
+    assert isinstance(small, bytes)

@@ -140,7 +140,7 @@ class Handle:
             if link is not self.link:
                 return
             try:
-                frame = link.receive(block=False)
+                frame = link.receive(block=False, views=True)
             except ProtocolError:
                 continue
             except (EOFError, OSError):

@@ -12,6 +12,7 @@ from batchml.core.text import clean, error_text, safe_str
 from batchml.errors import ArtifactError, ConfigError, DataUnavailableError, ProcessDiedError, StageTimeoutError
 from batchml.execution.memory import give_back
 from batchml.execution.sandbox.pickles import dumps
+from batchml.execution.sandbox.protocol import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from batchml.core.task import Task
     from batchml.execution.iteration import IterationResult
     from batchml.execution.sandbox.protocol import Link
+
+    Blob = bytes | Pieces
 
 __all__ = ["TASKS", "JobRunner", "build_task", "ending_of", "failure"]
 
@@ -83,7 +86,7 @@ class JobRunner:
             self._experiments.pop(key, None)
             self._built.pop(key, None)
 
-    def run(self, key: str, iteration: int, ready: Callable[[], None]) -> tuple[dict[str, Any], list[bytes]]:
+    def run(self, key: str, iteration: int, ready: Callable[[], None]) -> tuple[dict[str, Any], list[Blob]]:
         """Run one iteration; return the report and its blobs. Raises nothing.
 
         `ready` is called when something of ours was loaded and user code comes next.
@@ -160,7 +163,7 @@ class JobRunner:
 
     # -- running -------------------------------------------------------------------------------------------------
 
-    def _iterate(self, built: _Built, iteration: int) -> tuple[dict[str, Any], list[bytes]]:
+    def _iterate(self, built: _Built, iteration: int) -> tuple[dict[str, Any], list[Blob]]:
         from batchml.core.seed import derive
         from batchml.execution import iteration as execution
         from batchml.execution.call import IterationFailed
@@ -193,9 +196,9 @@ class JobRunner:
         return report, blobs
 
 
-def _report(built: _Built, result: IterationResult) -> tuple[dict[str, Any], list[bytes]]:
+def _report(built: _Built, result: IterationResult) -> tuple[dict[str, Any], list[Blob]]:
     conditions = list(result.conditions)
-    blobs = [prediction.to_arrow() for prediction in result.predictions.values()]
+    blobs: list[Blob] = [Pieces(prediction._arrow_parts()) for prediction in result.predictions.values()]  # noqa: SLF001
     model = None if result.model is None else _pickled(result.model, conditions)
     if model is not None:
         blobs.append(model)

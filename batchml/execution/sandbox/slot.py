@@ -17,11 +17,11 @@ from batchml.execution.sandbox.child import (
     limit_memory,
     offer_to_oom_killer,
 )
-from batchml.execution.sandbox.protocol import Frame, Link
+from batchml.execution.sandbox.protocol import Frame, Link, Pieces
 from batchml.execution.sandbox.sink import mark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batchml.execution.sandbox.gauge import Gauge
 
@@ -113,7 +113,7 @@ class Slot:
             os._exit(0)
         self._send({"t": "limit", "a": self._attempt, "n": self._nonce, "s": seconds}, [])
 
-    def _send(self, header: Mapping[str, Any], blobs: list[bytes]) -> None:
+    def _send(self, header: Mapping[str, Any], blobs: Sequence[bytes | Pieces]) -> None:
         try:
             self._link.send(header, blobs)
         except OSError:  # user code has closed the descriptor; the supervisor learns of it by this death
