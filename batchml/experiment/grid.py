@@ -44,13 +44,19 @@ def benchmark_grid(
 
     Parameters
     ----------
+    measures
+        Keys or objects; None takes the default of the task type (classif.ce, regr.mse).
     paired
         ``tasks[i]`` goes with ``resamplings[i]`` only, which must be instantiated on it.
     param_values
         For each learner a list of settings; each makes a variant under the learner's id, labelled by its settings.
+    store_models
+        Whether trained models are kept with the results.
     seed
         The root of all random numbers; None takes that of instantiated resamplings, else the registry's, or draws one
         in session.
+    name
+        What a registry calls the benchmark.
     retry
         Which failures a registry tries again by itself: ``{"timeout": 1, "out_of_memory": 2, "memory": "x2"}`` tries
         once more after a time limit, twice after a lack of memory with twice the memory each time; also ``crashed``.

@@ -24,6 +24,8 @@ def resample(
 
     Parameters
     ----------
+    store_models
+        Whether the trained models are kept: ``rr.learners``.
     seed
         The root of all random numbers; drawn once and kept as ``.seed`` if None.
 

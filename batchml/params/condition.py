@@ -38,12 +38,24 @@ class Condition:
 
 
 def CondEqual(on: str, rhs: Any) -> Condition:  # noqa: N802  # the name is known from the field
-    """Return the condition that a parameter equals a value."""
+    """Return the condition that a parameter equals a value.
+
+    Examples
+    --------
+    >>> str(CondEqual("kernel", "poly"))
+    "kernel == 'poly'"
+    """
     return Condition(on=on, rhs=(rhs,))
 
 
 def CondAnyOf(on: str, rhs: Iterable[Any]) -> Condition:  # noqa: N802  # as above
-    """Return the condition that a parameter has one of several values."""
+    """Return the condition that a parameter has one of several values.
+
+    Examples
+    --------
+    >>> str(CondAnyOf("kernel", ["poly", "rbf"]))
+    "kernel in ['poly', 'rbf']"
+    """
     return Condition(on=on, rhs=tuple(listed(rhs, f"what {on!r} is to be any of", "values")))
 
 

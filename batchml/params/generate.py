@@ -79,12 +79,33 @@ def generate_design_grid(
 
 
 def generate_design_random(param_set: ParamSet, n: int, *, seed: int | None = None) -> Design:
-    """Return n points drawn uniformly and independently."""
+    """Return n points drawn uniformly and independently.
+
+    Conditions hold: a parameter is missing from a point that does not allow it.
+
+    Parameters
+    ----------
+    param_set
+        The space; all parameters bounded.
+    n
+        How many points.
+    seed
+        The same gives the same points; None draws anew.
+
+    Raises
+    ------
+    ConfigError
+        A parameter without bounds, or `n` is no whole number.
+    """
     return SamplerUnif(param_set).sample(n, seed=seed)
 
 
 def generate_design_lhs(param_set: ParamSet, n: int, *, seed: int | None = None) -> Design:
-    """Return a Latin hypercube of n points: of several drawn ones that with the largest smallest distance."""
+    """Return a Latin hypercube of n points: of several drawn ones that with the largest smallest distance.
+
+    Each number has a value in each of n parts of its range. Parameters and errors are those of
+    `generate_design_random`; the sampler is `scipy.stats.qmc.LatinHypercube`.
+    """
     from scipy.spatial.distance import pdist
     from scipy.stats import qmc
 
@@ -100,7 +121,10 @@ def generate_design_lhs(param_set: ParamSet, n: int, *, seed: int | None = None)
 
 
 def generate_design_sobol(param_set: ParamSet, n: int, *, seed: int | None = None) -> Design:
-    """Return the first n points of a scrambled Sobol sequence."""
+    """Return the first n points of a scrambled Sobol sequence; powers of two cover a space evenly.
+
+    Parameters and errors are those of `generate_design_random`; the sampler is `scipy.stats.qmc.Sobol`.
+    """
     from scipy.stats import qmc
 
     n, seed = read_points(n), read_seed(seed)

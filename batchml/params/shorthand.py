@@ -122,6 +122,7 @@ def p_fct(
     """Return the domain of named values: texts, or a mapping of names to values, or values named by their text.
 
     The search space and conditions speak of names; a value that is not its own name is put in its place by `trafo`.
+    Further parameters as in `p_int`.
 
     Examples
     --------
@@ -157,7 +158,7 @@ def p_lgl(
     init: Any = NO_DEFAULT,
     custom_check: Function = None,
 ) -> Domain:
-    """Return the domain of True and False."""
+    """Return the domain of True and False; parameters as in `p_int`."""
     return _made("lgl", trafo, default, special_vals, tags, depends, init, custom_check, levels=(True, False))
 
 
@@ -171,7 +172,7 @@ def p_uty(
     init: Any = NO_DEFAULT,
     custom_check: Function = None,
 ) -> Domain:
-    """Return the domain of a parameter that takes any value."""
+    """Return the domain of a parameter that takes any value; parameters as in `p_int`."""
     return _made("uty", trafo, default, special_vals, tags, depends, init, custom_check)
 
 

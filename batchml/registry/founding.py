@@ -181,8 +181,7 @@ def _refuse_content(connection: Connection, place: Place) -> None:
     """Raise if the database holds anything."""
     tables_there = inspect(connection).get_table_names()
     if tables.registry.name in tables_there:
-        raise RegistryError(
-            f"there is a registry at {place} already: Registry.open opens it, another name makes a new one"
-        )
+        remedy = "Registry.open opens it, as does create(..., exist_ok=True); or choose another name"
+        raise RegistryError(f"there is a registry at {place} already: {remedy}")
     if tables_there:
         raise NotARegistryError(f"{place} holds something else; a registry needs a database of its own")

@@ -225,7 +225,17 @@ class Reading:
         return _twice(lambda: reduce(self._fresh(), ids, benchmark, strict, trust=trust, open_models=allow_pickle))
 
     def predictions(self, jobs: Jobs | None = None) -> pa.RecordBatchReader:
-        """Return the predictions of jobs as a stream of record batches, a row per predicted row."""
+        """Return the predictions of jobs as a stream of record batches, a row per predicted row.
+
+        Columns: job_id, predict_set, row_id, imputed; of classes truth and response as text and prob, a map from class
+        to probability; of numbers truth_value, response_value, se and quantiles, a map from probability to quantile.
+        What a job did not predict is null.
+
+        Parameters
+        ----------
+        jobs
+            Default: all of current benchmarks.
+        """
         from batchml.reduce.export import predictions
 
         return predictions(self._fresh(), None if jobs is None else job_ids(jobs))
