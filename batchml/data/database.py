@@ -85,8 +85,15 @@ def _authorize(action: int, first: str | None, second: str | None, *_rest: Any) 
 
 
 @contextlib.contextmanager
-def connected(engine: sa.Engine, about: str) -> Iterator[sa.Connection]:
+def connected(engine: sa.Engine, about: str, remedy: str = "") -> Iterator[sa.Connection]:
     """Give a connection in a read-only transaction, one view of the data, that is closed at the end.
+
+    Parameters
+    ----------
+    about
+        What the database is called in messages.
+    remedy
+        What else is said of a query that is wrong.
 
     Raises
     ------
@@ -109,19 +116,19 @@ def connected(engine: sa.Engine, about: str) -> Iterator[sa.Connection]:
             stack.enter_context(connection.begin())
             yield connection.execution_options(no_parameters=True)
         except exc.DBAPIError as problem:
-            raise _meaning(problem, engine, about) from None
+            raise _meaning(problem, engine, about, remedy) from None
         except exc.SQLAlchemyError as problem:
-            raise DataError(f"{about} cannot be read: {_first_line(problem)}") from None
+            raise DataError(f"{about} cannot be read: {_first_line(problem)}{remedy}") from None
 
 
-def _meaning(problem: exc.DBAPIError, engine: sa.Engine, about: str) -> Exception:
+def _meaning(problem: exc.DBAPIError, engine: sa.Engine, about: str, remedy: str) -> Exception:
     cause = problem.orig
     said = _scrubbed(_first_line(cause or problem), engine)
     if problem.connection_invalidated or _passes(cause):
         return DataUnavailableError(f"{about} cannot be reached: {said}")
     if "not authorized" in said or "read-only" in said or "READ ONLY" in said:
         return DataError(f"{about}: a query of data may only read: {said}")
-    return DataError(f"{about} cannot be read: {said}")
+    return DataError(f"{about} cannot be read: {said}{remedy}")
 
 
 def _passes(cause: BaseException | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import textwrap
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,7 @@ from batchml.data.sql_checksum import checksum
 from batchml.errors import DataError, DataUnavailableError, SpecError
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Iterator, Mapping, Sequence
 
     import sqlalchemy as sa
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SqlBackend", "as_array"]
 
 _BATCH = 20_000
+_SHOWN = 200
 _CHECKED_S = 30.0
 """A server's table is looked at again after this time; a file when its time stamp is another one."""
 
@@ -126,7 +129,7 @@ class SqlBackend(LazyBackend):
     def parts(self, names: list[str]) -> Iterator[pa.Table]:
         """Read all rows in the order of `row_ids`, some at a time, in one transaction."""
         query = f"SELECT {self._list(names) or '1'} FROM {self._from} ORDER BY {self._sql(str(self.primary_key))}"
-        with database.connected(self._engine, self._about()) as connection:
+        with self._connected() as connection:
             self._look(connection)
             result = connection.exec_driver_sql(query)
             while rows := result.fetchmany(_BATCH):
@@ -153,9 +156,17 @@ class SqlBackend(LazyBackend):
 
     def _ask(self, names: list[str], query: str) -> pa.Table:
         """Run a query whose columns are `names` and return them in canonical form."""
-        with database.connected(self._engine, self._about()) as connection:
+        with self._connected() as connection:
             self._look(connection)
             return self._answer(connection, names, query)
+
+    def _connected(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        query = textwrap.shorten(self._query, _SHOWN, placeholder=" ...")
+        remedy = (
+            f"; the query ({query}) could be answered when the design was added: if a table or column has been "
+            "dropped or renamed since, or the right to read it taken away, undo that, or add the design again"
+        )
+        return database.connected(self._engine, self._about(), remedy)
 
     def _answer(self, connection: sa.Connection, names: list[str], query: str) -> pa.Table:
         result = connection.exec_driver_sql(query)
