@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -15,11 +16,14 @@ from batchml.errors import ConfigError, SchedulerError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Answer", "ask", "is_temporary", "order", "require"]
+__all__ = ["TRIES_S", "Answer", "ask", "is_temporary", "order", "pause", "require"]
+
+TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Pauses between tries of what fails for now."""
+_log = logging.getLogger("batchml.executors")
 
 _OWN_NAME = re.compile(r"^\w+: (?:error: |fatal: )?")
 _TIMEOUT_S = 60.0
-_TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _TEMPORARY = (
     "socket timed out",
     "unable to contact slurm controller",
@@ -108,14 +112,23 @@ def order(*words: str, patient: bool = True) -> str:
     SchedulerError
         SLURM refuses, or has not answered after all tries.
     """
-    for wait in (*(_TRIES_S if patient else ()), None):
+    for wait in (*(TRIES_S if patient else ()), None):
         answer = ask(*words)
         if answer.status == 0:
             return answer.out
-        if wait is None or not is_temporary(answer):
+        if not is_temporary(answer):
             break
-        time.sleep(wait)
-    raise SchedulerError(f"{words[0]}: {answer.words}")
+        if wait is not None:
+            pause(wait, answer)
+    remedy = "; try again when `scontrol ping` finds the controller up" if is_temporary(answer) else ""
+    raise SchedulerError(f"{words[0]}: {answer.words}{remedy}")
+
+
+def pause(wait_s: float, answer: Answer) -> None:
+    """Wait before another try, which takes a minute in all: say so."""
+    if wait_s == TRIES_S[0]:
+        _log.warning("SLURM does not take this now, trying on: %s", answer.words)
+    time.sleep(wait_s)
 
 
 def is_temporary(answer: Answer) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchml.core.aside import written_aside
 from batchml.errors import SchedulerError
-from batchml.executors.slurm_commands import Answer, ask, is_temporary
+from batchml.executors.slurm_commands import TRIES_S, Answer, ask, is_temporary, pause
 from batchml.executors.slurm_handle import SlurmHandle
 from batchml.executors.slurm_listing import Listing
 from batchml.worker.home import state_folder
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Place", "folder_of", "name_of", "submit_array"]
 
 _JOB = re.compile(r"(\d+)(?:;\S+)?")
-_TRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _TOO_MANY = ("submit limit", "maxsubmitjob", "max_submit", "invalid job array specification", "maxjobcount")
 _SHORT = {"A": "account", "C": "constraint", "G": "gpus", "p": "partition", "q": "qos", "t": "time"}
 _VARIABLES = {
@@ -156,7 +154,7 @@ def _sbatch(place: Place, count: int, throttle: int | None, known: Collection[st
     """Return the array's number, None if it was refused, and SLURM's words."""
     array = f"--array=0-{count - 1}" + (f"%{throttle}" if throttle else "")
     overruling = _overruling(place.script.read_text(encoding="utf-8"))
-    for wait in (*_TRIES_S, None):
+    for wait in (*TRIES_S, None):
         # The name here, where no line of the script outdoes it: by it the elements are found, and told from others.
         answer = ask("sbatch", "--parsable", array, f"--job-name={place.name}", str(place.script), without=overruling)
         # A site's plug-in may print more lines than the number.
@@ -168,7 +166,7 @@ def _sbatch(place: Place, count: int, throttle: int | None, known: Collection[st
             raise SchedulerError(f"sbatch said no job id but {said!r}: look at `squeue --name {place.name}`")
         if wait is None or not is_temporary(answer):
             return None, answer
-        time.sleep(wait)
+        pause(wait, answer)
         # A call that timed out may have been heard: another array would do the same work again.
         there = _already(place.name, known)
         if there is not None:

@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import select
 
 import batchml as bm
+from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, SchedulerError
 from batchml.executors.base import Launch
 from batchml.executors.slurm_cluster import read_cluster
@@ -281,23 +282,31 @@ def test_a_cancelled_element_gives_its_jobs_back_and_resume_completes_them(slurm
 
 
 def test_a_preempted_element_starts_again_and_closes_what_it_held(slurm, study):
-    """Also where the site cancels what it preempts: there the element asks for it itself."""
-    study.fill_patiently(5)
+    """Also where the site cancels what it preempts: there the element asks for it itself, if it is to start again."""
+    study.fill_patiently(7)
     element = {"workers": 1, "slots": 2, "cpus": 8}
-    places = [bm.Slurm(**element), bm.Slurm(**element, partition="scavenger")]
-    (requeued,), (cancelled,) = (study.registry.submit(executor=place).workers for place in places)
-    study.until_running(4)
+    scavenger = {**element, "partition": "scavenger"}
+    places = [bm.Slurm(**element), bm.Slurm(**scavenger), bm.Slurm(**scavenger, requeue=False)]
+    handles = [study.registry.submit(executor=place).handles[0] for place in places]
+    requeued, cancelled, ended = (handle.name for handle in handles)
+    study.until_running(6)
     # A partition of higher priority takes all processors of all nodes for a moment.
     slurm.run("sbatch", "-p", "urgent", "-N3", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
-    until(lambda: len(study.ask("select id from worker")) == 4, "the second incarnations", 90)
+    until(lambda: len(study.ask("select id from worker")) == 5, "the second incarnations", 90)
+    seen = [(requeued, 0), (requeued, 1), (cancelled, 0), (cancelled, 1), (ended, 0)]
     assert sorted(study.ask("select scheduler_id, incarnation from worker")) == sorted(
-        (f"{name}@batchml", incarnation) for name in (requeued, cancelled) for incarnation in (0, 1)
+        (f"{name}@batchml", incarnation) for name, incarnation in seen
     )
     study.gate.touch()
+    until(lambda: handles[2].state == "PREEMPTED", "SLURM says so of what does not start again")
+    row = SimpleNamespace(scheduler_id=f"{ended}@batchml", incarnation=0, submission_id=3)
+    with Store.open(study.url) as store:
+        word = SlurmWatch(store).evidence(row)
+    assert (word.verdict, word.ending) == (Verdict.DEAD, Ending.PREEMPTED)
     assert study.registry.wait(60)
-    assert study.states() == {"done": 5}
+    assert study.states() == {"done": 7}
     assert set(study.outcomes()) <= {"done", "preempted", "released"}
-    assert study.outcomes()["preempted"] == 4
+    assert study.outcomes()["preempted"] == 6
 
 
 def test_a_job_that_outlives_its_node_counts_once(slurm, study):

@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from ports import claim_ports
+
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 # Nothing has to survive a power cut.
@@ -44,9 +46,7 @@ class MariaServer:
         )  # fmt: skip
         if made.returncode:
             raise MariaUnavailableError((made.stderr + made.stdout).strip()[-300:])
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        (self.port,) = claim_ports(1)
         own = [f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self._folder / 'socket'}"]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -70,7 +70,7 @@ class MariaServer:
         return [setpriv, *user, "--pdeathsig", "KILL"]
 
     def _await(self):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while not self._greets():
             if self._process.poll() is not None or time.monotonic() > end:
                 said = (self._folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()

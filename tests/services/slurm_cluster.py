@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 from mariadb_server import MariaServer, MariaUnavailableError
+from ports import claim_ports
 
 PROGRAMS = {
     "munged": "munge",
@@ -156,7 +157,7 @@ class SlurmCluster:
 
     def _write(self, cpus, memory_mb, array, patience_s):
         host = socket.gethostname().partition(".")[0]
-        ports = _free_ports(len(self.nodes) + 2)
+        ports = claim_ports(len(self.nodes) + 2)
         lines = [
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory_mb}"
             for node, port in zip(self.nodes, ports[2:], strict=True)
@@ -185,12 +186,12 @@ class SlurmCluster:
         names = {name: self.folder / f"munge.{name}" for name in ("socket", "pid", "log", "seed")}
         options = [f"--{option}-file={names[option]}" for option in ("pid", "log", "seed")]
         self._start("munged", "munged", "-F", "--force", f"--key-file={key}", f"--socket={names['socket']}", *options)
-        _until(names["socket"].exists, 10, lambda: self._complaint("munged"))
+        _until(names["socket"].exists, 60, lambda: self._complaint("munged"))
 
     def _start_accounting(self):
         """Start what `sacct` asks; of the account "few" root may have few jobs, of his own as many as he likes."""
         self._start("slurmdbd", "slurmdbd", "-D")
-        _until(lambda: self._enter("cluster", NAME), 30, lambda: self._complaint("slurmdbd"))
+        _until(lambda: self._enter("cluster", NAME), 90, lambda: self._complaint("slurmdbd"))
         self._enter("account", "few", f"cluster={NAME}")
         self._enter("user", "root", "account=few", f"cluster={NAME}", f"MaxSubmitJobs={FEW}")
 
@@ -221,7 +222,7 @@ class SlurmCluster:
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
-    def ready(self, seconds=60):
+    def ready(self, seconds=120):
         """Wait until all nodes take jobs; return the cluster."""
         _until(self._all_idle, seconds, lambda: self._complaint("slurmctld"))
         return self
@@ -341,16 +342,3 @@ def _until(condition, seconds, complaint):
         if time.monotonic() > end:
             raise SlurmUnavailableError(complaint())
         time.sleep(0.1)
-
-
-def _free_ports(number):
-    """Ports that nobody listens on, below those that the kernel gives to outgoing connections."""
-    found = []
-    candidate = 20000 + os.getpid() % 9000
-    while len(found) < number:
-        candidate += 1
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", candidate))
-            found.append(candidate)
-    return found
