@@ -161,11 +161,25 @@ def still_there(file: PinnedFile, seen: dict[str, tuple[int, ...]]) -> None:
             f"the data file {file.path!r} cannot be read on this machine: {problem.strerror or problem}"
         ) from problem
     if changed:
-        raise DataError(
-            f"the data file {path!r} has changed since the design was added: its content is another one "
-            f"({file.size} bytes then, {status.st_size} now); put the old file back, or add the design again"
-        )
+        raise DataError(_changed(file, status.st_size))
     seen[file.path] = stamp
+
+
+def _changed(file: PinnedFile, size: int) -> str:
+    return (
+        f"the data file {located(file.path)!r} has changed since the design was added: its content is another one "
+        f"({file.size} bytes then, {size} now); put the old file back, or add the design again"
+    )
+
+
+def cut_short(files: Iterable[PinnedFile]) -> str | None:
+    """Return what is to be said of the first file that is shorter than it was; None if none is."""
+    for file in files:
+        with contextlib.suppress(OSError):
+            size = Path(located(file.path)).stat().st_size
+            if size < file.size:
+                return _changed(file, size)
+    return None
 
 
 def steady(files: Iterable[PinnedFile]) -> None:

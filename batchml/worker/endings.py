@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Assignment, Ending, JobResult, Outcome
@@ -99,6 +100,11 @@ def exit_outcome(assignment: Assignment, log: str, wall_s: float, words: Mapping
     memory = words.get("memory")
     code = os.waitstatus_to_exitcode(words["status"]) if "status" in words else None
     ending = Ending.OUT_OF_MEMORY if memory else Ending.CRASHED
+    if code == -signal.SIGBUS and (cut := _cut_short(assignment)) is not None:
+        return replace(
+            ended_outcome(assignment, Ending.CONFIG_ERROR, cut, clean(log), wall_s, words.get("spent")),
+            error_type="DataError",
+        )
     return Outcome(
         attempt_id=assignment.attempt_id,
         job_id=assignment.job_id,
@@ -121,6 +127,14 @@ def _measured(spent: Mapping[str, float] | None) -> dict[str, Any]:
     return {name: float(spent[name]) for name in MEASURES if name in spent} if spent else {}
 
 
+def _cut_short(assignment: Assignment) -> str | None:
+    """Return which data file of a job, mapped into memory, was made shorter: reading what is gone is a SIGBUS."""
+    from batchml.data.files import PinnedFile, cut_short
+
+    files = assignment.experiment.task.get("data", {}).get("files", ())
+    return cut_short(PinnedFile.from_json(file) for file in files)
+
+
 def _last_message(code: int | None) -> str:
     if code is None:
         return "the process that ran the job, or its parent, was killed from within the job"
@@ -130,4 +144,6 @@ def _last_message(code: int | None) -> str:
     if code < 0:
         with contextlib.suppress(ValueError):
             text += f" ({signal.Signals(-code).name})"
+    if code == -signal.SIGBUS:
+        text += ": a file that was mapped into memory has become shorter, or its disk fails"
     return text

@@ -9,11 +9,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from batchml.core.attempt import Assignment, Ending, Experiment
 from batchml.core.catalog import lrn, rsmp, tsk
 from batchml.core.digest import digest
+from batchml.core.intake import as_task_classif
 from batchml.core.learner import as_learner
 from batchml.core.measure import as_measure
 from batchml.core.seed import derive
@@ -53,7 +56,8 @@ def experiment(folder):
         task = tsk(task) if isinstance(task, str) else task
         learner = as_learner(learner)
         resampling = rsmp("cv", folds=3)
-        write_table(folder, task.backend)
+        if not task.backend.lazy:
+            write_table(folder, task.backend)
         return Experiment(
             id=count,
             digest=digest([task.digest, learner.hash, resampling.family_digest]),
@@ -608,3 +612,18 @@ def test_good_jobs_among_nasty_ones_give_what_they_give_alone(start, experiment,
             assert outcomes[one.attempt_id].result == alone[one.iteration]
     assert pool.close() == []
     assert daemons() == []
+
+
+def test_a_mapped_file_that_is_cut_short_is_named(pool, experiment, tmp_path):
+    import nasty_learners
+
+    path = tmp_path / "t.arrow"
+    table = pa.table({"x": np.arange(200_000.0), "g": ["a", "b"] * 100_000})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    learner = as_learner(nasty_learners.Nasty(deed="shorten_data"), preprocess="none")
+    outcome = run(pool, experiment(learner, as_task_classif(path, "g", id="t")))
+    assert (outcome.ending, outcome.error_type) == (Ending.CONFIG_ERROR, "DataError")
+    assert f"the data file '{path}' has changed since the design was added" in outcome.message
+    assert "1024 now" in outcome.message
+    assert run(pool, experiment("classif.featureless")).ending is Ending.DONE

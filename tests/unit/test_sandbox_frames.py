@@ -64,6 +64,7 @@ STARVED = "the kernel killed it for want of memory"
         ({"status": 11, "memory": None}, Ending.CRASHED, 11, "SIGSEGV"),
         ({"status": 9, "memory": STARVED}, Ending.OUT_OF_MEMORY, 9, STARVED),
         ({"status": 9, "memory": None}, Ending.CRASHED, 9, "SIGKILL"),
+        ({"status": 7, "memory": None}, Ending.CRASHED, 7, "(SIGBUS): a file that was mapped into memory"),
         ({"status": 3 << 8, "memory": None}, Ending.CRASHED, None, "status 3"),
         ({"status": 71 << 8, "memory": None}, Ending.CRASHED, None, "closes descriptors"),
         (None, Ending.CRASHED, None, "killed from within"),
