@@ -280,7 +280,9 @@ def translated(place: Place) -> Iterator[None]:
 
 
 def _meaning(place: Place, error: BaseException | None) -> BatchmlError:
-    text = place.scrub(str(error)).strip().splitlines()
+    lines = place.scrub(str(error)).strip().splitlines()
+    # Without the lines that point into a statement, which the user has not written.
+    text = [line for line in lines if line.strip(" ^") and not line.startswith("LINE ")]
     # psycopg ends its first line with a colon and says the cause below.
     said = " ".join(line.strip() for line in text[:2]) if text else type(error).__name__
     said = said.removeprefix("connection failed: ").removeprefix("connection is bad: ")  # libpq says so once more

@@ -171,8 +171,13 @@ def meaning(place: str, error: BaseException | None, said: str) -> BatchmlError:
         return ConfigError(f"{place}: {said}; check the URL")
     if state == "3D000" or ('database "' in said and "does not exist" in said):
         return NotARegistryError(f"{place}: {said}; make it first: createdb, or CREATE DATABASE")
-    if state in {"42501", "25006"}:
-        return ReadOnlyError(f"{place} may not be changed by this user ({said}); open it with readonly=True to look")
+    if state == "42501":
+        return ReadOnlyError(
+            f"{place} does not let this user do that ({said}): its owner can grant the right; to look, the right to "
+            "SELECT from all tables and readonly=True will do"
+        )
+    if state == "25006":
+        return ReadOnlyError(f"{place} is open for reading only ({said})")
     if state in {"55P03", "40P01", "40001"}:
         return BusyError(f"{place} is in use by others ({said}); nothing was changed, try again")
     if state == "22003":

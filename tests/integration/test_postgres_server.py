@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 import postgres_folder
@@ -371,3 +372,35 @@ def test_the_tests_own_server_ends_with_them_however_they_end(postgres_server):
     while Path(place).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(place).exists()
+
+
+def test_a_role_with_few_rights_looks_or_is_told_what_it_lacks(postgres_url, tmp_path):
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    role, password = f"guest_{os.getpid()}", "g'ue st\"\\%@/"
+    design = bm.benchmark_grid("iris", "classif.featureless", bm.rsmp("cv", folds=2))
+    quoted = urllib.parse.quote(password, safe="")
+    theirs = postgres_url.partition("?")[0].replace("batchml@", f"{role}:{quoted}@")
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(Identifier(role), password))
+        try:
+            with pytest.raises(ReadOnlyError, match=r"schema public\): its owner can grant") as made:
+                bm.Registry.create(theirs)
+            with bm.Registry.create(postgres_url, artifacts=tmp_path / "artifacts") as registry:
+                ids = registry.add(design, "b")
+            with pytest.raises(ReadOnlyError, match="the right to SELECT from all tables") as opened:
+                bm.Registry.open(theirs, readonly=True)
+            admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+            with bm.Registry.open(theirs, readonly=True) as guest:
+                assert guest.jobs()["job_id"].tolist() == ids
+                assert guest.status()["defined"].tolist() == [2]
+                assert guest.reduce().coverage["missing"].sum() == 2
+            with bm.Registry.open(theirs) as guest, pytest.raises(ReadOnlyError, match="permission denied") as changed:
+                guest.tag(ids, "mine")
+        finally:
+            admin.execute(f"DROP OWNED BY {role}")
+            admin.execute(f"DROP ROLE {role}")
+    for caught in (made, opened, changed):
+        assert "g'ue" not in str(caught.value)
+        assert "LINE" not in str(caught.value)
