@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.core.attempt import Assignment
 from batchml.registry import queries
-from batchml.registry.experiments import cached_experiments
+from batchml.registry.experiments import cached_experiments, keep_experiments, reading, unknown_experiments
 from batchml.registry.trips import once, together
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Claimed", "Post", "claim", "read_open"]
 
 _STALE_S = 10.0
+_PLENTY_S = 1.0  # for so long what was plenty is not counted again
 _CAUTION = 1.2  # times the median: half of the jobs take longer than that
 _MOST_HELD = 5000
 _SOLOS_HELD = 2  # one runs, and one waits to be the next
@@ -78,12 +79,13 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     else or keeps it apart from all else. A job that is expected to outlast the worker is left to others; if there are
     only such, nothing waits.
     """
+    most = _count_to(store, post, want)
     asked = {
         "worker": post.worker_id,
         "resource": post.resource_id,
         "now": post.now_s,
         "slots": post.slots,
-        "most": 2 * max(want, 1),
+        "most": most,
     }
     now, first = _look(store, connection, post, want, asked)
     cancel: tuple[int, ...] = ()
@@ -92,8 +94,7 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     held_alone = int(now.alone or 0)
     if want <= 0 or now.waiting == 0 or (held_alone and not post.solos):
         return Claimed(waiting=now.waiting, cancel=cancel)
-    share = min(want, math.ceil(now.waiting / (2 * max(int(now.live), post.slots))))
-    store.memo["plenty"] = share == want
+    share = _share(store, post, want, most, now)
     chosen, expected = _choose(store, connection, post, share, first)
     alone = False
     if not chosen and (suspects := min(want, post.suspects(now.held, held_alone))):
@@ -112,12 +113,38 @@ def claim(store: Store, connection: Connection, post: Post, want: int) -> Claime
     )
 
 
+def _count_to(store: Store, post: Post, want: int) -> int:
+    """Return up to how many queued jobs for each slot of all workers are to be counted.
+
+    Where there was plenty a moment ago it is enough to see that the end is not near: counting would touch thousands of
+    jobs at each exchange, of many workers millions.
+    """
+    least, enough = 2 + math.ceil(want / post.slots), 2 * max(want, 1)
+    left, until = store.memo.get("plenty", (0, 0.0))
+    return min(least, enough) if left > 0 and time.monotonic() < until else enough
+
+
+def _share(store: Store, post: Post, want: int, counted_to: int, now: Any) -> int:
+    """Return how many jobs a worker gets: near the end of the queue its part of what is left.
+
+    Of a queue that has twice what all workers could ask for, half is left when each has claimed once a slot.
+    """
+    waiting, crowd = int(now.waiting), max(int(now.live), post.slots)
+    left, until = store.memo.get("plenty", (0, 0.0))
+    if counted_to < 2 * want and waiting >= counted_to * crowd:
+        store.memo["plenty"] = left - 1, until
+        return want
+    share = min(want, math.ceil(waiting / (2 * crowd)))
+    store.memo["plenty"] = (post.slots if share == want else 0, time.monotonic() + _PLENTY_S)
+    return share
+
+
 def _look(
     store: Store, connection: Connection, post: Post, want: int, asked: dict[str, Any]
 ) -> tuple[Any, Sequence[Row[int, int, int]] | None]:
     """Return the situation; where there was plenty to do a moment ago, also the jobs to choose from, in one trip."""
     steps = [once(queries.situation(), **asked)]
-    if want > 0 and post.left_s is None and store.memo.get("plenty"):
+    if want > 0 and post.left_s is None and store.memo.get("plenty", (0, 0.0))[0] > 0:
         steps.append(once(queries.claimable(0), resource=post.resource_id, want=want))
     situation, *found = together(connection, *steps)
     return situation.rows[0], found[0].rows if found else None
@@ -178,11 +205,15 @@ def _open(
 ) -> tuple[Assignment, ...]:
     jobs = {job_id: (experiment_id, iteration) for job_id, experiment_id, iteration in chosen}
     ids = list(jobs)
-    _, opened = together(
+    unknown = unknown_experiments(store, revision, {row.experiment_id for row in chosen})
+    _, opened, *read = together(
         connection,
         once(queries.start_jobs(), ids=ids),
         once(queries.open_attempts_for(), ids=ids, worker=post.worker_id, alone=int(alone)),
+        *(reading(unknown) if unknown else ()),
     )
+    if read:
+        keep_experiments(store, connection, read)
     rows = [(attempt_id, job_id, jobs[job_id][1], jobs[job_id][0], alone) for attempt_id, job_id in sorted(opened.rows)]
     return _assignments(store, connection, rows, revision, expected)
 
@@ -223,7 +254,7 @@ def _expected(store: Store, connection: Connection, ids: Iterable[int]) -> dict[
             held.clear()
             old = list(wanted)
         times: dict[int, list[float]] = {}
-        for key, wall_s in connection.execute(queries.wall_times(), {"ids": old}):
+        for key, wall_s in together(connection, once(queries.wall_times(), ids=old))[0].rows:
             times.setdefault(key, []).append(wall_s)
         held.update({key: (statistics.median(values), now_s) for key, values in times.items()})
     return {key: held[key][0] for key in wanted if key in held}

@@ -44,6 +44,7 @@ __all__ = [
     "MANY",
     "Id",
     "Json",
+    "Listing",
     "Time",
     "among",
     "among_words",
@@ -159,7 +160,7 @@ def lock_rows(connection: Connection, statement: Select[Any], values: Mapping[st
         connection.execute(statement.with_for_update(), values)
 
 
-class _Listing(TypeDecorator[Sequence[Any]]):
+class Listing(TypeDecorator[Sequence[Any]]):
     """One bound value that holds any number of ids or words, so that the number of statements never grows with them."""
 
     impl = Text
@@ -170,11 +171,13 @@ class _Listing(TypeDecorator[Sequence[Any]]):
         self.element = element
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Return an array, or text that holds JSON."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(postgresql.ARRAY(self.element()))
         return dialect.type_descriptor(Text())
 
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        """Return a list as the driver takes it."""
         if value is None or dialect.name == "postgresql":
             return None if value is None else list(value)
         return json.dumps(list(value))
@@ -200,12 +203,12 @@ def _among_postgresql(element: _among, compiler: SQLCompiler, **options: Any) ->
 
 def among(column: ColumnElement[Any], name: str = "ids") -> ColumnElement[bool]:
     """Return `column` IN the list of ids that the parameter `name` holds, of any length."""
-    return _among(column, bindparam(name, type_=_Listing(BigInteger)))
+    return _among(column, bindparam(name, type_=Listing(BigInteger)))
 
 
 def among_words(column: ColumnElement[Any], name: str = "words") -> ColumnElement[bool]:
     """Return `column` IN the list of words that the parameter `name` holds, of any length."""
-    return _among(column, bindparam(name, type_=_Listing(Text)))
+    return _among(column, bindparam(name, type_=Listing(Text)))
 
 
 class unindexed(FunctionElement[Any]):  # noqa: N801 - reads as the SQL it becomes

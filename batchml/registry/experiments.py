@@ -4,50 +4,88 @@ rebuild them.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from batchml.core.attempt import Experiment
 from batchml.errors import UnknownKeyError
 from batchml.registry.dialects import among
 from batchml.registry.specs import spec_bodies
 from batchml.registry.tables import benchmark, benchmark_experiment, benchmark_measure, experiment, job
+from batchml.registry.trips import once, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from batchml.registry.store import Store
+    from batchml.registry.trips import Answer, Step
 
-__all__ = ["cached_experiments", "load_experiments", "read_job"]
+__all__ = [
+    "cached_experiments",
+    "keep_experiments",
+    "load_experiments",
+    "read_job",
+    "reading",
+    "unknown_experiments",
+]
 
 
-def load_experiments(store: Store, connection: Connection, ids: Iterable[int]) -> dict[int, Experiment]:
+Held = dict[int, Experiment]
+
+
+def load_experiments(store: Store, connection: Connection, ids: Iterable[int]) -> Held:
     """Return experiments by row, with the measures and modules of all benchmarks they are members of."""
-    wanted = {"ids": sorted(set(ids))}
-    rows = connection.execute(select(experiment).where(among(experiment.c.id)), wanted).all()
+    return _put_together(store, connection, together(connection, *reading(ids)), {})
+
+
+def reading(ids: Iterable[int]) -> tuple[Step, ...]:
+    """Return the steps that read experiments, for `keep_experiments`."""
+    wanted = sorted(set(ids))
+    return tuple(once(statement, ids=wanted) for statement in (_rows(), _measures(), _modules()))
+
+
+@cache
+def _rows() -> Select[Any]:
+    return select(experiment).where(among(experiment.c.id))
+
+
+@cache
+def _measures() -> Select[Any]:
     member = benchmark_experiment
-    asked: dict[int, dict[int, None]] = {}
-    measures = (
+    return (
         select(member.c.experiment_id, benchmark_measure.c.measure_id)
         .join_from(member, benchmark_measure, member.c.benchmark_id == benchmark_measure.c.benchmark_id)
         .where(among(member.c.experiment_id))
         .order_by(member.c.experiment_id, member.c.benchmark_id, benchmark_measure.c.position)
     )
-    for row in connection.execute(measures, wanted):
-        asked.setdefault(row.experiment_id, {})[row.measure_id] = None
-    modules: dict[int, dict[str, None]] = {}
-    named = (
+
+
+@cache
+def _modules() -> Select[Any]:
+    member = benchmark_experiment
+    return (
         select(member.c.experiment_id, benchmark.c.modules)
         .join_from(member, benchmark, member.c.benchmark_id == benchmark.c.id)
         .where(among(member.c.experiment_id))
         .order_by(member.c.experiment_id, member.c.benchmark_id)
     )
-    for row in connection.execute(named, wanted):
+
+
+def _put_together(store: Store, connection: Connection, read: Sequence[Answer], bodies: dict[int, Any]) -> Held:
+    """Make experiments of what `reading` read; `bodies` are specs that are known, and gets those that are needed."""
+    rows, measures, named = (answer.rows for answer in read)
+    asked: dict[int, dict[int, None]] = {}
+    for row in measures:
+        asked.setdefault(row.experiment_id, {})[row.measure_id] = None
+    modules: dict[int, dict[str, None]] = {}
+    for row in named:
         modules.setdefault(row.experiment_id, {}).update(dict.fromkeys(row.modules))
     needed = {key for row in rows for key in (row.task_id, row.model_id, row.policy_id, row.resampling_id)}
     needed.update(key for keys in asked.values() for key in keys)
-    bodies = spec_bodies(connection, needed)
+    if new := needed - bodies.keys():
+        bodies.update(spec_bodies(connection, new))
     return {
         row.id: _experiment(store, row, bodies, tuple(asked.get(row.id, ())), tuple(modules.get(row.id, ())))
         for row in rows
@@ -71,19 +109,33 @@ def _experiment(
     )
 
 
-def cached_experiments(
-    store: Store, connection: Connection, revision: int, ids: Iterable[int]
-) -> dict[int, Experiment]:
+def cached_experiments(store: Store, connection: Connection, revision: int, ids: Iterable[int]) -> Held:
     """Return experiments by row, read again only when a design has changed."""
     wanted = set(ids)
-    held_revision, held = store.memo.get("experiments", (None, {}))
-    if held_revision != revision:
-        held = {}
-        store.memo["experiments"] = (revision, held)
-    missing = wanted - held.keys()
-    if missing:
-        held.update(load_experiments(store, connection, missing))
+    if missing := unknown_experiments(store, revision, wanted):
+        keep_experiments(store, connection, together(connection, *reading(missing)))
+    held, _ = _held(store, revision)
     return {key: held[key] for key in wanted}
+
+
+def unknown_experiments(store: Store, revision: int, ids: Iterable[int]) -> set[int]:
+    """Return which experiments `cached_experiments` would have to read."""
+    held, _ = _held(store, revision)
+    return set(ids) - held.keys()
+
+
+def keep_experiments(store: Store, connection: Connection, read: Sequence[Answer]) -> None:
+    """Remember what the steps of `reading` have read, for `cached_experiments`."""
+    _, held, bodies = store.memo["experiments"]
+    held.update(_put_together(store, connection, read, bodies))
+
+
+def _held(store: Store, revision: int) -> tuple[Held, dict[int, Any]]:
+    """Return the experiments and the bodies of specs that are known while designs stay at a revision."""
+    if store.memo.get("experiments", (None,))[0] != revision:
+        store.memo["experiments"] = (revision, {}, {})
+    _, held, bodies = store.memo["experiments"]
+    return held, bodies
 
 
 def read_job(store: Store, job_id: int) -> tuple[Experiment, int]:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Connection,
     Executable,
     Insert,
-    LargeBinary,
     bindparam,
     column,
     exc,
@@ -30,8 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from batchml.registry.dialects import Listing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Dialect
     from sqlalchemy.types import TypeEngine
@@ -206,7 +207,10 @@ def _size(rows: Sequence[tuple[Any, ...]]) -> int:
 def _query(statement: Any) -> tuple[str, Mapping[str, Any]]:
     """Return a statement as the driver takes it, and the constants in it."""
     compiled = _compiled(statement, _psycopg())
-    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+    lists = [name for name, bound in compiled.binds.items() if isinstance(bound.type, Listing)]
+    return _in_binary(str(compiled), lists), {
+        name: value for name, value in compiled.params.items() if value is not None
+    }
 
 
 @lru_cache(maxsize=256)
@@ -229,10 +233,14 @@ def _of_arrays(statement: Any, names: tuple[str, ...]) -> tuple[str, tuple[type,
     else:
         many = replacement_traverse(statement, {}, member)
     query = str(_compiled(many, dialect))
-    for name, kind in types.items():
-        if isinstance(kind, LargeBinary):
-            query = query.replace(f"%({name})s", f"%({name})b")  # as text it would be three times as long
-    return query, tuple(kind.python_type for kind in types.values())
+    return _in_binary(query, names), tuple(kind.python_type for kind in types.values())
+
+
+def _in_binary(query: str, lists: Iterable[str]) -> str:
+    """Have lists sent as they are: as text they take five times the time, and blobs three times the space."""
+    for name in lists:
+        query = query.replace(f"%({name})s", f"%({name})b")
+    return query
 
 
 def _plain(kind: type, value: Any) -> Any:
