@@ -26,6 +26,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OURS = frozenset({"array", "job-name", "open-mode", "output", "parsable", "signal", "wait", "wrap"})
 """Options without which its elements would not be found, told or read."""
+_SHORT = {"J": "job-name", "W": "wait", "a": "array", "o": "output"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +161,13 @@ def _option(name: str) -> str:
     word = name.replace("_", "-")
     if not _OPTION.fullmatch(word):
         raise ConfigError(f"{name!r} is no option of sbatch")
+    _refuse_ours(word)
+    return word
+
+
+def _refuse_ours(word: str) -> None:
     if word in _OURS:
         raise ConfigError(f"--{word} of sbatch is what batchml says itself: leave it out")
-    return word
 
 
 def _variables(given: Mapping[str, Any]) -> dict[str, str]:
@@ -176,6 +181,8 @@ def _line(line: str) -> str:
     text = line.strip().removeprefix("#SBATCH").strip()
     if not text.startswith("-") or _CONTROL.search(text):
         raise ConfigError(f"{line!r} is no line for #SBATCH: write one option a line, such as '--exclusive'")
+    long, short = re.match(r"--([a-z-]+)", text), text[1:2]
+    _refuse_ours(long[1] if long else _SHORT.get(short, short))
     return text
 
 

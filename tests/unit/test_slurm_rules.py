@@ -162,6 +162,21 @@ def test_a_line_that_is_no_option_is_refused(line):
         request({}, lines=[line])
 
 
+@pytest.mark.parametrize("line", ["--job-name=mine", "-J mine", "#SBATCH -a 0-3", "--wait", "-o/tmp/log"])
+def test_a_line_that_says_what_batchml_says_is_refused(line):
+    with pytest.raises(ConfigError, match="what batchml says itself"):
+        request({}, lines=[line])
+
+
+def test_whatever_prints_can_stand_in_a_line():
+    found = request({"comment": 'it\'s "x" \\ #1'}, workdir="/a b", lines=["--wait-all-nodes=1"])
+    assert {r'''--comment="it's \"x\" \\ #1"''', '--chdir="/a b"'} <= set(directives(found, "name", Path("/log")))
+    with pytest.raises(ConfigError, match="does not print"):
+        directives(request({"comment": "a\nb"}), "name", Path("/log"))
+    with pytest.raises(ConfigError, match="for the backslash: set workdir"):
+        directives(found, "name", Path("/a\\b/%A_%a.log"))
+
+
 def test_the_settings_make_an_equal_executor():
     executor = Slurm(workers=3, slots=2, lines=["--exclusive"], template=Path("mine.sh"), walltime="2h")
     assert Slurm(**executor.settings).settings == executor.settings
