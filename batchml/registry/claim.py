@@ -135,7 +135,9 @@ def _share(store: Store, post: Post, want: int, counted_to: int, now: Any) -> in
         store.memo["plenty"] = left - 1, until
         return want
     share = min(want, math.ceil(waiting / (2 * crowd)))
-    store.memo["plenty"] = (post.slots if share == want else 0, time.monotonic() + _PLENTY_S)
+    store.memo.pop("plenty", None)
+    if share == want:
+        store.memo["plenty"] = post.slots, time.monotonic() + _PLENTY_S
     return share
 
 
@@ -144,7 +146,7 @@ def _look(
 ) -> tuple[Any, Sequence[Row[int, int, int]] | None]:
     """Return the situation; where there was plenty to do a moment ago, also the jobs to choose from, in one trip."""
     steps = [once(queries.situation(), **asked)]
-    if want > 0 and post.left_s is None and store.memo.get("plenty", (0, 0.0))[0] > 0:
+    if want > 0 and post.left_s is None and "plenty" in store.memo:
         steps.append(once(queries.claimable(0), resource=post.resource_id, want=want))
     situation, *found = together(connection, *steps)
     return situation.rows[0], found[0].rows if found else None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd  # noqa: F401 - 0.2 s that the first frame of a process takes, whatever is in the registry
 import pytest
 
 from batchml.core.attempt import Ending, JobResult, Outcome

@@ -12,7 +12,7 @@ from batchml.errors import ConfigError
 from batchml.registry.benchmarks import add
 from batchml.registry.estimates import estimate, schedule
 from batchml.registry.exchange import exchange
-from batchml.registry.jobs import find, submit
+from batchml.registry.jobs import cancel, find, submit
 from batchml.registry.ranking import rank
 from batchml.registry.store import Store
 from batchml.registry.workers import register_worker
@@ -160,3 +160,17 @@ def test_an_estimate_counts_what_current_benchmarks_ask_for(store):
 def test_slots_are_counted_from_one(store, wrong):
     with pytest.raises(ConfigError, match="from 1"):
         estimate(store, wrong)
+
+
+def test_a_worker_takes_its_part_of_what_is_left_although_there_was_plenty_a_moment_ago(store):
+    ids = add(store, grid(folds=10), "b")
+    submission, _ = submit(store)
+    worker = register_worker(store, submission, slots=1)
+    for want in (1, 3, 3):  # what has been done once tells how long the rest takes
+        held = exchange(store, worker, [], [], want).assignments
+        exchange(store, worker, [done(one, 0.01) for one in held], [], 0)
+    left, _ = store.memo["plenty"]
+    assert left > 0, "the queue was counted to its end"
+    queued = find(store, state="queued")["job_id"].tolist()
+    cancel(store, [job for job in ids if job in queued[:-3]])
+    assert len(exchange(store, worker, [], [], 3).assignments) == 2
