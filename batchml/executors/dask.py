@@ -13,7 +13,7 @@ from batchml.executors.base import needs_of
 from batchml.executors.process import LocalHandle, spawn
 from batchml.worker.dask_link import DASK, SECURITY, Link, require_dask
 from batchml.worker.home import worker_log
-from batchml.worker.main import ARTIFACTS, REGISTRY
+from batchml.worker.told import ARTIFACTS, REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

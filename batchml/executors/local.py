@@ -14,7 +14,7 @@ from batchml.executors.process import LocalHandle, spawn
 from batchml.executors.spooled import check_spool
 from batchml.executors.warm import take_waiting
 from batchml.worker.home import worker_log
-from batchml.worker.main import ARTIFACTS, REGISTRY
+from batchml.worker.told import ARTIFACTS, REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchml.worker.main import ARTIFACTS, LIFELINE, REGISTRY
+from batchml.worker.told import ARTIFACTS, LIFELINE, REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

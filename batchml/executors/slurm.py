@@ -23,7 +23,7 @@ from batchml.executors.slurm_submit import Place, submit_array
 from batchml.executors.spooled import check_spool
 from batchml.worker.allocation import ELEMENT, KILL_WAIT
 from batchml.worker.home import state_folder
-from batchml.worker.main import ARTIFACTS, REGISTRY_FILE
+from batchml.worker.told import ARTIFACTS, REGISTRY_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

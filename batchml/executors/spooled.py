@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from batchml.errors import ConfigError
 from batchml.worker.home import state_folder
-from batchml.worker.spool_folder import SpoolFolder
-from batchml.worker.spool_plan import Spool, open_spool, spools_of
 
 if TYPE_CHECKING:
     import os
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
     from batchml.executors.base import Executor
     from batchml.registry.store import Store
+    from batchml.worker.spool_plan import Spool
 
 __all__ = ["check_spool", "prepare", "served", "try_folder", "withdraw_spool"]
 
@@ -57,6 +56,8 @@ def prepare(store: Store, executor: Executor, submission_id: int, needs: Mapping
     """Write the waiting jobs of a submission's class into its folder, if it has one, before workers come for them."""
     if not needs.get("spool"):
         return None
+    from batchml.worker.spool_plan import open_spool
+
     spool = open_spool(store, submission_id, needs["spool"])
     spool.prepare(workers=getattr(executor, "workers", 1), slots=getattr(executor, "slots", None) or 1)
     return spool
@@ -64,6 +65,8 @@ def prepare(store: Store, executor: Executor, submission_id: int, needs: Mapping
 
 def try_folder(store: Store, root: str) -> str:
     """Make a spool without work, for a node to see whether it can read it; return its folder."""
+    from batchml.worker.spool_folder import SpoolFolder
+
     folder = SpoolFolder(Path(root) / store.uuid / "check")
     folder.create({"registry": store.uuid, "closed": True})
     return str(folder.root)
@@ -71,6 +74,8 @@ def try_folder(store: Store, root: str) -> str:
 
 def withdraw_spool(store: Store, resource_id: int) -> None:
     """Take back what waits in the folder of a resource class: its jobs go another way."""
+    from batchml.worker.spool_plan import spools_of
+
     for each in spools_of(store):
         if each.resource_id == resource_id:
             each.withdraw()

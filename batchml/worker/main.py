@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import itertools
-import json
 import logging
 import os
-import select
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from batchml.core.attempt import Order
 from batchml.errors import BatchmlError, ConfigError
 from batchml.worker.allocation import own_allocation
 from batchml.worker.dask_link import Link
@@ -28,10 +26,10 @@ from batchml.worker.fitness import (
     require_fitness,
 )
 from batchml.worker.insist import insist
-from batchml.worker.loop import Loop
 from batchml.worker.places import places
 from batchml.worker.settings import Settings
 from batchml.worker.signals import StopSignals
+from batchml.worker.told import ARTIFACTS, LIFELINE, Task, forget_registry, hear_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,32 +43,12 @@ if TYPE_CHECKING:
     from batchml.worker.probe import Probe
     from batchml.worker.slots import SandboxPool
 
-__all__ = ["ARTIFACTS", "LIFELINE", "REGISTRY", "REGISTRY_FILE", "check_worker", "run_worker"]
+__all__ = ["check_worker", "run_worker"]
 
-REGISTRY = "BATCHML_REGISTRY"
-REGISTRY_FILE = "BATCHML_REGISTRY_FILE"
-"""Set by executors: a file with the registry's URL, where an environment would be kept by somebody else."""
-ARTIFACTS = "BATCHML_WORKER_ARTIFACTS"
-"""Set by executors: the folder with the data of tasks, known before the database is asked."""
-LIFELINE = "BATCHML_LIFELINE"
-"""Set by executors: standard input is a pipe that ends with the process that started the worker."""
+_LITTER = 1000
+"""Objects between two collections of garbage: commands, which end soon, let much more of it pile up."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What a worker is to do."""
-
-    url: str = field(repr=False)
-    submission: int
-    spool: str = ""
-    slots: int | None = None
-    artifacts: str = ""
-    paths: tuple[str, ...] = ()
-    trust: tuple[str, ...] = ()
-    needs: Mapping[str, Any] = field(default_factory=dict)
-    link: Link | None = None
 
 
 def run_worker(
@@ -119,7 +97,7 @@ def run_worker(
         url=url, submission=submission or 0, spool=spool or "", slots=slots, paths=tuple(paths), trust=tuple(trust)
     )
     task = replace(task, artifacts=os.environ.pop(ARTIFACTS, ""), needs=needs or {}, link=Link.told(dask))
-    _forget_registry()
+    forget_registry()
     if submission is None and spool is None and LIFELINE not in os.environ:
         raise ConfigError("--submission is missing: say whose jobs this worker may claim")
     settings = settings or Settings.from_environment()
@@ -129,11 +107,14 @@ def run_worker(
     if submission is None and spool is None:
         early = _start_template()
         _import_rest()
-        told = _hear(stop)
+        told = hear_task(stop)
         if told is None:
             early.close()
             return 0
         task = told
+    # From here on there is garbage; what was imported is none, and is not looked through for some.
+    gc.freeze()
+    gc.set_threshold(_LITTER, *gc.get_threshold()[1:])
     report = _work_spool(task, settings, stop) if task.spool else _work(task, early, settings, stop)
     if report is None:
         return 0
@@ -162,18 +143,12 @@ def check_worker(url: str, *, spool: str | None = None, paths: Iterable[str] = (
     UnfitError
         It could not.
     """
-    _forget_registry()
+    forget_registry()
     if spool is None:
         return check_fitness(trust, paths, partial(check_registry, url), ", registry and artifacts")
     from batchml.worker.spool_folder import SpoolFolder
 
     return check_fitness(trust, paths, SpoolFolder(spool).about, " and spool")
-
-
-def _forget_registry() -> None:
-    """User code has no business with a password."""
-    for name in (REGISTRY, REGISTRY_FILE):
-        os.environ.pop(name, None)
 
 
 def _work_spool(task: Task, settings: Settings, stop: StopSignals) -> Report | None:
@@ -263,6 +238,7 @@ def _serve(
     from batchml.worker.direct import DirectChannel
     from batchml.worker.ledger import LocalLedger
     from batchml.worker.legacy import take_over
+    from batchml.worker.loop import Loop
     from batchml.worker.probe import Probe
     from batchml.worker.undelivered import LocalKeep
 
@@ -306,21 +282,15 @@ def _start_template() -> Family:
 
 def _import_rest() -> None:
     """Load what the first exchange needs, while nobody waits for it."""
-    for name in ("worker.slots", "worker.direct", "registry.store", "registry.exchange", "registry.workers"):
+    for name in (
+        "worker.slots",
+        "worker.loop",
+        "worker.direct",
+        "registry.store",
+        "registry.exchange",
+        "registry.workers",
+    ):
         importlib.import_module(f"batchml.{name}")
-
-
-def _hear(stop: StopSignals) -> Task | None:
-    """Wait for the line that says what to do; None if the other end is gone, or somebody says stop."""
-    poll = select.poll()
-    for descriptor in stop.descriptors:
-        poll.register(descriptor, select.POLLIN)
-    while stop.order is Order.GO_ON and b"\n" not in stop.heard:
-        poll.poll()
-    if b"\n" not in stop.heard:
-        return None
-    data = json.loads(stop.heard)
-    return Task(**{**data, "paths": tuple(data["paths"]), "trust": tuple(data["trust"])})
 
 
 def _start_pool(task: Task, artifacts: str, early: Family | None) -> SandboxPool:
