@@ -159,6 +159,14 @@ KEYS: dict[str, Key] = {
     "paths.data": Key(
         kind="path", text="Folder in which files of tasks are looked for that are not where the design says."
     ),
+    "cache.keep": Key(
+        kind="duration",
+        text="What was not used for so long leaves the cache folder of a machine; 0 for never.",
+        default="90d",
+    ),
+    "cache.limit": Key(
+        kind="memory", text="The cache folder may take so much; beyond it goes what was not used for longest."
+    ),
     **{f"slurm.{name}": key for name, key in _SLURM.items()},
     **{f"dask.{name}": key for name, key in _DASK.items()},
     "slurm.resources.*": Key(kind="value", text="As `resources`, for SLURM."),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.ipc
 
-from batchml.core.aside import written_aside
+from batchml.core.aside import remove_abandoned, written_aside
 from batchml.data.frame import FrameBackend
+from batchml.data.pruning import in_use, tidy
 from batchml.data.remote import cache_folder, filesystem, locked
 from batchml.errors import ArtifactError
 
@@ -77,6 +78,7 @@ class ArtifactFolder:
             return path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(path.parent)
             with written_aside(path) as aside:
                 write(aside)
                 with aside.open("rb") as file:  # the name must not outlive the content in a power cut
@@ -162,6 +164,7 @@ class RemoteArtifacts(ArtifactFolder):
         """Return the copy on this machine; one process downloads it, the others wait for it."""
         copy = self.path(kind, digest)
         if copy.exists():
+            in_use(copy)
             return copy
         with locked(copy.with_name(f"{copy.name}.lock")):
             if copy.exists():
@@ -171,6 +174,7 @@ class RemoteArtifacts(ArtifactFolder):
                 if not system.exists(path):
                     return copy
                 super().put(kind, digest, lambda aside: system.get_file(path, str(aside)))
+        tidy(cache_folder())
         return copy
 
     def variants(self, kind: str, digest: str) -> list[str]:
@@ -307,8 +311,12 @@ def cached_table(backend: LazyBackend) -> FrameBackend:
     digest, verify = backend.digest, None
     try:
         with locked(folder.root / f"{digest}.lock"):
-            if not (backend.logical and folder.has(f"{_TABLE}.sha256", digest)):
+            if backend.logical and folder.has(f"{_TABLE}.sha256", digest) and folder.has(_TABLE, digest):
+                in_use(folder.path(_TABLE, digest))
+                in_use(folder.path(f"{_TABLE}.sha256", digest))
+            else:
                 digest, verify = write_in_parts(folder, backend), False
+                tidy(cache_folder())
     except OSError as problem:
         raise ArtifactError(f"cannot write to the cache {str(folder.root)!r}: {problem}") from problem
     return open_table(folder, digest, verify=verify)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.aside import written_aside
+from batchml.data.pruning import in_use, tidy
 from batchml.errors import DataError, DataUnavailableError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def pinned_remote(url: str) -> PinnedFile:
         aside.replace(folder / digest)
     finally:
         aside.unlink(missing_ok=True)
+    tidy(cache_folder())
     return PinnedFile(path=url, size=size, sha256=digest)
 
 
@@ -121,6 +123,7 @@ def cached_copy(file: PinnedFile, *, what: str = "the data file") -> Path:
     folder = cache_folder() / "files"
     path = folder / file.sha256
     if path.exists():
+        in_use(path)
         return path
     with locked(folder / f"{file.sha256}.lock"):
         if path.exists():  # another process has been quicker
@@ -134,6 +137,7 @@ def cached_copy(file: PinnedFile, *, what: str = "the data file") -> Path:
                     f"{what} {file.path!r} has changed since the design was added: its content is another one; "
                     "put the old one back, or add the design again"
                 )
+    tidy(cache_folder())
     return path
 
 
