@@ -97,7 +97,7 @@ def found_files(paths: Iterable[str | os.PathLike[str]], ending: str) -> dict[st
 
 
 def _local_files(path: str, ending: str) -> dict[str, tuple[str, ...]]:
-    given, path = path, str(Path(path).absolute())
+    given, path = path, located(str(Path(path).absolute()))
     if Path(path).is_dir():
         below = sorted(file for file in Path(path).rglob(f"*{ending}") if _is_data(file, path))
         if not below:

@@ -730,6 +730,9 @@ def test_files_that_were_moved_are_found_below_the_configured_folder(tmp_path, m
     monkeypatch.setenv("BATCHML_CONFIG", str(tmp_path / "c.toml"))
     for backend in backends:
         assert reopened(backend).data([1]).num_rows == 1
+    # A design that still names the old place means the same table.
+    again = bm.as_data_backend(old / "t.parquet")
+    assert again.digest == backends[0].digest == bm.as_data_backend(old).digest
 
 
 def test_a_reading_that_needs_more_memory_gets_it(tmp_path, large, monkeypatch):
