@@ -5,14 +5,15 @@ The first words of every message are `name`: the argument and, where there are s
 
 from __future__ import annotations
 
+import inspect
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
 from batchml.errors import ConfigError, nearest
 
-__all__ = ["chosen", "count", "flag", "fraction", "listed", "mapping", "shown", "text", "texts"]
+__all__ = ["chosen", "count", "flag", "fraction", "function", "listed", "mapping", "shown", "text", "texts"]
 
 _SHOWN = 60
 
@@ -74,6 +75,21 @@ def fraction(value: Any, name: str) -> float:
         return float(value)
     except OverflowError:
         raise ConfigError(f"{name} is a number that a float can hold, not {shown(value)}") from None
+
+
+def function(value: Any, name: str, *takes: str) -> Callable[..., Any]:
+    """Return a function that can be called with so many arguments; one that does not say what it takes is believed."""
+    what = f"{name} is a function of {' and '.join(takes)}"
+    if not callable(value):
+        raise ConfigError(f"{what}, not {shown(value)}")
+    try:
+        inspect.signature(value).bind(*takes)
+    except TypeError as error:
+        raise ConfigError(f"{what}; {shown(value)} cannot be called so: {error}") from None
+    except ValueError:
+        pass
+    found: Callable[..., Any] = value
+    return found
 
 
 def listed(value: Any, name: str, of: str) -> list[Any]:

@@ -170,16 +170,18 @@ class IncompleteError(BatchmlError, RuntimeError):
     """A complete result was demanded while jobs are missing."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for a misspelt word, or nothing.
+def nearest(word: object, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for a misspelt word, or nothing, also for what is no word.
 
     Examples
     --------
     >>> nearest("tre", ["tree", "knn"])
     " (did you mean 'tree'?)"
     """
+    if not isinstance(word, str):
+        return ""
     by_lower = {str(one).lower(): str(one) for one in known}
-    lower = str(word).lower()
+    lower = word.lower()
     close = difflib.get_close_matches(lower, by_lower, n=3, cutoff=0.5)
     if not close:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from batchml.arguments import shown, text
+from batchml.arguments import function, shown, text
 from batchml.core import learner_policy as policies
 from batchml.core.digest import digest
 from batchml.core.fields import Fields
@@ -150,9 +150,10 @@ class LearnerSettings(Fields):
 
     @when.setter
     def when(self, value: Any) -> None:
-        if value is not None and (not callable(value) or isinstance(value, type)):
-            raise ConfigError(f"learner '{self.id}': when is a function of a condition and a stage, not {value!r:.80}")
-        self._when = value
+        if isinstance(value, type):  # every instance is true
+            raise ConfigError(f"learner '{self.id}': when is a function of a condition and a stage, not {shown(value)}")
+        what = f"learner '{self.id}': when"
+        self._when = None if value is None else function(value, what, "a condition", "a stage")
 
     @property
     def fallback(self) -> Learner | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import shown
 from batchml.core.learner import Learner
 from batchml.core.learner_policy import apply_policy
 from batchml.errors import ConfigError, SpecError, TrustError
@@ -95,7 +96,7 @@ def coerce_learner(value: Any, *, id: str | None, preprocess: str | None) -> Lea
     elif callable(getattr(value, "fit", None)) or isinstance(value, type):
         return _from_estimator(value, id=id, preprocess=preprocess)
     else:
-        msg = f"a learner is a key, a scikit-learn estimator or a Learner, not {type(value).__name__}: {value!r:.80}"
+        msg = f"a learner is a key, a scikit-learn estimator or a Learner, not {type(value).__name__}: {shown(value)}"
         raise ConfigError(msg)
     return _relabelled(learner, id=id, preprocess=preprocess)
 

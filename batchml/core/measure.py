@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import function
 from batchml.core.catalog import resolve_name
 from batchml.core.measure_base import Measure
 from batchml.core.measure_facts import Facts
@@ -54,6 +55,7 @@ def as_measure(scorer: Any, *, trust: Trust | None = None) -> Measure:
         scored: Measure = resolve_name("measures.foreign:MeasureScorer")(scorer)
         return scored
     if inspect.isfunction(scorer) or inspect.isbuiltin(scorer):
+        function(scorer, "a measure", "truth", "response")
         called: Measure = resolve_name("measures.foreign:MeasureFunction")(scorer)
         return called
     raise ConfigError(f"{type(scorer).__name__} is no measure: give a key ('classif.acc'), a scorer or a function")
@@ -97,7 +99,7 @@ def as_measures(obj: Any, task_type: str | None = None) -> list[Measure]:
         if task_type is None:
             raise ConfigError("name a measure")
         return default_measures(task_type)
-    several = isinstance(obj, Iterable) and not isinstance(obj, (str, Measure))
+    several = isinstance(obj, Iterable) and not isinstance(obj, (str, Measure)) and getattr(obj, "ndim", 1) != 0
     found = [as_measure(one) for one in obj] if several else [as_measure(obj)]
     ids = [one.id for one in found]
     if len(set(ids)) < len(ids):

@@ -6,7 +6,7 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from batchml.arguments import fraction, shown, text
+from batchml.arguments import fraction, function, shown, text
 from batchml.core.catalog import resolve, resolve_name
 from batchml.core.digest import digest
 from batchml.core.fields import Fields, read_sets
@@ -28,10 +28,8 @@ _FIELDS = ("average", "predict_sets")
 _ENCODED = ("aggregator", "na_value")
 
 
-def _function(value: Any, name: str) -> Any:
-    if value is not None and not callable(value):
-        raise ConfigError(f"{name} is a function of the values, not {shown(value)}")
-    return value
+def _aggregator(value: Any, name: str) -> Any:
+    return None if value is None else function(value, name, "the values")
 
 
 class Measure(Averaging, Fields, Shown):
@@ -61,7 +59,7 @@ class Measure(Averaging, Fields, Shown):
     fields: ClassVar[tuple[str, ...]] = ("id", "average", "predict_sets", "aggregator", "na_value")
     checks: ClassVar[Mapping[str, Callable[[Any, str], Any]]] = {
         "id": text,
-        "aggregator": _function,
+        "aggregator": _aggregator,
         "na_value": fraction,
     }
     facts: Facts
@@ -97,7 +95,7 @@ class Measure(Averaging, Fields, Shown):
                 raise UnknownKeyError(f"measure {key!r} has no parameter {name!r}{hint}; it has {', '.join(known)}")
             asked = facts.problem(name, value)
             if asked is not None:
-                raise ConfigError(f"measure {key!r}: {name} is {asked}, not {value!r}")
+                raise ConfigError(f"measure {key!r}: {name} is {asked}, not {shown(value)}")
         self._params = {**facts.params, **params}
         self._kernel: Callable[..., Any] | None = None
         self._warned = False

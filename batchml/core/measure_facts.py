@@ -41,7 +41,8 @@ class Facts:
     loss
         Import path below batchml of the function that gives each row's part, or None: ``loss(prediction, **params)``.
     params
-        Parameters and their defaults: a number stands for a number, True or False for either, None for anything.
+        Parameters and their defaults: a number stands for a number, True or False for either, None for anything
+        (with bounds: for a number or none).
     bounds
         The least and the largest value of parameters that are numbers, where it is not any.
     """
@@ -64,6 +65,8 @@ class Facts:
         default = self.params[name]
         if isinstance(default, bool):
             return None if isinstance(value, bool) else "True or False"
+        if default is None and value is not None and name in self.bounds:
+            default = math.nan
         if not isinstance(default, float):
             return None
         low, high = self.bounds.get(name, (-math.inf, math.inf))

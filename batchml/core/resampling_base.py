@@ -76,7 +76,7 @@ class Resampling(Fields, Shown):
     def _check_params(self) -> None:
         """Refuse parameters that make no sense."""
 
-    def n_iterations(self, task: Task) -> int:
+    def _iterations_on(self, task: Task) -> int:
         """Return the number of iterations on a task."""
         raise NotImplementedError
 
@@ -160,7 +160,7 @@ class Resampling(Fields, Shown):
 
     # binding
 
-    def instantiate(self, task: Task, seed: int | None = None) -> Self:
+    def instantiate(self, task: Task | str, seed: int | None = None) -> Self:
         """Bind to the rows of a task; returns a bound copy that later calls leave alone.
 
         Parameters
@@ -184,7 +184,13 @@ class Resampling(Fields, Shown):
         twin._bound = copy.copy(self._bound)  # noqa: SLF001
         return twin
 
-    def check(self, task: Task) -> None:
+    def n_iterations(self, task: Task | str) -> int:
+        """Return the number of iterations on a task or on that of a key."""
+        from batchml.core.intake import as_task
+
+        return self._iterations_on(as_task(task))
+
+    def check(self, task: Task | str) -> None:
         """Refuse a task that cannot be split so; draws nothing.
 
         Raises
@@ -206,7 +212,7 @@ class Resampling(Fields, Shown):
         """The `row_digest` of the task that it is bound to."""
         return None if self._bound is None else self._bound.row_digest
 
-    def check_bound(self, task: Task) -> None:
+    def check_bound(self, task: Task | str) -> None:
         """Refuse a task with other rows than those that this is bound to.
 
         Raises

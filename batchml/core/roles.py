@@ -36,7 +36,8 @@ def as_names(names: Any) -> list[str]:
     """
     if names is None:
         return []
-    given = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    single = isinstance(names, str) or not isinstance(names, Iterable) or getattr(names, "ndim", 1) == 0
+    given = [names] if single else list(names)
     wrong = [name for name in given if not isinstance(name, str)]
     if wrong:
         raise ConfigError(f"columns and roles are named by text, not by {shown(wrong[0])}")

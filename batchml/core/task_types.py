@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from batchml.arguments import shown
 from batchml.core import columns
 from batchml.core.digest import digest
+from batchml.core.labels import is_missing
 from batchml.core.mutate import TaskMutations
 from batchml.core.rows import decode_rows, encode_rows
 from batchml.core.show import listing
@@ -151,7 +153,7 @@ class TaskClassif(Task):
         self._positive = self.known_class(label)
         self._cache = {key: value for key, value in self._cache.items() if key != "digest"}
 
-    def known_class(self, label: Label) -> Label:
+    def known_class(self, label: Any) -> Label:
         """Return the class that is meant.
 
         Raises
@@ -166,11 +168,13 @@ class TaskClassif(Task):
                 f"{self._where}: target {self.target!r} has {len(self.classes)} classes, "
                 f"but only one of two can be positive{hint}"
             )
-        for one in self.classes:
-            if one == label and isinstance(one, str) == isinstance(label, str):
-                return one
+        if label.__hash__ is not None and not is_missing(label):
+            for one in self.classes:
+                if one == label and isinstance(one, str) == isinstance(label, str):
+                    return one
         raise DataError(
-            f"{self._where}: target {self.target!r} has no class {label!r}; it has {listing(map(repr, self.classes))}"
+            f"{self._where}: target {self.target!r} has no class {shown(label)}; "
+            f"it has {listing(map(repr, self.classes))}"
         )
 
     def truth(self, rows: Any = None) -> NDArray[Any]:

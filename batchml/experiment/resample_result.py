@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml import arguments
+from batchml.core.fields import SETS
 from batchml.errors import ConfigError
 from batchml.experiment import scoring
 from batchml.experiment.result_base import Result, trouble
@@ -82,6 +84,7 @@ class ResampleResult(Result):
 
     def predictions(self, predict_set: str = "test") -> list[Prediction]:
         """Return the predictions of each iteration with a result, in the order of `iterations`."""
+        arguments.chosen(predict_set, "a predict set", SETS)
         rows = np.flatnonzero(self._table.done)
         found = [kept.get(predict_set) for kept in self._table.predictions(rows, (predict_set,))]
         return [prediction for prediction in found if prediction is not None]

@@ -15,6 +15,7 @@ from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Final
 
+from batchml.arguments import shown
 from batchml.errors import ConfigError, nearest
 from batchml.learners.known_dependencies import known_dependencies
 from batchml.params import NO_DEFAULT, Domain
@@ -111,11 +112,10 @@ class _Rule:
             return None
         if get_config()["skip_parameter_validation"]:
             return None
-        shown = [_text(one) for one in self.constraints if not one.hidden]
-        wanted = " or ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
+        names = [_text(one) for one in self.constraints if not one.hidden]
+        wanted = " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
         options = [option for one in self.constraints for option in _options(one) if isinstance(option, str)]
-        close = nearest(value, options) if isinstance(value, str) else ""
-        return f"{' '.join(repr(value).split()):.80} is not {wanted}{close}"
+        return f"{shown(value)} is not {wanted}{nearest(value, options)}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rule, (self.cls, self.name)

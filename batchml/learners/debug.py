@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from batchml.arguments import shown
 from batchml.core.seed import derive, permutation
 from batchml.errors import ConfigError, LearnerError
 from batchml.learners.featureless import uniform
 from batchml.learners.keyed import KeyedLearner
-from batchml.params import Domain, p_dbl, p_fct, p_int, p_lgl, p_uty
+from batchml.params import Domain, p_dbl, p_fct, p_int, p_lgl
+from batchml.params.kinds import is_plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +33,13 @@ __all__ = ["ClassifDebug", "DebugModel", "RegrDebug"]
 _CHANCES = tuple(
     f"{event}_{stage}" for event in ("error", "message", "segfault", "warning") for stage in ("train", "predict")
 )
+
+
+def _check_nap(nap: Any) -> str | None:
+    """Return what is wrong with a time to sleep: seconds, or a function that returns them."""
+    if nap is None or callable(nap) or (is_plain_number(nap) and 0 <= nap < math.inf):
+        return None
+    return f"{shown(nap)} is neither seconds nor a function that returns them"
 
 
 @dataclass(kw_only=True)
@@ -86,8 +96,8 @@ class _Debug(KeyedLearner):
         "predict_missing": p_dbl(0, 1, default=0.0),
         "predict_missing_type": p_fct(["na", "omit"], default="na"),
         "save_tasks": p_lgl(default=False),
-        "sleep_train": p_uty(),
-        "sleep_predict": p_uty(),
+        "sleep_train": Domain(rule=_check_nap),
+        "sleep_predict": Domain(rule=_check_nap),
         "threads": p_int(1, tags=["threads"]),
         "x": p_dbl(0, 1),
         "iter": p_int(1, default=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchml.measures.costs import read_costs
 from batchml.measures.table import FACTS, NAMES
 
 __all__ = ["KEYS", "measure"]
@@ -27,9 +28,8 @@ def measure(key: str, **kwargs: Any) -> Any:
     """Return the measure of a key; keywords are parameters, id, average, predict_sets, aggregator, na_value."""
     from batchml.core.measure import Measure
 
-    costs: Any = kwargs.get("costs")
-    if hasattr(costs, "to_dict"):  # a frame: rows responses, columns truth; plain data can be written down
-        kwargs["costs"] = {said: dict(costs.loc[said].items()) for said in costs.index}
+    if kwargs.get("costs") is not None:
+        kwargs["costs"] = read_costs(kwargs["costs"])
     from batchml.measures.similarity import MeasureSimilarity
 
     make = MeasureSimilarity if FACTS[key].needs == "learners" else Measure

@@ -48,7 +48,9 @@ class MeasureFunction(Measure):
         facts = Facts(
             kernel="", task_type=task_type, range=range, minimize=minimize, predict_type=predict_type, weights=False
         )
-        super().__init__("function", facts, id=id or getattr(function, "__name__", "function"), **fields)
+        super().__init__(
+            "function", facts, id=getattr(function, "__name__", "function") if id is None else id, **fields
+        )
         self.function = function
 
     def _own_spec(self) -> dict[str, Any]:
@@ -96,7 +98,7 @@ class MeasureScorer(Measure):
             predict_type="response" if "predict" in words else "prob",
             weights=True,
         )
-        super().__init__("scorer", facts, id=id or _scorer_name(scorer), **fields)
+        super().__init__("scorer", facts, id=_scorer_name(scorer) if id is None else id, **fields)
         self.scorer = scorer
 
     def _own_spec(self) -> dict[str, Any]:

@@ -177,5 +177,11 @@ FACTS: Final[dict[str, Facts]] = {
         bounds={"na_ratio": (0.0, 1.0)},
     ),
     "sim.jaccard": _similarity("jaccard", "likeness of the iterations' feature sets", range=(0.0, 1.0)),
-    "sim.phi": _similarity("phi", "correlation of the iterations' feature sets", range=(-1.0, 1.0), params={"p": None}),
+    "sim.phi": _similarity(
+        "phi",
+        "correlation of the iterations' feature sets",
+        range=(-1.0, 1.0),
+        params={"p": None},
+        bounds={"p": (1.0, _INF)},
+    ),
 }

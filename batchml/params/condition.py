@@ -11,7 +11,7 @@ from batchml.arguments import listed, shown
 from batchml.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 __all__ = ["CondAnyOf", "CondEqual", "Condition", "read_depends"]
 
@@ -59,7 +59,7 @@ def CondAnyOf(on: str, rhs: Iterable[Any]) -> Condition:  # noqa: N802  # as abo
     return Condition(on=on, rhs=tuple(listed(rhs, f"what {on!r} is to be any of", "values")))
 
 
-def read_depends(depends: str | Condition | Sequence[str | Condition] | None) -> tuple[Condition, ...]:
+def read_depends(depends: Any) -> tuple[Condition, ...]:
     """Return the conditions of ``kernel == 'polynomial' and degree in [2, 3]``, or of condition objects.
 
     Raises
@@ -72,7 +72,7 @@ def read_depends(depends: str | Condition | Sequence[str | Condition] | None) ->
     if isinstance(depends, Condition):
         return (depends,)
     if not isinstance(depends, str):
-        if not isinstance(depends, Iterable):
+        if not isinstance(depends, Iterable) or getattr(depends, "ndim", 1) == 0:
             raise ConfigError(f"a condition is text such as \"kernel == 'poly'\" or a Condition, not {shown(depends)}")
         return tuple(condition for one in depends for condition in read_depends(one))
     try:

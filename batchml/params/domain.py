@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from batchml.arguments import shown
 from batchml.params.kinds import PROBLEMS, number, plain, same, whole
 from batchml.params.trafo import Exp, Lookup, WholeExp
 
@@ -122,7 +123,7 @@ class Domain:
         if wrong is None and self.custom_check is not None:
             said = self._said(value)
             if said is False:
-                wrong = f"{value!r} does not pass its check"
+                wrong = f"{shown(value)} does not pass its check"
             elif said is not None and not same(said, True):
                 wrong = str(said)
         if wrong is None and self.kind in _PLAIN:
@@ -134,7 +135,7 @@ class Domain:
         try:
             return self.custom_check(value)
         except Exception as error:  # noqa: BLE001  # of the user's function, which says no more than this
-            return f"its check cannot tell of {value!r}: {error!r}"
+            return f"its check cannot tell of {shown(value)}: {error!r}"
 
     def _read_by_rule(self, value: Any) -> tuple[Any, str | None]:
         assert self.rule is not None

@@ -7,6 +7,7 @@ import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final
 
+from batchml.arguments import shown
 from batchml.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def read_bounds(lower: Any, upper: Any) -> tuple[float, float]:
     """
     for bound in (lower, upper):
         if not is_plain_number(bound):
-            raise ConfigError(f"bounds are numbers, not {bound!r}")
+            raise ConfigError(f"bounds are numbers, not {shown(bound)}")
     low, high = (int(bound) if isinstance(bound, Integral) else float(bound) for bound in (lower, upper))
     if any(abs(bound) > sys.float_info.max for bound in (low, high) if isinstance(bound, int)):
         raise ConfigError(f"bounds are at most {sys.float_info.max:.2g}; leave one out for none")
@@ -80,33 +81,33 @@ def _is_logical(value: Any) -> bool:
 
 def _not_a_number(domain: Domain, value: Any) -> str | None:
     if not is_plain_number(value):
-        return f"{value!r} is no number"
+        return f"{shown(value)} is no number"
     if isinstance(value, float) and math.isnan(value):
         return "nan is no number to set"
     slack = _TOLERANCE if domain.kind == "int" else 0.0
     if value < domain.lower - slack:
-        return f"{value!r} is not >= {number(domain.lower)}"
+        return f"{shown(value)} is not >= {number(domain.lower)}"
     if value > domain.upper + slack:
-        return f"{value!r} is not <= {number(domain.upper)}"
+        return f"{shown(value)} is not <= {number(domain.upper)}"
     return None
 
 
 def _not_whole(domain: Domain, value: Any) -> str | None:
     wrong = _not_a_number(domain, value)
     if wrong is None and not isinstance(whole(value), Integral):
-        return f"{value!r} is no whole number"
+        return f"{shown(value)} is no whole number"
     return wrong
 
 
 def _not_a_level(domain: Domain, value: Any) -> str | None:
     if isinstance(value, str) and value in domain.levels:
         return None
-    close = nearest(value, domain.levels) if isinstance(value, str) else ""
-    return f"{value!r} is not one of {', '.join(map(repr, domain.levels))}{close}"
+    close = nearest(value, domain.levels)
+    return f"{shown(value)} is not one of {', '.join(map(repr, domain.levels))}{close}"
 
 
 def _not_logical(_domain: Domain, value: Any) -> str | None:
-    return None if _is_logical(value) else f"{value!r} is neither True nor False"
+    return None if _is_logical(value) else f"{shown(value)} is neither True nor False"
 
 
 def _nothing(_domain: Domain, _value: Any) -> None:

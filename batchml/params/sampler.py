@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from batchml.arguments import count, flag, fraction, listed, shown
+from batchml.arguments import count, flag, fraction, function, listed, shown
 from batchml.errors import ConfigError
 from batchml.params.combine import ps_union
 from batchml.params.design import Design, design_of
@@ -187,9 +187,7 @@ class Sampler1DRfun(_Sampler1D):
     ) -> None:
         super().__init__(param_set)
         self._require_number()
-        if not callable(rfun):
-            raise ConfigError(f"rfun is a function of n and a generator, not {shown(rfun)}")
-        self.rfun = rfun
+        self.rfun = function(rfun, "rfun", "n", "a generator")
         self.trunc = flag(trunc, "trunc")
 
     def _values(self, n: int, generator: np.random.Generator) -> NDArray[Any]:

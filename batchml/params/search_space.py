@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from batchml.arguments import shown
 from batchml.errors import ConfigError
 from batchml.params.condition import Condition
 from batchml.params.domain import Domain
@@ -66,13 +67,13 @@ def check_token(name: str, domain: Domain, token: TuneToken, owner: str) -> None
             made = Parts((Part(ids={key: key for key in inner}, target=name, extra_trafo=token.content.extra_trafo),))
         values = _corners(ParamSet(inner, owner="its space", extra_trafo=made), name)
     except ConfigError as error:
-        raise ConfigError(f"{owner}: {name}: {token!r} does not do: {error}") from None
+        raise ConfigError(f"{owner}: {name}: {shown(token)} does not do: {error}") from None
     # A range of numbers with a point may not do although its bounds, as whole numbers, would.
     problem = domain.rule if token.content is None and domain.rule is not None else domain.problem
     for value in values:
         wrong = problem(value)
         if wrong is not None:
-            raise ConfigError(f"{owner}: {name}: {token!r} does not do: {wrong}")
+            raise ConfigError(f"{owner}: {name}: {shown(token)} does not do: {wrong}")
 
 
 def _corners(space: ParamSet, name: str) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
-from batchml.arguments import flag, listed, texts
+from batchml.arguments import flag, listed, shown, texts
 from batchml.errors import ConfigError
 from batchml.params.condition import Condition, read_depends
 from batchml.params.domain import NO_DEFAULT, Domain
@@ -130,7 +130,7 @@ def p_fct(
     ('0.1', '3', '10')
     """
     if isinstance(levels, str):
-        raise ConfigError(f"p_fct takes a list of levels: p_fct([{levels!r}, ...])")
+        raise ConfigError(f"p_fct takes a list of levels: p_fct([{shown(levels)}, ...])")
     if isinstance(levels, Mapping):
         pairs = list(levels.items())
     else:

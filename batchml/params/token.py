@@ -115,14 +115,16 @@ def to_tune(
         lower, upper = what
     for bound in (lower, upper):
         if bound is not None and not is_plain_number(bound):
-            raise ConfigError(f"a bound is a number, not {bound!r}; values go into a list: to_tune([{_listed(what)}])")
+            raise ConfigError(
+                f"a bound is a number, not {shown(bound)}; values go into a list: to_tune([{_listed(what)}])"
+            )
         if bound is not None:
             read_bounds(bound, bound)  # one that is no number by far
     return TuneToken(lower=lower, upper=upper, logscale=logscale, internal=internal, aggr=found)
 
 
 def _listed(values: Iterable[Any]) -> str:
-    return ", ".join(map(repr, values))
+    return ", ".join(map(shown, values))
 
 
 def _content(what: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from batchml.arguments import listed
+from batchml.core.labels import is_missing
 from batchml.core.resampling import Resampling
 from batchml.core.rows import decode_rows, encode_rows
 from batchml.errors import ConfigError, DataError
@@ -31,7 +32,7 @@ class Insample(Resampling):
     def __init__(self, key: str = "insample", **params: Any) -> None:
         super().__init__(key, **params)
 
-    def n_iterations(self, task: Task) -> int:  # noqa: ARG002
+    def _iterations_on(self, task: Task) -> int:  # noqa: ARG002
         """Return 1."""
         return 1
 
@@ -74,7 +75,7 @@ class Custom(Resampling):
     def _spec_params(self) -> dict[str, Any]:
         return {name: [encode_rows(ids) for ids in sets] for name, sets in self._params.items()}
 
-    def n_iterations(self, task: Task) -> int:
+    def _iterations_on(self, task: Task) -> int:
         """Return the number of sets; all their rows must be in use."""
         for sets in self._params.values():
             for ids in sets:
@@ -123,10 +124,12 @@ class CustomCV(Resampling):
         if (self._params["col"] is None) == (self._params["folds"] is None):
             raise ConfigError("resampling 'custom_cv' needs either col (a column) or folds (a value for each row)")
         if self._params["folds"] is not None:
-            values = np.asarray(self._params["folds"], dtype=object).tolist()
-            self._params["folds"] = [None if one is None or one != one else one for one in values]  # noqa: PLR0124
+            values = listed(self._params["folds"], f"resampling {self.key!r}: folds", "values, one for each row")
+            self._params["folds"] = [
+                None if is_missing(one) else one for one in np.asarray(values, dtype=object).tolist()
+            ]
 
-    def n_iterations(self, task: Task) -> int:
+    def _iterations_on(self, task: Task) -> int:
         """Return the number of folds."""
         n = int(self._codes(task).max(initial=-1)) + 1
         if n < 2:

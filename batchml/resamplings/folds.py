@@ -44,7 +44,7 @@ class CV(Resampling):
             what = f"resampling {self.key!r}: {self.repeating}"
             self._params[self.repeating] = count(self._params[self.repeating], what, least=1)
 
-    def n_iterations(self, task: Task) -> int:
+    def _iterations_on(self, task: Task) -> int:
         """Return folds x repeats."""
         folds = self._params["folds"]
         units = len(np.unique(task.groups)) if task.groups is not None else task.n_rows
@@ -110,7 +110,7 @@ class LeaveOneOut(Resampling):
     def __init__(self, key: str = "loo", **params: Any) -> None:
         super().__init__(key, **params)
 
-    def n_iterations(self, task: Task) -> int:
+    def _iterations_on(self, task: Task) -> int:
         """Return the number of rows or groups."""
         return task.n_rows if task.groups is None else len(np.unique(task.groups))
 

@@ -47,7 +47,7 @@ class Holdout(Resampling):
             what = f"resampling {self.key!r}: {self.repeating}"
             self._params[self.repeating] = count(self._params[self.repeating], what, least=1)
 
-    def n_iterations(self, task: Task) -> int:  # noqa: ARG002
+    def _iterations_on(self, task: Task) -> int:  # noqa: ARG002
         """Return the number of repeats."""
         return self._fixed_iters()
 

@@ -44,7 +44,7 @@ class Splitter(Resampling):
     heeds_strata: ClassVar[bool] = False
 
     def __init__(self, splitter: Any, *, key: str = "splitter", id: str | None = None) -> None:
-        super().__init__(key, id=id or type(splitter).__name__, splitter=splitter)
+        super().__init__(key, id=type(splitter).__name__ if id is None else id, splitter=splitter)
         with naming():
             self._spec_params()  # what is wrong with it shall show here
 
@@ -56,7 +56,7 @@ class Splitter(Resampling):
     def _spec_params(self) -> dict[str, Any]:
         return {"splitter": describe(self._params["splitter"], where=f"resampling {self.id!r}")}
 
-    def n_iterations(self, task: Task) -> int:
+    def _iterations_on(self, task: Task) -> int:
         """Return what the splitter says."""
         where = f"task {task.id!r}, resampling {self.id!r}"
         heeds = _heeds_groups(self._params["splitter"])
