@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from batchml.data.artifacts import cached_table
 from batchml.data.fence import fenced, quoted
 from batchml.data.files import is_url, still_there, unmoved
 from batchml.data.frame import FrameBackend
 from batchml.data.lazy import LazyBackend
 from batchml.data.pins import Pins
 from batchml.data.relation import ROW, Relation
+from batchml.data.tables import cached_table
 from batchml.errors import ArtifactError, DataError, DataUnavailableError
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
-from batchml.data.artifacts import about_table, adopt_table
 from batchml.data.fingerprint import column_digest, joined_digest
+from batchml.data.tables import about_table, adopt_table
 from batchml.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:

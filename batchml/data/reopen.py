@@ -29,7 +29,7 @@ def open_data(spec: Mapping[str, Any], artifacts: ArtifactFolder) -> DataBackend
     """
     kind = spec.get("kind")
     if kind == "artifact":
-        from batchml.data.artifacts import open_table
+        from batchml.data.tables import open_table
 
         return open_table(artifacts, spec["digest"])
     if kind in {"parquet", "csv", "duckdb"}:

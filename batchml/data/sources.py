@@ -92,7 +92,7 @@ def as_data_backend(
 
 def _taken(backend: DataBackend) -> FrameBackend:
     """Return the whole table: a small one in memory, a large one as a file in this machine's cache."""
-    from batchml.data.artifacts import cached_table
+    from batchml.data.tables import cached_table
 
     if isinstance(backend, LazyBackend) and 8 * backend.n_rows * backend.n_cols > _SMALL_BYTES:
         return cached_table(backend)

@@ -123,7 +123,8 @@ def _write_parts(table: ResultTable, folder: Path) -> None:
 def _write_cells(table: ResultTable, folder: Path) -> None:
     import pandas as pd
 
-    from batchml.data.artifacts import ArtifactFolder, write_table
+    from batchml.data.artifacts import ArtifactFolder
+    from batchml.data.tables import write_table
 
     artifacts = ArtifactFolder(folder / "data")
     kept: set[int] = set()

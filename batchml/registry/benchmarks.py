@@ -107,7 +107,7 @@ def add(
 
 
 def _store_data(store: Store, surveyed: Survey) -> None:
-    from batchml.data.artifacts import write_table
+    from batchml.data.tables import write_table
 
     store.artifacts.make()
     for name, task in surveyed.tasks.items():

@@ -73,7 +73,7 @@ def problems(store: Store) -> list[str]:
 
 
 def _data_damage(store: Store, digest: str) -> list[str]:
-    from batchml.data.artifacts import open_table
+    from batchml.data.tables import open_table
 
     try:
         open_table(store.artifacts, digest, verify=True)

@@ -160,7 +160,7 @@ def _measured(connection: Connection) -> list[Any]:
 
 def _task_rows(store: Store, connection: Connection, tasks: Iterable[int]) -> Mapping[int, int]:
     """Return the rows of tasks whose data are at hand."""
-    from batchml.data.artifacts import open_table
+    from batchml.data.tables import open_table
 
     rows: dict[int, int] = {}
     for key, body in spec_bodies(connection, tasks).items():

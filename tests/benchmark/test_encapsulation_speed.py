@@ -18,7 +18,8 @@ from batchml.core.attempt import Assignment, Ending, Experiment
 from batchml.core.digest import digest
 from batchml.core.learner import as_learner
 from batchml.core.trust import Trust
-from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import write_table
 from batchml.execution.sandbox import proc
 from batchml.execution.sandbox.job import JobRunner
 from batchml.execution.sandbox.protocol import Link, pair

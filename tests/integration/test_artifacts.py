@@ -14,9 +14,10 @@ import pytest
 
 import batchml as bm
 from batchml.core.task import Task
-from batchml.data.artifacts import ArtifactFolder, open_table, write_table
+from batchml.data.artifacts import ArtifactFolder
 from batchml.data.openml import openml_table
 from batchml.data.sources import as_data_backend
+from batchml.data.tables import open_table, write_table
 from batchml.errors import ArtifactError, DataError, DataUnavailableError
 
 
@@ -67,7 +68,8 @@ def test_an_opened_table_is_mapped_and_not_read(tmp_path):
 OPENED = """
 import os, sys
 from pathlib import Path
-from batchml.data.artifacts import ArtifactFolder, open_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import open_table
 import batchml.data.frame
 def state():
     return len(os.listdir("/proc/self/task")), sorted(os.listdir("/proc/self/fd"))
@@ -153,7 +155,7 @@ def test_a_million_rows_are_shared_by_processes(tmp_path):
     folder = ArtifactFolder(tmp_path)
     digest = write_table(folder, as_data_backend({"x": np.arange(1000.0), "y": np.arange(1000.0)}))
     code = (
-        "import sys; from batchml.data.artifacts import *; "
+        "import sys; from batchml.data.artifacts import *; from batchml.data.tables import *; "
         f"print(open_table(ArtifactFolder({str(tmp_path)!r}), {digest!r}).data()['x'][999].as_py())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

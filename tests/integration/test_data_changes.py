@@ -21,11 +21,12 @@ import sqlalchemy as sa
 
 import batchml as bm
 from batchml.core.backend import ColumnInfo
-from batchml.data.artifacts import ArtifactFolder, RemoteArtifacts, artifact_folder, open_table, write_table
+from batchml.data.artifacts import ArtifactFolder, RemoteArtifacts, artifact_folder
 from batchml.data.duck import DuckBackend
 from batchml.data.files import content_digest, pinned, still_there
 from batchml.data.remote import cached_copy, pinned_remote
 from batchml.data.reopen import open_data
+from batchml.data.tables import open_table, write_table
 from batchml.errors import ArtifactError, ConfigError, DataError, DataUnavailableError, SpecError, UnknownKeyError
 
 NOWHERE = ArtifactFolder("/nonexistent")

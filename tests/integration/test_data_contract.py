@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 import batchml as bm
-from batchml.data.artifacts import ArtifactFolder, open_table, write_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import open_table, write_table
 from batchml.data.written import as_duckdb_backend, as_sqlite_backend
 from batchml.testing.backends import BackendContract, contract_table
 

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchml as bm
-from batchml.data import artifacts, duck, ipc, lazy, parts, sources, sql
-from batchml.data.artifacts import ArtifactFolder, open_table, write_table
+from batchml.data import duck, ipc, lazy, parts, sources, sql, tables
+from batchml.data.artifacts import ArtifactFolder
 from batchml.data.reopen import open_data
+from batchml.data.tables import open_table, write_table
 from batchml.errors import DataError, DataUnavailableError
 
 N = 1003
@@ -285,5 +286,5 @@ def test_a_file_is_no_snapshot_of_another_time(tmp_path, small_parts, monkeypatc
     other = everything().set_column(4, "number", pa.array(np.zeros(N)))
     reads_with(monkeypatch, [lambda: rewrite("parquet", tmp_path, other)])
     with pytest.raises(DataError, match=r"t\.parquet.* has changed since"):
-        artifacts.cached_table(backend)
+        tables.cached_table(backend)
     assert not list((tmp_path / "cache" / "tables").glob("table/*/*"))

@@ -10,7 +10,8 @@ from batchml.core.attempt import Experiment
 from batchml.core.catalog import lrn, rsmp, tsk
 from batchml.core.digest import digest
 from batchml.core.measure import as_measure
-from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import write_table
 from batchml.errors import ConfigError
 from batchml.testing import PoolContract
 from batchml.worker.dask import DaskPool

@@ -19,7 +19,7 @@ from batchml.core.measure import Measure
 from batchml.core.resampling import Resampling
 from batchml.core.seed import derive
 from batchml.core.task import Task
-from batchml.data.artifacts import open_table
+from batchml.data.tables import open_table
 from batchml.errors import ConfigError, DesignError, IncompleteError, RegistryError, UnknownKeyError
 from batchml.execution.iteration import IterationFailed, run
 from batchml.experiment.benchmark import benchmark

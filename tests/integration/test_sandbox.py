@@ -21,7 +21,8 @@ from batchml.core.learner import as_learner
 from batchml.core.measure import as_measure
 from batchml.core.seed import derive
 from batchml.core.trust import Trust
-from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import write_table
 from batchml.errors import PoolError
 from batchml.execution import iteration
 from batchml.execution.sandbox import proc

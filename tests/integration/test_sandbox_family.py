@@ -21,7 +21,8 @@ from batchml.core.attempt import Assignment, Experiment
 from batchml.core.catalog import rsmp, tsk
 from batchml.core.learner import as_learner
 from batchml.core.trust import Trust
-from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import write_table
 from batchml.worker.slots import SandboxPool
 
 folder = ArtifactFolder({folder!r})

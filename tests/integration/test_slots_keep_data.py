@@ -14,7 +14,8 @@ import batchml as bm
 from batchml.core.attempt import Assignment, Ending, Experiment, JobResult, Outcome
 from batchml.core.digest import digest
 from batchml.core.trust import Trust
-from batchml.data.artifacts import ArtifactFolder, write_table
+from batchml.data.artifacts import ArtifactFolder
+from batchml.data.tables import write_table
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
 from batchml.registry.jobs import submit

@@ -43,7 +43,7 @@ IMPORTS = (
     "batchml.core.resampling",
     "batchml.core.spec_special",
     "batchml.core.task",
-    "batchml.data.artifacts",
+    "batchml.data.tables",
     "batchml.execution.iteration",
     "batchml.execution.sandbox.slot",
     "batchml.execution.sandbox.partner",
