@@ -156,9 +156,13 @@ class SlurmWatch:
         failed = next((name for name, each in known.items() if each.state == "FAILED"), None)
         if failed is None:
             return ""
-        lines = self._end_of_log(failed, submission).split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return last or f"{known[failed].reason}, and no log is in {self._folder(submission)}: do nodes see that folder?"
+        log = self._end_of_log(failed, submission)
+        complaints = [line.strip() for line in log.splitlines() if line.strip() and " INFO " not in line]
+        if complaints:
+            return complaints[-1]
+        if log:
+            return word_of(failed, known[failed], known[failed].restarts).reason
+        return f"{known[failed].reason}, and no log is in {self._folder(submission)}: do nodes see that folder?"
 
     def states(self, workers: Iterable[tuple[str | None, int]]) -> list[str]:
         """Return SLURM's word for each worker's state, "" where it has none; `workers` are names and submissions."""

@@ -352,6 +352,7 @@ def test_the_kill_of_a_worker_that_slurm_did_not_kill_for_memory_makes_its_job_a
     reason = f"SLURM reports FAILED for {submission.workers[0]}, killed by signal 9"
     with Store.open(study.url) as store:
         assert SlurmWatch(store).evidence(the_worker(store)).reason == reason
+    assert study.registry.allocations()["reason"].tolist() == [reason]
     slurm.forget()
     until(lambda: "FAILED" in slurm.run("sacct", "-X", "-n", "-j", submission.workers[0]), "accounting knows")
     assert reconciled(study) == [reason]
