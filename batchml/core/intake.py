@@ -139,6 +139,11 @@ def _intake(
     text: str | Iterable[str] | None,
     primary_key: str | None,
 ) -> tuple[DataBackend, dict[str, list[str]]]:
+    if not isinstance(target, str):
+        raise ConfigError(
+            f"target is the name of a column, not a {type(target).__name__}: put the labels into the table, "
+            "data.assign(y=labels), and name them"
+        )
     where = f"task {shown(target if id is None else id)}"
     text_of(target, f"{where}: target")
     if id is not None:

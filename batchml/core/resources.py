@@ -38,6 +38,8 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d{1,2})(?::(\d{1,2}))?")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _ALIASES = {"memory": "memory_mb", "walltime": "walltime_s", "timeout": "timeout_s"}
+_LEAST_MB = 32
+"""Less than any iteration has ever taken; who writes it means gigabytes."""
 
 
 def parse_duration(value: float | str) -> float:
@@ -165,6 +167,7 @@ class Resources:
             A value makes no sense. Unknown names are kept in `extra`, for the scheduler's template.
         """
         given = {_ALIASES.get(name, name): value for name, value in (values or {}).items()}
+        _refuse_crumbs((values or {}).get("memory"))
         known = {f.name for f in fields(cls)} - {"extra"}
         extra = dict(given.pop("extra", {}))
         extra |= {name: given.pop(name) for name in list(given) if name not in known}
@@ -189,6 +192,12 @@ class Resources:
         return {
             f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)
         }
+
+
+def _refuse_crumbs(memory: Any) -> None:
+    if memory is not None and parse_memory(memory) < _LEAST_MB:
+        msg = f"memory = {memory!r} is less than Python itself takes: a bare number is MB, '4G' are gigabytes"
+        raise ConfigError(msg)
 
 
 def _count(name: str) -> Callable[[Any], int]:

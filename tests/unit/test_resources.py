@@ -60,6 +60,11 @@ def test_resources_take_units_and_keep_what_only_the_scheduler_knows():
     assert Resources.parse(None) == Resources()
 
 
+def test_gigabytes_written_as_a_bare_number_are_not_taken_for_megabytes():
+    with pytest.raises(ConfigError, match="a bare number is MB, '4G' are gigabytes"):
+        Resources.parse({"memory": 4})
+
+
 @pytest.mark.parametrize("values", [{"cpus": 0}, {"cpus": 1.5}, {"gpus": -1}, {"cpus": True}, {"memory": "x"}])
 def test_resources_that_make_no_sense_are_refused(values):
     with pytest.raises(ConfigError):

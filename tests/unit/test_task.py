@@ -140,6 +140,11 @@ def test_a_categorical_keeps_its_own_order():
         task.positive = "c"
 
 
+def test_labels_beside_the_table_are_told_to_go_into_it():
+    with pytest.raises(ConfigError, match=r"the name of a column, not a Series: put the labels into the table"):
+        bm.as_task_classif(pd.DataFrame({"x": [1, 2]}), pd.Series([0, 1]))
+
+
 def test_a_level_without_rows_is_named_where_it_stands_in_the_way_of_two_classes():
     y = pd.Categorical(["a", "b"], categories=["a", "b", "c"])
     with pytest.raises(DataError, match=r"has 3 classes, .* no row has 'c': \.cat\.remove_unused_categories"):
