@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.arguments import shown
 from batchml.core.aside import written_aside
-from batchml.errors import BatchmlError, ConfigError
+from batchml.errors import ArtifactError, BatchmlError, ConfigError
 from batchml.registry import reduction
 from batchml.registry.finding import STATES
 from batchml.registry.history import all_attempts
@@ -58,12 +59,7 @@ def export(store: Store, folder: str | os.PathLike[str]) -> list[Path]:
     ConfigError
         If the folder cannot be written.
     """
-    try:
-        place = Path(folder)
-    except TypeError:
-        raise ConfigError(f"a folder is named by a path, not by {folder!r:.60}") from None
-    if place == Path() and not os.fspath(folder):
-        raise ConfigError("name a folder to export to; '.' is the working directory")
+    place = _place(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
         written = []
@@ -76,9 +72,18 @@ def export(store: Store, folder: str | os.PathLike[str]) -> list[Path]:
         raise  # an unreachable registry is an OSError, too
     except OSError as error:
         raise ConfigError(f"'{place}' cannot be written: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL, or no text in the file system's encoding
-        raise ConfigError(f"{str(place)!r} is no name of a folder: {error}") from None
     return written
+
+
+def _place(folder: str | os.PathLike[str]) -> Path:
+    try:
+        place = Path(os.fsdecode(folder))
+        os.fsencode(place)
+    except (TypeError, UnicodeError):
+        raise ConfigError(f"a folder is named by a path, not by {shown(folder)}") from None
+    if not os.fspath(folder) or "\0" in str(place):
+        raise ConfigError(f"{shown(folder)} is no folder to export to; '.' is the working directory")
+    return place
 
 
 def _tables(store: Store) -> dict[str, tuple[list[str], Iterable[Any]]]:
@@ -182,8 +187,12 @@ def _prediction_batches(store: Store, jobs: Sequence[int], schema: pa.Schema) ->
 
     pending: list[pa.RecordBatch] = []
     for job, name, data in reduction.read_predictions(store, jobs, ("test", "train")):
-        with pa.ipc.open_stream(data) as reader:
-            pending.append(_flat(job, name, reader.read_all(), schema))
+        try:
+            with pa.ipc.open_stream(data) as reader:
+                table = reader.read_all()
+        except (pa.ArrowException, OSError) as problem:
+            raise ArtifactError(f"the prediction of job {job} is damaged ({problem}): reset it") from None
+        pending.append(_flat(job, name, table, schema))
         if sum(batch.num_rows for batch in pending) >= _ROWS_PER_BATCH:
             yield from _merged(pending)
             pending = []

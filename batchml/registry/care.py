@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, inspect, select
 
+from batchml.core.digest import digest
 from batchml.errors import ArtifactError, ConfigError
 from batchml.registry import tables as t
 from batchml.registry.engine import check_file, parse_url
 from batchml.registry.owner import owner_path
 from batchml.registry.schema import current_revision
+from batchml.registry.views import NAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,19 +67,42 @@ def problems(store: Store) -> list[str]:
     """Return what is wrong with a registry in sentences, nothing if it is sound."""
     with store.read() as connection:
         found = _damage(connection) if store.place.path is not None else []
+        if lost := _lost(connection):
+            return found + lost  # whatever else is asked asks them
         found += _contradictions(connection)
-        data = [
-            body["data"] for body in connection.execute(select(t.spec.c.body).where(t.spec.c.kind == "task")).scalars()
-        ]
+        tasks, altered = _specs(connection)
+    data = [body.get("data", {}) for body in tasks]
     wanted = sorted({each["digest"] for each in data if each.get("kind") == "artifact"})
-    return found + [problem for digest in wanted for problem in _data_damage(store, digest)]
+    return found + altered + [problem for name in wanted for problem in _data_damage(store, name)]
 
 
-def _data_damage(store: Store, digest: str) -> list[str]:
+def _lost(connection: Connection) -> list[str]:
+    there = {*inspect(connection).get_table_names(), *inspect(connection).get_view_names()}
+    lost = [f"the table {name} is gone: restore a copy" for name in t.metadata.tables if name not in there]
+    return lost + [f"the view {name} is gone: `batchml db upgrade` makes it" for name in NAMES if name not in there]
+
+
+def _specs(connection: Connection) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the bodies of tasks, and sentences on specs that are not what their digests say."""
+    tasks, altered = [], []
+    for row in connection.execute(select(t.spec.c.kind, t.spec.c.digest, cast(t.spec.c.body, Text))):
+        try:
+            body = json.loads(row[2])
+        except ValueError:
+            body = None
+        # Where the data of a task lie may change.
+        if not isinstance(body, dict) or (row.kind != "task" and digest(body) != row.digest):
+            altered.append(f"the {row.kind} {row.digest} is not what its digest says: it was altered; restore a copy")
+        elif row.kind == "task":
+            tasks.append(body)
+    return tasks, altered
+
+
+def _data_damage(store: Store, name: str) -> list[str]:
     from batchml.data.tables import open_table
 
     try:
-        open_table(store.artifacts, digest, verify=True)
+        open_table(store.artifacts, name, verify=True)
     except ArtifactError as problem:
         return [str(problem)]
     return []

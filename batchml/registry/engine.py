@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import sqlite3
@@ -273,6 +274,8 @@ def translated(place: Place) -> Iterator[None]:
         raise _meaning(place, error) from None
     except exc.TimeoutError:
         raise BusyError(f"all connections to {place} are in use; close one") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RegistryError(f"{place} is damaged: a text in it cannot be read ({error}); restore a copy") from None
     except UnicodeEncodeError as error:
         raise ConfigError(f"{error.object[:50]!r} is no text that can be stored: it is not Unicode") from None
     except OverflowError:

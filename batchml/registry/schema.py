@@ -47,12 +47,18 @@ def create_schema(connection: Connection) -> None:
 
 
 def upgrade_schema(connection: Connection, revision: str = "head") -> tuple[str, str]:
-    """Run the missing migrations in the caller's transaction; return the revisions before and after."""
+    """Run the missing migrations in the caller's transaction, and make views anew of which one is gone; return the
+    revisions before and after.
+    """
     from alembic import command
 
     before = current_revision(connection) or "none"
     command.upgrade(_config(connection), revision)
-    return before, current_revision(connection) or "none"
+    after = current_revision(connection) or "none"
+    if after == HEAD and not {*views.NAMES} <= {*inspect(connection).get_view_names()}:
+        views.drop_views(connection)
+        views.create_views(connection)
+    return before, after
 
 
 def downgrade_schema(connection: Connection, revision: str) -> None:

@@ -5,9 +5,10 @@ import warnings
 
 import pandas as pd
 import pytest
+from sqlalchemy import text
 
 import batchml as bm
-from batchml.errors import ConfigError, NotARegistryError, ReadOnlyError, TrustError, UnknownKeyError
+from batchml.errors import ConfigError, NotARegistryError, ReadOnlyError, RegistryError, TrustError, UnknownKeyError
 from batchml.executors.consent import Consent, recall, remember
 from batchml.registry.backlog import read_backlog
 from batchml.study import StalledWarning
@@ -267,6 +268,36 @@ def test_a_sound_registry_has_no_problems_and_damaged_or_lost_data_are_one(regis
     assert "damaged" in registry.check()[0]
     data.unlink()
     assert "missing" in registry.check()[0]
+
+
+def change(registry, *statements):
+    with registry._store.write() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_what_is_gone_or_altered_in_a_registry_is_named(registry, registry_url):
+    registry.add(grid(), name="a")
+    change(registry, "DROP VIEW coverage")
+    assert registry.check() == ["the view coverage is gone: `batchml db upgrade` makes it"]
+    assert len(set(bm.Registry.upgrade(registry_url))) == 1
+    assert registry.check() == []
+    change(registry, "UPDATE spec SET body = '{}' WHERE kind IN ('measure', 'task')")
+    (damage,) = registry.check()
+    assert damage.startswith("the measure ")
+    assert "is not what its digest says" in damage
+    cascade = " CASCADE" if registry_url.startswith("postgresql") else ""
+    change(registry, f"DROP TABLE log{cascade}")
+    assert "the table log is gone: restore a copy" in registry.check()
+
+
+def test_a_text_that_cannot_be_read_is_damage_and_no_mistake_of_ours(tmp_path):
+    with bm.Registry.create(f"sqlite:///{tmp_path}/a.db", seed=1) as registry:
+        registry.add(grid(), name="a")
+        change(registry, "UPDATE spec SET body = '{nonsense' WHERE kind = 'model'")
+        assert [damage[:10] for damage in registry.check()] == ["the model "] * 2
+        with pytest.raises(RegistryError, match="is damaged: a text in it cannot be read"):
+            registry.reduce()
 
 
 @pytest.mark.parametrize("registry_url", ["sqlite"], indirect=True)
