@@ -112,11 +112,11 @@ def _pause(least: float, took: float) -> float:
 class Grumbler:
     """Says what workers complain about, and that the registry does not answer: each thing once in a while."""
 
-    def __init__(self, shown: Reporter) -> None:
+    def __init__(self, shown: Reporter, *, patient_s: float = _PATIENT_S) -> None:
         self._shown = shown
         self._told: dict[str, float] = {}
         self._look_at = 0.0
-        self._idle_at = monotonic() + _PATIENT_S
+        self._idle_at = monotonic() + patient_s
         self._reasons: set[tuple[int, str]] = set()
         self._away_since: float | None = None
 

@@ -90,6 +90,10 @@ class Request:
         extra
             Options of `sbatch` that batchml knows nothing of.
         """
+        if walltime_s == 0:
+            raise ConfigError(
+                "walltime must be more than 0: SLURM takes 0 for no limit; leave it out for the site's own"
+            )
         lines = [_line(line) for line in given.get("lines", ())]
         cpus, slots = _processors(given, resources, lines)
         overhead = parse_memory(value) if (value := given.get("overhead", _OVERHEAD)) else 0

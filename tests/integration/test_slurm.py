@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import select
 
 import batchml as bm
+from batchml.cli.following import Grumbler
 from batchml.core.attempt import Ending
 from batchml.errors import ConfigError, SchedulerError
 from batchml.executors.base import Launch
@@ -448,6 +449,10 @@ def test_stop_and_cancel_reach_elements_that_wait_and_that_run(slurm, study):
     held = study.registry.resume(executor=bm.Slurm(workers=2, lines=["--hold"])).submissions[0]
     assert study.registry.allocations()["states"].tolist()[0] == "2 PENDING"
     assert study.registry.backlog().stalled is None  # somebody will come
+    said = []
+    grumbler = Grumbler(SimpleNamespace(tell=said.append), patient_s=0)
+    until(lambda: grumbler.idle(study.registry) or said, "SLURM says why they wait")
+    assert said == [f"batchml: SLURM, submission {held.id}: 2 PENDING (JobHeldUser)"]
     study.registry.cancel(study.registry.jobs(state="queued"))
     until(lambda: {slurm.state(name) for name in held.workers} == {"CANCELLED"}, "what nobody needs is cancelled")
 

@@ -150,6 +150,11 @@ def test_too_few_processors_for_the_slots_are_refused():
         request({"cpus": 2}, cpus=6, slots=4)
 
 
+def test_no_walltime_at_all_is_refused():
+    with pytest.raises(ConfigError, match="takes 0 for no limit"):
+        request({"walltime": "0"})
+
+
 def test_a_throttle_that_is_no_number_is_refused():
     assert request({}, throttle="3").throttle == 3
     with pytest.raises(ConfigError, match="throttle must be a whole number"):
