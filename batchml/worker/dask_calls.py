@@ -57,8 +57,13 @@ async def environment(folders: list[str]) -> dict[str, Any] | None:
     return await asyncio.get_running_loop().run_in_executor(None, probe.look, 60.0)
 
 
-def store_piece(setup: str, name: tuple[str, str], begin: int, content: bytes, total: int, dask_worker: Any) -> None:
-    """Write a piece of a file of the artifacts to this Dask worker's own disk; the last one gives it its name."""
+def store_piece(
+    setup: str, name: tuple[str, str, str], begin: int, content: bytes, total: int, dask_worker: Any
+) -> None:
+    """Write a piece of a file of the artifacts to this Dask worker's own disk; the last one gives it its name.
+
+    `name` is kind and digest, and who sends it.
+    """
     _host(dask_worker, setup).tables.store(*name, begin, content, total)
 
 

@@ -161,7 +161,7 @@ class Feeder:
             if look.done():
                 look.result()
             if self.places.hopeless(self._unfit_s):
-                self._lose(f"no Dask worker is fit for these jobs: {self.places.causes}")
+                self._lose(f"no Dask worker is fit: {self.places.causes}")
 
     async def _leave(self) -> None:
         with contextlib.suppress(Exception):

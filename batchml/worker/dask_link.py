@@ -51,11 +51,22 @@ class Link:
 
     @property
     def patience_s(self) -> float:
-        """Seconds after which a scheduler that cannot be reached is gone: as long as Dask itself tries to connect."""
+        """Seconds after which a scheduler that cannot be reached is gone: as long as Dask itself tries to connect.
+
+        Raises
+        ------
+        ConfigError
+            Dask's configuration says no time.
+        """
         import dask
         from dask.utils import parse_timedelta
 
-        return float(parse_timedelta(dask.config.get("distributed.comm.timeouts.connect", _PATIENCE_S)))
+        name = "distributed.comm.timeouts.connect"
+        said = dask.config.get(name, _PATIENCE_S)
+        try:
+            return float(parse_timedelta(said))
+        except (KeyError, ValueError, TypeError):
+            raise ConfigError(f"Dask's configuration, {name}: {said!r} is no time: say '30s' or '2m'") from None
 
     def as_text(self) -> str:
         """Return it as JSON."""

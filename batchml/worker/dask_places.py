@@ -115,7 +115,7 @@ class Places:
             _log.info("no Dask worker is missing any more")
         elif self._places and self.none_fit and self._unfit_at is None:
             self._unfit_at = time.monotonic()
-            _log.warning("no Dask worker is fit for these jobs: the supervisor leaves soon unless one comes")
+            _log.warning("no Dask worker is fit: unless one comes, the supervisor leaves soon: %s", self.causes)
         fit = [place for place in self._places.values() if place.fit and place.slots]
         slots = sum(place.slots for place in fit if place.kept_for is None)
         news = (slots, len(fit)) != (self.slots, self.solos)
@@ -181,6 +181,12 @@ class Places:
         place.host = found["host"]
         if found["unfit"]:
             self.exclude(address, found["unfit"])
+            return
+        if not place.slots:
+            wanted = " ".join(f"{name}={amount:g}" for name, amount in self._link.resources.items())
+            place.fit, place.unfit = False, f"{place.host} ({address}): offers less than an iteration takes: {wanted}"
+            _log.info("left out, which may be meant so: %s", place.unfit)
+            self.count()
             return
         place.fit = True
         _log.info("Dask worker %s on %s: %d slots", address, place.host, place.slots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ async def ship(client: Any, address: str, setup: Setup, digest: str) -> None:
     from batchml.worker.dask_calls import store_piece
 
     folder = artifact_folder(setup.artifacts)
+    sender = secrets.token_hex(4)
     for kind in ("table.sha256", "table"):
         path = folder.fetch(kind, digest)
         total = path.stat().st_size
         with path.open("rb") as file:
             begin = 0
             while piece := file.read(_PIECE):
-                words = (setup.as_text(), (kind, digest), begin, piece, total)
+                words = (setup.as_text(), (kind, digest, sender), begin, piece, total)
                 await client.run(store_piece, *words, workers=[address])
                 begin += len(piece)

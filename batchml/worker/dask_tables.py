@@ -62,15 +62,18 @@ class Tables:
         self._seen.update(set(tables).difference(missing))
         return missing
 
-    def store(self, kind: str, digest: str, begin: int, content: bytes, total: int) -> None:
-        """Add a piece to a file. That it is whole, and what its name says, is verified when it is first mapped."""
+    def store(self, kind: str, digest: str, sender: str, begin: int, content: bytes, total: int) -> None:
+        """Add a piece to a file. That it is whole, and what its name says, is verified when it is first mapped.
+
+        Each sender has a file of its own until it is whole: several supervisors may send the same table at once.
+        """
         from batchml.data.artifacts import ArtifactFolder
 
         path = ArtifactFolder(self.folder).path(kind, digest)
         if not self.are_copies or path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".part")
+        aside = path.with_name(f"{path.name}.{sender}.part")
         with aside.open("r+b" if begin else "wb") as file:
             file.seek(begin)
             file.write(content)

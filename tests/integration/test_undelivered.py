@@ -186,6 +186,8 @@ AWAY = "2026-11-22 07:00:01,000 WARNING the registry did not answer, trying on: 
 KEEPING = "2026-11-22 07:00:06,000 WARNING keeping %d undelivered outcomes in /here\n"
 BACK = "2026-11-22 07:00:09,000 WARNING the registry answers again, after 8.0 s\n"
 LEFT = "2026-11-22 07:00:09,000 INFO left (drained): 9 outcomes, 0 refused, %d undelivered\n"
+UNFIT = "2026-11-22 07:00:01,000 WARNING no Dask worker is fit for these jobs\n"
+FIT = "2026-11-22 07:00:09,000 INFO no Dask worker is missing any more\n"
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,7 @@ LEFT = "2026-11-22 07:00:09,000 INFO left (drained): 9 outcomes, 0 refused, %d u
             ["the registry did not answer, trying on: full"],
         ),
         (BEGAN + KEEPING % 2 + LEFT % 0, []),
+        (BEGAN + UNFIT + AWAY % "gone" + FIT, ["the registry did not answer, trying on: gone"]),
         (BEGAN + KEEPING % 2 + LEFT % 2, ["it has left, 2 outcomes undelivered; `batchml resume` goes on"]),
         (BEGAN + "INFO padding\n" * 10_000 + AWAY % "gone", ["the registry did not answer, trying on: gone"]),
     ],

@@ -39,7 +39,7 @@ class DaskCluster:
         self.processes = []
         protocol = ["--protocol", "tls" if tls else "tcp"]
         self._start("scheduler", "--port", str(port), "--no-dashboard", "--scheduler-file", str(self._file), *protocol)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not (self._file.exists() and self._file.read_text().endswith("}")):
             assert time.monotonic() < end, self.words("scheduler")
             time.sleep(0.05)
@@ -78,7 +78,7 @@ class DaskCluster:
         from distributed import Client
 
         with Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=60)
+            client.wait_for_workers(workers, timeout=120)
         return self
 
     def words(self, name):

@@ -125,8 +125,17 @@ class Study:
         return self.registry.tally()["done"]
 
     def words(self):
-        """Return what the supervisors have said."""
-        return "\n".join(handle.tail(50) for one in self.submissions for handle in one.handles)
+        """Return what is known when a test fails: what the supervisors have said, and how attempts ended."""
+        said = [handle.tail(50) for one in self.submissions for handle in one.handles]
+        return "\n".join([*said, str(self.ask("select outcome, count(*), max(message) from attempt group by outcome"))])
+
+    def hurry(self):
+        """Let what is watched end."""
+        (self.folder / "hurry").touch()
+
+    def places(self):
+        """Return how many watched jobs run in which Dask workers."""
+        return Counter(place for _, place, _, end in self.runs() if end is None)
 
     def close(self):
         """Stop what runs."""
@@ -135,7 +144,7 @@ class Study:
         self.registry.close()
 
 
-def until(condition, what, seconds=60.0):
+def until(condition, what, seconds=120.0):
     """Wait until a condition holds; `what` says what is known if it does not."""
     end = time.monotonic() + seconds
     while not condition():
