@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import time
 
 import pytest
 from chaos_proxy import Proxy
@@ -15,13 +14,13 @@ from dask_study import Study, until
 
 import batchml as bm
 
-PATIENCE_S = 4
+PATIENCE = "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT"
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHML_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", f"{PATIENCE_S}s")
+    monkeypatch.setenv(PATIENCE, "90s")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "witness_of_dask", raising=False)
     study = Study(tmp_path)
@@ -45,36 +44,39 @@ def proxy(cluster):
 
 
 def test_a_cut_between_supervisor_and_scheduler_is_borne(study, proxy):
-    study.fill(24, 0.4)
+    study.fill_watched(10, 200.0)
     submission = study.submit(bm.Dask(f"127.0.0.1:{proxy.port}"))
-    until(lambda: study.done() >= 2, study.words)
+    until(lambda: len(study.runs()) == 2, study.words)
     proxy.set("cut")
-    time.sleep(1.5)
+    until(lambda: "is cut" in study.words(), study.words)
+    assert "connection to the Dask scheduler is cut" in str(study.registry.complaints())
     proxy.set("open")
-    assert submission.wait(60), study.words()
-    assert study.done() == 24
+    study.hurry()
+    assert submission.wait(120), study.words()
+    assert study.done() == 10
     assert len(study.ask("select id from worker")) == 1
     assert set(study.outcomes()) <= {"done", "preempted", "released"}
     assert study.blamed() == 0
 
 
-def test_a_scheduler_out_of_reach_ends_the_supervisor_and_resume_goes_on(study, proxy):
-    study.fill(16, 0.4)
+def test_a_scheduler_out_of_reach_ends_the_supervisor_and_resume_goes_on(study, proxy, monkeypatch):
+    monkeypatch.setenv(PATIENCE, "4s")
+    study.fill(12, 0.4)
     submission = study.submit(bm.Dask(f"127.0.0.1:{proxy.port}"))
     until(lambda: study.done() >= 1, study.words)
     proxy.set("cut")
-    assert submission.handles[0].wait(PATIENCE_S + 25), study.words()
+    assert submission.handles[0].wait(120), study.words()
     assert submission.handles[0].status not in {0, None}
     ((reason,),) = study.ask("select reason from worker")
     assert reason.startswith("infrastructure: ")
     assert f"the Dask scheduler at tcp://127.0.0.1:{proxy.port} is gone" in reason
     assert "Traceback" not in study.words()
-    assert study.registry.tally()["queued"] == 16 - study.done()
+    assert study.registry.tally()["queued"] == 12 - study.done()
     assert study.blamed() == 0
     proxy.set("open")
     study.submissions += study.registry.resume().submissions
-    assert study.registry.wait(60), study.words()
-    assert study.done() == 16
+    assert study.registry.wait(120), study.words()
+    assert study.done() == 12
 
 
 def test_a_scheduler_that_is_started_again_at_its_address_is_used_again(study, tmp_path):
@@ -84,17 +86,17 @@ def test_a_scheduler_that_is_started_again_at_its_address_is_used_again(study, t
     new = None
     try:
         old.worker(2)
-        study.fill(16, 0.4)
+        study.fill_watched(10, 200.0)
         submission = study.submit(bm.Dask(old.address))
-        until(lambda: study.done() >= 2, study.words)
+        until(lambda: len(study.runs()) == 2, study.words)
         old.processes[0].kill()
         old.processes[0].wait()
+        study.hurry()
         new = DaskCluster(tmp_path / "new", port=port)
         new.worker(2)
-        if not submission.wait(40):  # the scheduler took longer to start than the supervisor waits
-            study.submissions += study.registry.resume().submissions
-            assert study.registry.wait(40), study.words()
-        assert study.done() == 16
+        assert submission.wait(120), study.words()
+        assert len(study.ask("select id from worker")) == 1
+        assert study.done() == 10
         assert study.blamed() == 0
     finally:
         for cluster in filter(None, (old, new)):
@@ -110,7 +112,7 @@ def test_a_dask_worker_that_was_taken_for_dead_and_comes_back_brings_nothing_twi
     os.kill(frozen.pid, signal.SIGSTOP)
     until(lambda: study.outcomes()["lost"] > 0, study.words)
     os.kill(frozen.pid, signal.SIGCONT)
-    assert submission.wait(60), study.words()
+    assert submission.wait(120), study.words()
     assert study.done() == 12
     outcomes = study.outcomes()
     assert outcomes["done"] == 12

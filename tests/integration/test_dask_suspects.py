@@ -11,11 +11,10 @@ from dask_study import Study, until
 import batchml as bm
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
-    for _ in range(2):
-        cluster.worker(2, nanny=True)
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler of the test's own."""
+    cluster = DaskCluster(tmp_path / "dask")
     yield cluster
     cluster.stop()
 
@@ -44,11 +43,15 @@ def beside(run, runs):
 
 
 def test_a_job_that_kills_dask_workers_is_found_out_and_costs_nobody_else_anything(study, cluster):
-    study.fill_watched(1, 0.5, name="killer", kill=True).fill_watched(16, 0.5, name="others")
+    """It kills as soon as it begins: its Dask worker must have said so before, and Dask must not try it on the next."""
+    for _ in range(4):
+        cluster.worker(2)
+    cluster.ready(4)
+    study.fill_watched(8, 0.5, name="others").fill_watched(1, name="killer", kill=True)
     submission = study.submit(bm.Dask(cluster.address))
     submission.wait(150)
     tally = study.registry.tally()
-    assert (tally["done"], tally["error"]) == (16, 1), study.words()
+    assert (tally["done"], tally["error"]) == (8, 1), study.words()
     assert study.ask("select state, charged, lost_alone from job where lost_alone > 0") == [("error", 2, 2)]
     assert study.ask("select count(*) from job where state = 'done' and charged > 0") == [(0,)]
     runs = study.runs()
@@ -59,20 +62,21 @@ def test_a_job_that_kills_dask_workers_is_found_out_and_costs_nobody_else_anythi
 
 def test_suspects_run_at_once_each_with_a_dask_worker_and_others_go_on_elsewhere(study, cluster):
     """Of another supervisor, too, which only the Dask worker itself can keep out."""
-    study.fill_watched(2, 90.0, name="suspects")
+    for _ in range(2):
+        cluster.worker(2)
+    study.fill_watched(2, 200.0, name="suspects")
     with study.registry._store.write() as connection:
         connection.exec_driver_sql("update job set suspect = 1")
     first = study.submit(bm.Dask(cluster.address))
     until(lambda: len(study.runs()) == 2, study.words)
     with study.registry._store.write() as connection:
         connection.exec_driver_sql("update job set suspect = 0")
-    extra = cluster.worker(2)
+    cluster.worker(2)
     study.fill_watched(6, 0.3, name="others")
     study.submit(bm.Dask(cluster.address))
     until(lambda: study.done() == 6, study.words)
-    (study.folder / "hurry").touch()
-    assert first.wait(60), study.words()
-    extra.terminate()
+    study.hurry()
+    assert first.wait(120), study.words()
     runs = study.runs()
     suspects, others = runs[:2], runs[2:]
     assert len({place for _, place, _, _ in suspects}) == 2
