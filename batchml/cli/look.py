@@ -112,7 +112,7 @@ def errors(session: Session, *, everything: bool, benchmark: str | None, as_json
 @job_argument
 @command
 def log(session: Session, job: int, *, as_json: bool) -> None:
-    """Print what JOB printed, warned and raised in its last attempt."""
+    """Print what the attempts at JOB printed, warned and raised."""
     with session.attend() as registry:
         written = registry.log(job)
     if as_json:

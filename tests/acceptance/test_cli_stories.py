@@ -145,6 +145,18 @@ def test_every_command_speaks_to_people_and_to_programs(words, study):
     json.loads(done.stdout)
 
 
+def test_what_changes_jobs_prints_json_too(study):
+    """Commands of which none has anything to do here, so that this study stays as it is."""
+    folder, _ = study
+    for words in (
+        ["summary"], ["tags"], ["tag", "x", "1"], ["untag", "x", "1"], ["retry", "1"], ["cancel", "1"], ["rescore"],
+        ["sync"], ["add", "design.toml"], ["submit"], ["resume"],
+    ):  # fmt: skip
+        done = batchml(*words, "--json", cwd=folder)
+        assert done.stderr == ""
+        json.loads(done.stdout)
+
+
 def test_tables_are_not_cut_at_eighty_columns(study):
     folder, _ = study
     header = batchml("jobs", cwd=folder, COLUMNS="80").stdout.splitlines()[0]
