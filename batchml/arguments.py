@@ -110,8 +110,7 @@ def chosen(value: Any, name: str, words: Iterable[str]) -> str:
     """Return one of some words."""
     known = list(words)
     if not isinstance(value, str) or value not in known:
-        close = nearest(value, known) if isinstance(value, str) else ""
-        raise ConfigError(f"{name} is {' or '.join(map(repr, known))}, not {shown(value)}{close}")
+        raise ConfigError(f"{name} is {' or '.join(map(repr, known))}, not {shown(value)}{nearest(value, known)}")
     return value
 
 
