@@ -293,8 +293,9 @@ class Loop:
         due = self._rhythm.next(self._hand, now, free=self._pool.free > 0)
         if self._work.running:
             due = min(due, now + self._settings.tick_s, self._deadline)
-        if self._work.stalls_at is not None:
-            due = min(due, self._work.stalls_at)
+        stalls_at = self._work.stalls_at
+        if stalls_at is not None:
+            due = min(due, stalls_at)
         if self._idle_since is not None and not self._work.busy:
             due = min(due, max(self._idle_since, self._work.progress_at) + self._settings.idle_s)
         return max(0.0, due - now)

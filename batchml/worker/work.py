@@ -110,7 +110,8 @@ class Work:
 
     def give_back_stalled(self, now: float) -> None:
         """Give back what others could run now, and remember how slow this work is."""
-        if self.stalls_at is None or now < self.stalls_at:
+        stalls_at = self.stalls_at
+        if stalls_at is None or now < stalls_at:
             return
         for assignment in self.hand.backlog:
             self._pace.stall(assignment.experiment.id, now - self.progress_at)

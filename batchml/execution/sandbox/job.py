@@ -192,7 +192,8 @@ class JobRunner:
         except BaseException as error:  # noqa: BLE001 - whatever user code raises ends this job, not the slot
             report, blobs = failure(error, "job"), []
         report["threads"] = built.learner.threads
-        report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
+        if partner.cpu_s or partner.peak_mb:  # it was used
+            report["partner"] = {"cpu_s": partner.cpu_s, "peak_mb": partner.peak_mb}
         return report, blobs
 
 
