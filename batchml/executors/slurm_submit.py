@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,12 +129,13 @@ def submit_array(text: str, request: Request, cluster: Cluster, place: Place) ->
         SLURM takes none.
     """
     place.script.write_text(text, encoding="utf-8")
+    sbatch = partial(_sbatch, place, throttle=request.throttle, unseen=_overruling(text))
     listing = Listing(request.poll_s)
     handles: list[SlurmHandle] = []
     left, size = request.workers, cluster.most_elements
     while left:
         count = min(left, size)
-        job, answer = _sbatch(place, count, request.throttle, {handle.array for handle in handles})
+        job, answer = sbatch(count, known={handle.array for handle in handles})
         if job is None:
             if count > 1 and _is_too_many(answer):
                 size = count // 2
@@ -150,13 +152,22 @@ def submit_array(text: str, request: Request, cluster: Cluster, place: Place) ->
     return handles
 
 
-def _sbatch(place: Place, count: int, throttle: int | None, known: Collection[str]) -> tuple[str | None, Answer]:
-    """Return the array's number, None if it was refused, and SLURM's words."""
+def _sbatch(
+    place: Place, count: int, *, throttle: int | None, unseen: Collection[str], known: Collection[str]
+) -> tuple[str | None, Answer]:
+    """Return the array's number, None if it was refused, and SLURM's words.
+
+    Parameters
+    ----------
+    unseen
+        Variables of the environment that `sbatch` must not see.
+    known
+        Arrays of the same name that are there already.
+    """
     array = f"--array=0-{count - 1}" + (f"%{throttle}" if throttle else "")
-    overruling = _overruling(place.script.read_text(encoding="utf-8"))
     for wait in (*TRIES_S, None):
         # The name here, where no line of the script outdoes it: by it the elements are found, and told from others.
-        answer = ask("sbatch", "--parsable", array, f"--job-name={place.name}", str(place.script), without=overruling)
+        answer = ask("sbatch", "--parsable", array, f"--job-name={place.name}", str(place.script), without=unseen)
         # A site's plug-in may print more lines than the number.
         found = [match[1] for line in answer.out.splitlines() if (match := _JOB.fullmatch(line.strip()))]
         if answer.status == 0 and found:
