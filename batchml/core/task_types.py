@@ -119,6 +119,7 @@ class TaskClassif(Task):
     """A task whose target is a class; see `Task`."""
 
     task_type: ClassVar[Literal["classif"]] = "classif"
+    fields: ClassVar[tuple[str, ...]] = ("id", "positive")
 
     @property
     def classes(self) -> tuple[Label, ...]:

@@ -263,6 +263,7 @@ def test_nonsense_is_taken_or_refused_by_an_error_of_ours(call):
         (lambda: setattr(tree(), "model", 3), "learner 'classif.tree': model cannot be set"),
         (lambda: setattr(tree(), "id", 3), "learner 'classif.tree': id is a text, not 3"),
         (lambda: setattr(bm.msr("classif.ce"), "averge", "micro"), "has no field 'averge' (did you mean 'average'?)"),
+        (lambda: setattr(task(), "postive", "b"), "task 'y' has no field 'postive' (did you mean 'positive'?)"),
         (lambda: bm.msr("classif.ce", average="mikro"), "average is 'macro' or 'micro' or 'macro_weighted', not"),
         (lambda: bm.msr("classif.ce", aggregator=lambda: 3), "aggregator is a function of the values"),
         (lambda: bm.msr("classif.costs", costs={"a": 3}), "costs of 'a' is a mapping of true classes to numbers"),
