@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["execute", "kept_random_state", "run_stage"]
 
-_MANY_ROWS = 1 << 20
+_MANY_ROWS = 1 << 18
 """More predictions than these are large themselves: what their features took is given back before they are checked."""
 
 

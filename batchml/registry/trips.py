@@ -200,7 +200,7 @@ def _read(cursor: Any) -> Answer:
 
 
 def _size(rows: Sequence[tuple[Any, ...]]) -> int:
-    return sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
+    return sum(len(value) for row in rows for value in row if isinstance(value, str | bytes | memoryview))
 
 
 @lru_cache(maxsize=256)

@@ -31,10 +31,11 @@ def design():
 
 
 def large_design():
-    """A prediction of 600 kB, which leaves its slot as a view of memory."""
-    frame = pd.DataFrame({"x": np.linspace(0, 1, 30_000), "y": np.linspace(1, 0, 30_000)})
+    """Two predictions of 2.4 MB, which leave their slot as views of memory."""
+    frame = pd.DataFrame({"x": np.linspace(0, 1, 200_000), "y": np.linspace(1, 0, 200_000)})
     task = bm.as_task_regr(frame, "y", id="large")
-    return bm.benchmark_grid(task, "regr.featureless", bm.rsmp("holdout", ratio=0.1), seed=5)
+    learner = bm.lrn("regr.featureless", predict_sets=["train", "test"])
+    return bm.benchmark_grid(task, learner, bm.rsmp("holdout", ratio=0.5), seed=5)
 
 
 def bits(result, cell):
