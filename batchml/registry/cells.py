@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batchml.arguments import shown
 from batchml.core.digest import digest
 from batchml.core.pickled import collecting
 from batchml.core.retry import Retry
@@ -117,6 +118,7 @@ def survey(
         _refuse_twins(rows)
         chosen = measures_for(design.cells, design.measures)
         measures = tuple((measure.id, scribe.measure(measure)) for measure in chosen)
+    _refuse_unstorable({*(label for row in rows for label in row.labels), *(label for label, _ in measures)})
     if pickles and not allow_pickle:
         refusal = next(iter(pickles.values())).refusal
         raise SpecError(f"{refusal}; or have it pickled: add(design, allow_pickle=True), add --allow-pickle")
@@ -132,6 +134,13 @@ def survey(
         tasks=scribe.tasks,
         pickles=pickles,
     )
+
+
+def _refuse_unstorable(labels: set[str]) -> None:
+    """Refuse what one of the databases would not store, on all of them: designs move from one to another."""
+    for label in sorted(labels):
+        if "\0" in label or label != label.encode("utf-8", "replace").decode("utf-8"):
+            raise DesignError(f"no database stores the id {shown(label)}: it holds a NUL character or is not Unicode")
 
 
 def _refuse_twins(rows: tuple[CellRow, ...]) -> None:

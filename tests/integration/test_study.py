@@ -8,7 +8,15 @@ import pytest
 from sqlalchemy import text
 
 import batchml as bm
-from batchml.errors import ConfigError, NotARegistryError, ReadOnlyError, RegistryError, TrustError, UnknownKeyError
+from batchml.errors import (
+    ConfigError,
+    DesignError,
+    NotARegistryError,
+    ReadOnlyError,
+    RegistryError,
+    TrustError,
+    UnknownKeyError,
+)
 from batchml.executors.consent import Consent, recall, remember
 from batchml.registry.backlog import read_backlog
 from batchml.study import StalledWarning
@@ -81,6 +89,17 @@ def test_a_name_that_nobody_could_type_is_no_name_of_a_benchmark_or_tag(registry
             make()
     assert registry.add(grid(), name=" a ")
     assert registry.jobs()["benchmark"].unique().tolist() == ["a"]
+
+
+@pytest.mark.parametrize("label", ["a\0b", "\ud800"])
+def test_a_label_that_no_database_stores_is_refused_on_each(registry, label):
+    for learner, measure in (
+        (bm.lrn("classif.tree", id=label), bm.msr("classif.acc")),
+        (bm.lrn("classif.tree"), bm.msr("classif.acc", id=label)),
+    ):
+        with pytest.raises(DesignError, match="no database stores the id"):
+            registry.add(bm.benchmark_grid("iris", learner, bm.rsmp("holdout"), measures=[measure]), name="a")
+    assert registry.tally() == dict.fromkeys(registry.tally(), 0)
 
 
 def test_nonsense_is_refused_in_a_sentence(registry, tmp_path):
