@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Text, cast, func, inspect, select
 
 from batchml.core.digest import digest
-from batchml.errors import ArtifactError, ConfigError
+from batchml.errors import ArtifactError, ConfigError, SpecError
 from batchml.registry import tables as t
 from batchml.registry.engine import check_file, parse_url
 from batchml.registry.owner import owner_path
@@ -88,10 +88,12 @@ def _specs(connection: Connection) -> tuple[list[dict[str, Any]], list[str]]:
     for row in connection.execute(select(t.spec.c.kind, t.spec.c.digest, cast(t.spec.c.body, Text))):
         try:
             body = json.loads(row[2])
-        except ValueError:
-            body = None
-        # Where the data of a task lie may change.
-        if not isinstance(body, dict) or (row.kind != "task" and digest(body) != row.digest):
+            sound = isinstance(body, dict) and digest(body) == row.digest
+        except (ValueError, SpecError):
+            body, sound = None, False
+        if row.kind == "task":
+            sound = isinstance(body, dict)  # where its data lie may change
+        if not sound:
             altered.append(f"the {row.kind} {row.digest} is not what its digest says: it was altered; restore a copy")
         elif row.kind == "task":
             tasks.append(body)

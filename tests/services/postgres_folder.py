@@ -11,6 +11,7 @@ import functools
 import os
 import select
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -45,13 +46,23 @@ def _watcher():
 
 
 def _end(folder):
-    from batchml.errors import BatchmlError
-    from batchml.registry.server import stop
-
-    for lock in (*folder.glob("lock"), *folder.glob("*/lock")):
-        with contextlib.suppress(BatchmlError):
-            stop(lock.parent, "immediate")
+    """Nobody needs what it holds: a signal is faster than `pg_ctl`, and the watcher has imported nothing."""
+    for file in (*folder.glob("data/postmaster.pid"), *folder.glob("*/data/postmaster.pid")):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pid = int(file.read_text().split()[0])
+            server = os.pidfd_open(pid)
+            # The file of a server that was killed outlives it, and its number may be somebody else's.
+            if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                signal.pidfd_send_signal(server, signal.SIGQUIT)
+                _wait_for(server, 30)
+            os.close(server)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(process, seconds=None):
+    gone = select.poll()
+    gone.register(process, select.POLLIN)
+    gone.poll(None if seconds is None else 1000 * seconds)
 
 
 def _watch(pid):
@@ -59,9 +70,7 @@ def _watch(pid):
         tests = os.pidfd_open(pid)
         # They may have gone before, and their number been given away.
         if os.getppid() == pid:
-            gone = select.poll()
-            gone.register(tests, select.POLLIN)
-            gone.poll()
+            _wait_for(tests)
     for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(pid)}*"):
         _end(folder)
 
