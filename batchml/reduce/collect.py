@@ -102,8 +102,9 @@ def _job_frame(store: Store, benchmarks: Sequence[int], members: Sequence[Member
     import pandas as pd
 
     jobs = reduction.read_jobs(store, benchmarks)
-    jobs["cell"] = _places(jobs.pop("experiment"), [member.id for member in members])
+    jobs["cell"] = _places(jobs.pop("experiment"), np.array([member.id for member in members], dtype=np.int64))
     order = np.lexsort((jobs["iteration"], jobs["cell"]))
+    order = order[jobs["cell"][order] >= 0]  # somebody may have added cells since the members were read
     jobs = {name: values[order] for name, values in jobs.items()}
     jobs["n_warnings"], jobs["n_errors"] = _condition_counts(store, jobs)
     jobs["source"] = np.zeros(len(order), dtype=np.int64)
@@ -112,10 +113,13 @@ def _job_frame(store: Store, benchmarks: Sequence[int], members: Sequence[Member
     return pd.DataFrame({**jobs, "state": states}, copy=False)
 
 
-def _places(ids: NDArray[np.int64], known: Sequence[int]) -> NDArray[np.int64]:
-    """Return where each of the ids, which are all known, stands among the known ones."""
+def _places(ids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each of the ids stands among the known ones, -1 if it does not."""
+    if not len(known):
+        return np.full(len(ids), -1)
     order = np.argsort(known)
-    return order[np.searchsorted(known, ids, sorter=order)]
+    place = order[np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)]
+    return np.where(known[place] == ids, place, -1)
 
 
 def _condition_counts(store: Store, columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

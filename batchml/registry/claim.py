@@ -120,7 +120,7 @@ def _count_to(store: Store, post: Post, want: int) -> int:
     jobs at each exchange, of many workers millions.
     """
     least, enough = 2 + math.ceil(want / post.slots), 2 * max(want, 1)
-    left, until = store.memo.get("plenty", (0, 0.0))
+    left, until = store.memo.get(("plenty", post.resource_id), (0, 0.0))
     return min(least, enough) if left > 0 and time.monotonic() < until else enough
 
 
@@ -130,14 +130,15 @@ def _share(store: Store, post: Post, want: int, counted_to: int, now: Any) -> in
     Of a queue that has twice what all workers could ask for, half is left when each has claimed once a slot.
     """
     waiting, crowd = int(now.waiting), max(int(now.live), post.slots)
-    left, until = store.memo.get("plenty", (0, 0.0))
+    key = "plenty", post.resource_id
+    left, until = store.memo.get(key, (0, 0.0))
     if counted_to < 2 * want and waiting >= counted_to * crowd:
-        store.memo["plenty"] = left - 1, until
+        store.memo[key] = left - 1, until
         return want
     share = min(want, math.ceil(waiting / (2 * crowd)))
-    store.memo.pop("plenty", None)
+    store.memo.pop(key, None)
     if share == want:
-        store.memo["plenty"] = post.slots, time.monotonic() + _PLENTY_S
+        store.memo[key] = post.slots, time.monotonic() + _PLENTY_S
     return share
 
 
@@ -146,7 +147,7 @@ def _look(
 ) -> tuple[Any, Sequence[Row[int, int, int]] | None]:
     """Return the situation; where there was plenty to do a moment ago, also the jobs to choose from, in one trip."""
     steps = [once(queries.situation(), **asked)]
-    if want > 0 and post.left_s is None and "plenty" in store.memo:
+    if want > 0 and post.left_s is None and ("plenty", post.resource_id) in store.memo:
         steps.append(once(queries.claimable(0), resource=post.resource_id, want=want))
     situation, *found = together(connection, *steps)
     return situation.rows[0], found[0].rows if found else None

@@ -432,3 +432,12 @@ def test_the_conditions_of_some_jobs_are_read_without_those_of_the_others(store,
     assert len(everything) > len(rows)
     assert result.resample_result(task="wine", learner="classif.featureless").errors.empty
     assert len(asked) == 1
+
+
+def test_cells_that_come_while_members_are_read_stay_out(store, monkeypatch):
+    add(store, design(tasks=["iris"]), "study")
+    work(store)
+    whole, read = reduce(store).aggregate("classif.acc"), reduction.read_members
+    monkeypatch.setattr(reduction, "read_members", lambda *args: read(*args)[1:])
+    rest = reduce(store).aggregate("classif.acc")
+    pd.testing.assert_frame_equal(rest, whole[1:].reset_index(drop=True))

@@ -169,7 +169,7 @@ def test_a_worker_takes_its_part_of_what_is_left_although_there_was_plenty_a_mom
     for want in (1, 3, 3):  # what has been done once tells how long the rest takes
         held = exchange(store, worker, [], [], want).assignments
         exchange(store, worker, [done(one, 0.01) for one in held], [], 0)
-    left, _ = store.memo["plenty"]
+    [(left, _)] = [value for key, value in store.memo.items() if key[0] == "plenty"]
     assert left > 0, "the queue was counted to its end"
     queued = find(store, state="queued")["job_id"].tolist()
     cancel(store, [job for job in ids if job in queued[:-3]])
