@@ -512,6 +512,17 @@ def test_what_was_dropped_since_is_named_with_what_to_do(tmp_path, change, said)
         reopened(backend).data([1, 2])
 
 
+def test_identifiers_of_sqlite_may_have_quotes_and_any_letters(tmp_path):
+    with sqlite3.connect(tmp_path / "t.db") as connection:
+        connection.execute('CREATE TABLE "we""ird é %" ("k ""é" INTEGER PRIMARY KEY, "x %s ""q""" REAL, "Ünï;--" REAL)')
+        connection.executemany('INSERT INTO "we""ird é %" VALUES (?, ?, ?)', [(i, i / 2, 2.0 * i) for i in range(9)])
+    connection.close()
+    task = bm.as_task_regr(bm.as_data_backend('we"ird é %', source=f"sqlite:///{tmp_path}/t.db"), "Ünï;--", id="t")
+    assert task.backend.primary_key == 'k "é'
+    assert task.features([1, 3]).tolist() == [[0.5], [1.5]]
+    assert task.truth([7]).tolist() == [14.0]
+
+
 def test_what_a_checksum_cannot_see_an_exact_check_does(tmp_path):
     url = sqlite_file(tmp_path / "t.db")
     cheap, exact = (bm.as_data_backend("t", source=url, check=check) for check in ("cheap", "exact"))
