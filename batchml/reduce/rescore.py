@@ -201,15 +201,15 @@ def _cores() -> int:
 
 def score_page(page: list[Unscored], measures: dict[int, Measure]) -> tuple[Scores, list[str]]:
     """Return the scores that jobs lack, as (job, attempt, measure, value), and a line for each one that failed."""
-    from batchml.core.prediction import Prediction
     from batchml.execution.iteration import score
+    from batchml.reduce.source import stored_prediction
 
     found: Scores = []
     problems: list[str] = []
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         for one in page:
-            predictions = {name: Prediction.from_arrow(data) for name, data in one.predictions.items()}
+            predictions = {name: stored_prediction(one.job_id, data) for name, data in one.predictions.items()}
             timings = {"train": one.fit_s or 0.0, "predict": one.predict_s or 0.0}
             for row in one.lacks:
                 measure = measures[row].fresh()

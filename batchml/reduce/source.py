@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from batchml.core.seed import derive
-from batchml.errors import ConfigError, RegistryError
+from batchml.errors import ArtifactError, ConfigError, RegistryError
 from batchml.experiment.design import Cell
 from batchml.experiment.environments import mixture
 from batchml.experiment.source import CONDITION_COLUMNS
@@ -24,7 +24,23 @@ if TYPE_CHECKING:
     from batchml.registry.reduction import Member
     from batchml.registry.store import Store
 
-__all__ = ["RegistrySource"]
+__all__ = ["RegistrySource", "stored_prediction"]
+
+
+def stored_prediction(job: int, data: bytes) -> Prediction:
+    """Return the prediction that a job has left.
+
+    Raises
+    ------
+    ArtifactError
+        Its bytes are none; the job is named.
+    """
+    from batchml.core.prediction import Prediction
+
+    try:
+        return Prediction.from_arrow(data)
+    except ArtifactError as problem:
+        raise ArtifactError(f"job {job}: {problem}; reset it") from None
 
 
 class RegistrySource:
@@ -111,13 +127,11 @@ class RegistrySource:
         RegistryError
             A result was dropped since its benchmark was reduced: it would be missing without a word.
         """
-        from batchml.core.prediction import Prediction
-
         places = self._job_ids()
         jobs = [places[pair] for pair in wanted]
         found: dict[int, dict[str, Prediction]] = {job: {} for job in jobs}
         for job, name, data in reduction.read_predictions(self._store, jobs, predict_sets):
-            found[job][name] = Prediction.from_arrow(data)
+            found[job][name] = stored_prediction(job, data)
         bare = [job for job in jobs if not found[job]]
         if bare and (gone := reduction.without_result(self._store, bare)):
             some = f"job {gone[0]}" if len(gone) == 1 else f"job {gone[0]} and {len(gone) - 1} more"

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 import batchml as bm
 from batchml.core.attempt import Ending, JobResult, Outcome
+from batchml.errors import ArtifactError
 from batchml.executors.base import Launch
 from batchml.executors.local import Local
 from batchml.registry.benchmarks import add, plan
@@ -198,3 +199,13 @@ def test_a_failure_is_never_reused_for_a_result(store):
         assert "failed" in str(said)
     assert retry(store, [one.job_id for one in held]) == 2
     assert ask(store, "select state, attempts from job where attempts > 0") == [("queued", 1)] * 2
+
+
+def test_a_damaged_prediction_is_named_by_its_job(store, registry_url, tmp_path):
+    add(store, design(), "b")
+    worker, held = claimed(store)
+    exchange(store, worker, [outcome(one, predictions=b"no prediction") for one in held], [], 0)
+    with bm.Registry.open(registry_url) as registry:
+        for ask_for in (lambda: registry.export(tmp_path / "out"), lambda: registry.rescore("classif.bacc")):
+            with pytest.raises(ArtifactError, match=rf"job {held[0].job_id}\b.*reset it"):
+                ask_for()
