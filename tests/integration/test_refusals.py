@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs_or_is_stored(reg, cas
 def test_predict_types_and_sets_that_are_not_there_are_refused_when_they_are_set():
     with pytest.raises(ConfigError, match=r"learner 'bare' cannot predict 'prob'; it offers response"):
         bare(SVC(), predict_type="prob")
-    with pytest.raises(ConfigError, match="predict_sets holds train, test or both, not 'holdout'"):
+    with pytest.raises(ConfigError, match="predict_sets is 'train' or 'test', not 'holdout'"):
         bare(predict_sets=["holdout"])
     with pytest.raises(ConfigError, match="cannot be the fallback of 'bare'"):
         bare(fallback=bm.lrn("classif.tree", fallback="classif.featureless"))
