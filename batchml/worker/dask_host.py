@@ -225,8 +225,9 @@ class Host:
                 await scheduler.set_restrictions(worker={run.key: [address]})
         except Exception as error:  # noqa: BLE001 - the scheduler has just forgotten it, or is gone: not wanted soon
             _log.debug("could not announce %s: %s", run.key, error)
-        run.announced = True
-        self._wake()
+        finally:  # whatever became of it: nothing waits for ever
+            run.announced = True
+            self._wake()
 
     def _collect(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
