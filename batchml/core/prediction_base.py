@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from batchml.arguments import shown
+from batchml.arguments import listed, shown
 from batchml.core.show import Shown
 from batchml.errors import DataError
 
@@ -96,7 +96,8 @@ class Prediction(Shown):
 
     def filter(self, row_ids: Any) -> Self:
         """Return the prediction of these row ids, in the order in which they are here."""
-        return self.take(np.flatnonzero(np.isin(self.row_ids, np.asarray(row_ids, dtype=np.int64))))
+        wanted = listed(row_ids, "what predictions are filtered by", "row ids")
+        return self.take(np.flatnonzero(np.isin(self.row_ids, as_ids(wanted, len(wanted)))))
 
     def score(self, measures: Any = None) -> pd.Series[float]:
         """Return the scores, indexed by measure id; None: the default measure of the task type."""

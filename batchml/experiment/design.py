@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from batchml.arguments import text
+from batchml.arguments import function, text
 from batchml.core.digest import digest
 from batchml.core.pickled import naming
 from batchml.core.retry import Retry
@@ -212,6 +212,7 @@ class BenchmarkDesign:
         >>> design.filter(lambda row: row.task != "wine" or row.learner != "classif.tree")
         3 cells of 2 tasks x 2 learners x cv10 = 30 iterations
         """
+        function(keep, "what a design is filtered by", "a row")
         rows = (row for _, row in self.to_frame().iterrows())
         cells = tuple(cell for cell, row in zip(self.cells, rows, strict=True) if keep(row))
         return dataclasses.replace(self, cells=cells)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchml.arguments import function
 from batchml.core.show import counted, listing
 from batchml.errors import DesignError, UnknownKeyError, nearest
 from batchml.experiment import scoring
@@ -132,6 +133,7 @@ class BenchmarkResult(Result):
         """Return the result with some cells only: by ids, or by a function of the cell's row (task, learner, ...)."""
         positions = self._matching(task=task, learner=learner, resampling=resampling)
         if keep is not None:
+            function(keep, "what results are filtered by", "a row")
             rows = self._table.cells[["task", "learner", "resampling", "params"]]
             positions = np.asarray([i for i in positions if keep(rows.iloc[i])], dtype=np.intp)
         return BenchmarkResult(self._table.select(positions))

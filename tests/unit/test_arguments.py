@@ -217,6 +217,7 @@ MEASURES = {
     **asked(ce, "score", "obs_loss"),
     "score(timings)": lambda x: bm.msr("time_train").score(timings=x),
     "prediction.score()": lambda x: predicted().score(x),
+    "prediction.filter()": lambda x: predicted().filter(x),
     "set_threshold()": lambda x: predicted(prob=[0.2, 0.8], classes=["a", "b"]).set_threshold(x),
     **given(predicted, "truth", "response", "prob", "row_ids", "classes", "positive", "weights"),
     **given(numbers, "truth", "response", "se", "row_ids", "weights"),
