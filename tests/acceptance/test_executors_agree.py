@@ -54,7 +54,7 @@ class Stage:
 
     def command(self, *words, status=(0,)):
         process = self.start(*words)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=200)
         assert process.returncode in status, f"{words}: {out}{err}"
         return out
 
@@ -76,7 +76,7 @@ class Stage:
 
     def until_done(self, number):
         """Wait until some jobs are done, so that a disturbance meets others that run."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         with self.open() as registry:
             while registry.tally()["done"] < number:
                 assert time.monotonic() < end, registry.tally()
@@ -150,7 +150,7 @@ def dask_of_its_own(stage):
     dask_workers = [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(dask_workers[0], signal.SIGKILL)
     stage.assert_unfinished()
-    process.communicate(timeout=120)
+    process.communicate(timeout=200)
     stage.complete()
 
 
@@ -186,7 +186,7 @@ def dask_on_slurm(stage):
         stage.assert_unfinished()
         stage.complete()
     finally:
-        session.communicate("", timeout=60)
+        session.communicate("", timeout=200)
 
 
 def without_a_database(stage, executor):
@@ -197,7 +197,7 @@ def without_a_database(stage, executor):
         assert store.place.shared
         registry = bm.Registry(store)
         registry.submit(executor=executor, resources={"walltime": "10m"} if executor.name == "slurm" else None)
-        end = time.monotonic() + 120
+        end = time.monotonic() + 200
         while registry.sync() and registry.tally()["done"] < 4:
             assert time.monotonic() < end, registry.tally()
             time.sleep(0.1)
@@ -205,7 +205,7 @@ def without_a_database(stage, executor):
         assert registry.tally()["done"] < 30
         for _ in range(3):
             registry.resume()
-            if registry.wait(60):
+            if registry.wait(200):
                 break
         assert Path(f"{file}.spool").is_dir()
         assert registry.tally()["done"] == 30

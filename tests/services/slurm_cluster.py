@@ -238,7 +238,7 @@ class SlurmCluster:
     def run(self, *words, check=True):
         """Return what one of SLURM's commands prints."""
         done = subprocess.run(
-            [*map(str, words)], env=self.environment, capture_output=True, text=True, timeout=60, check=False
+            [*map(str, words)], env=self.environment, capture_output=True, text=True, timeout=200, check=False
         )
         if check and done.returncode:
             raise AssertionError(f"{words}: {done.stderr}")
@@ -259,7 +259,7 @@ class SlurmCluster:
         text = self.conf.read_text()
         self.conf.write_text(text.replace("MinJobAge=3600", "MinJobAge=2"))
         self.run("scontrol", "reconfigure")
-        _until(lambda: not self.states(), 90, lambda: f"jobs stay: {self.states()}")
+        _until(lambda: not self.states(), 200, lambda: f"jobs stay: {self.states()}")
         self.conf.write_text(text)
         self.run("scontrol", "reconfigure")
 
@@ -270,7 +270,7 @@ class SlurmCluster:
             self.run("scancel", *jobs, check=False)
         for node in self.nodes:
             self.start_node(node)
-        _until(lambda: not self.run("squeue", "-h").strip(), 30, lambda: f"jobs stay: {self.run('squeue')}")
+        _until(lambda: not self.run("squeue", "-h").strip(), 200, lambda: f"jobs stay: {self.run('squeue')}")
         self.ready()
 
     # -- breaking and mending ----------------------------------------------------------------------------------------
