@@ -282,15 +282,9 @@ def _start_template() -> Family:
 
 def _import_rest() -> None:
     """Load what the first exchange needs, while nobody waits for it."""
-    for name in (
-        "worker.slots",
-        "worker.loop",
-        "worker.direct",
-        "registry.store",
-        "registry.exchange",
-        "registry.workers",
-    ):
-        importlib.import_module(f"batchml.{name}")
+    for layer, names in (("worker", ("slots", "loop", "direct")), ("registry", ("store", "exchange", "workers"))):
+        for name in names:
+            importlib.import_module(f"batchml.{layer}.{name}")
 
 
 def _start_pool(task: Task, artifacts: str, early: Family | None) -> SandboxPool:
