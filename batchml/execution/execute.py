@@ -77,10 +77,14 @@ def _run(call: StageCall) -> Any:
     if call.stage == "train":
         return _fitted(learner, call)
     raw = learner._predict(call.model, call.task, call.row_ids, seed=call.seed)  # noqa: SLF001
-    if len(call.row_ids) > _MANY_ROWS:
+    many = len(call.row_ids) > _MANY_ROWS
+    if many:
         give_back()
     # Checked within the stage: a wrong length or an unknown label is the learner's error, and can be encapsulated.
-    return as_prediction(call.task, call.row_ids, raw)
+    prediction = as_prediction(call.task, call.row_ids, raw)
+    if many:  # the truth has been read, and measures come next
+        give_back()
+    return prediction
 
 
 def _fitted(learner: Learner, call: StageCall) -> Any:
