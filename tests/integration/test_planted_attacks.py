@@ -91,7 +91,7 @@ def request(resources=None, **given):
     return Request.of({"workers": 1, "python": "python", **given}, wanted, wanted.walltime_s, wanted.extra)
 
 
-BREAKS = ("\n#SBATCH --output=/etc/x", "\r#SBATCH -x", "\x0b-x", '" --output=/etc/x "', "a\x00b", "\x1b[2J")
+BREAKS = ("\n#SBATCH --output=/etc/x", "\r#SBATCH -x", "\x0b-x", "a\x00b", "\x1b[2J")
 
 
 @pytest.mark.parametrize("text", BREAKS)
@@ -102,7 +102,14 @@ def test_no_value_of_an_option_makes_another_line(name, text):
         directives(wanted, "name", Path("/log"))
 
 
-@pytest.mark.parametrize("line", [f"--exclusive{text}" for text in BREAKS if '"' not in text])
+@pytest.mark.parametrize("text", ['" --output=/etc/x "', "' --output=/etc/x", '\\" --output=/etc/x', "a\\"])
+def test_no_value_of_an_option_ends_its_quotes(text):
+    words = [shlex.split(line) for line in directives(request(constraint=text), "name", Path("/log"))]
+    assert [f"--constraint={text}"] in words
+    assert all(len(one) == 1 for one in words)
+
+
+@pytest.mark.parametrize("line", [f"--exclusive{text}" for text in BREAKS])
 def test_no_line_makes_another_line(line):
     with pytest.raises(ConfigError, match="no line for #SBATCH"):
         request(lines=[line])
