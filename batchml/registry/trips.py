@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Executable,
     Insert,
+    Integer,
     bindparam,
     column,
     exc,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Step", "by_index", "each", "lock", "once", "run_many", "together"]
 
+_PIECE = 2**20  # bytes of a blob at once
 _ARRAYS = 2**22  # bytes of text and blobs that are sent as arrays; more go row by row, as a message ends at 1 GB
 
 
@@ -131,11 +133,45 @@ def together(connection: Connection, *steps: Step) -> list[Answer]:
 
 
 def _run(connection: Connection, step: Step) -> Answer:
+    if type(step.statement) is Insert and _size(step.rows) >= _ARRAYS:
+        return _in_pieces(connection, step)
     if step.rows:
         result = connection.exec_driver_sql(_row_by_row(step.statement, step.names), list(step.rows))
         return Answer(count=result.rowcount)
     result = connection.execute(step.statement, step.values)
     return Answer(rows=result.all()) if result.returns_rows else Answer(count=result.rowcount)
+
+
+def _in_pieces(connection: Connection, step: Step) -> Answer:
+    """Write large blobs of new rows of SQLite piece by piece: its driver copies, and its cache keeps, what is whole."""
+    assert isinstance(step.statement, Insert)
+    driver: Any = connection.connection.driver_connection
+    pages = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql("PRAGMA cache_size = -2048")  # kB; the rest is given back at once
+    try:
+        for row in step.rows:
+            given = dict(zip(step.names, row, strict=True))
+            large = {name: memoryview(value) for name, value in given.items() if _is_large(value)}
+            query = _row_by_row(_with_room(step.statement, tuple(large)), step.names)
+            values = tuple(large[name].nbytes if name in large else value for name, value in given.items())
+            number = connection.exec_driver_sql(query, values).lastrowid
+            for name, view in large.items():
+                with _wrapped(connection), driver.blobopen(step.statement.table.name, name, number) as blob:
+                    for begin in range(0, view.nbytes, _PIECE):
+                        blob.write(view[begin : begin + _PIECE])
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {pages}")
+    return Answer(count=len(step.rows))
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, bytes | memoryview) and len(value) >= _PIECE
+
+
+@lru_cache(maxsize=64)
+def _with_room(statement: Insert, names: tuple[str, ...]) -> Insert:
+    """Return an INSERT of one row whose blobs `names` are given as their sizes, to be written afterwards."""
+    return statement.values({name: func.zeroblob(bindparam(name, type_=Integer)) for name in names})
 
 
 @lru_cache(maxsize=256)
