@@ -112,12 +112,9 @@ def run_worker(
             early.close()
             return 0
         task = told
-    from batchml.execution.sandbox.proc import keep_no_large_blocks
-
     # From here on there is garbage; what was imported is none, and is not looked through for some.
     gc.freeze()
     gc.set_threshold(_LITTER, *gc.get_threshold()[1:])
-    keep_no_large_blocks()  # large predictions pass through, now and then
     report = _work_spool(task, settings, stop) if task.spool else _work(task, early, settings, stop)
     if report is None:
         return 0

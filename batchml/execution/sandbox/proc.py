@@ -28,7 +28,6 @@ __all__ = [
     "die_with_parent",
     "exited",
     "flush_c_output",
-    "keep_no_large_blocks",
     "kill_all",
     "libc",
     "name_process",
@@ -55,7 +54,6 @@ PARENT_GONE = signal.SIGRTMAX - 4
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
-_M_MMAP_THRESHOLD = -3
 
 
 @functools.cache
@@ -102,16 +100,6 @@ def trim_memory() -> None:
     trim = getattr(libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def keep_no_large_blocks(size: int = 2**20) -> None:
-    """Map blocks from `size` bytes on one by one, so that each is given back as soon as it is freed.
-
-    The C library maps them so only until it has seen one freed: from then on they stay with the heap.
-    """
-    tune = getattr(libc(), "mallopt", None)
-    if tune is not None:
-        tune(_M_MMAP_THRESHOLD, size)
 
 
 def flush_c_output() -> None:
