@@ -12,14 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from made_experiment import made_experiment
 
 import batchml as bm
-from batchml.core.attempt import Assignment, Ending, Experiment
-from batchml.core.digest import digest
+from batchml.core.attempt import Assignment, Ending
 from batchml.core.learner import as_learner
 from batchml.core.trust import Trust
 from batchml.data.artifacts import ArtifactFolder
-from batchml.data.tables import write_table
 from batchml.execution.sandbox import proc
 from batchml.execution.sandbox.job import JobRunner
 from batchml.execution.sandbox.protocol import Link, pair
@@ -35,25 +34,10 @@ def folder(tmp_path, monkeypatch):
     return ArtifactFolder(tmp_path)
 
 
-def experiment(folder, learner, number=1):
-    task, learner, resampling = bm.tsk("iris"), as_learner(learner), bm.rsmp("cv", folds=3)
-    write_table(folder, task.backend)
-    return Experiment(
-        id=number,
-        digest=digest([task.digest, learner.hash, resampling.family_digest]),
-        task=task.spec(),
-        learner=learner.model_spec(),
-        policy=learner.policy_spec(),
-        resampling=resampling.spec(),
-        measures=((1, bm.msr("classif.acc").spec()),),
-        seed=42,
-    )
-
-
 def nasty(folder, deed, number):
     import nasty_learners
 
-    return experiment(folder, as_learner(nasty_learners.Nasty(deed=deed), preprocess="none"), number)
+    return made_experiment(folder, as_learner(nasty_learners.Nasty(deed=deed), preprocess="none"), number)
 
 
 def run_all(pool, work):
@@ -102,7 +86,7 @@ def test_a_slot_costs_little_more_than_the_supervisor_itself(folder):
     The supervisor's own share runs beside the slot. What is left is the slot's reading, looking and reporting, the
     waking of a supervisor that sleeps (0.07 ms on an idle virtual machine), and colder caches.
     """
-    one = experiment(folder, bm.lrn("classif.featureless"))
+    one = made_experiment(folder, bm.lrn("classif.featureless"), 1)
     mine, its = pair()
     link = Link.from_fd(mine.detach())
     settings = {"artifacts": str(folder.root), "trust": Trust.default().prefixes}
@@ -165,7 +149,7 @@ def test_after_a_crash_the_next_job_starts_soon(folder):
 
 
 def test_memory_grows_by_what_slots_do_not_share(folder):
-    one = experiment(folder, bm.lrn("classif.tree"))
+    one = made_experiment(folder, bm.lrn("classif.tree"), 1)
     words = []
     for slots in (1, 2, 4):
         pool = SandboxPool(slots, folder.root)

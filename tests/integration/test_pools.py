@@ -6,13 +6,11 @@ import dask
 import pytest
 from dask_cluster import DaskCluster
 from dask_study import until
+from made_experiment import made_experiment
 
-from batchml.core.attempt import Assignment, Ending, Experiment
-from batchml.core.catalog import lrn, rsmp, tsk
-from batchml.core.digest import digest
-from batchml.core.measure import as_measure
+from batchml.core.attempt import Assignment, Ending
+from batchml.core.catalog import lrn
 from batchml.data.artifacts import ArtifactFolder
-from batchml.data.tables import write_table
 from batchml.errors import ConfigError, PoolError
 from batchml.testing import PoolContract
 from batchml.worker.dask import DaskPool
@@ -24,19 +22,7 @@ from batchml.worker.slots import SandboxPool
 
 
 def experiment(folder, number, **params):
-    task, learner, resampling = tsk("iris"), lrn("classif.debug", **params), rsmp("cv", folds=3)
-    write_table(folder, task.backend)
-    return Experiment(
-        id=number,
-        digest=digest([task.digest, learner.hash, resampling.family_digest]),
-        task=task.spec(),
-        learner=learner.model_spec(),
-        policy=learner.policy_spec(),
-        resampling=resampling.spec(),
-        measures=((1, as_measure("classif.acc").spec()),),
-        seed=42,
-        registry="ab" * 16,
-    )
+    return made_experiment(folder, lrn("classif.debug", **params), number, registry="ab" * 16)
 
 
 class Contract(PoolContract):

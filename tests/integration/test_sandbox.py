@@ -12,17 +12,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_experiment import made_experiment
 
-from batchml.core.attempt import Assignment, Ending, Experiment
+from batchml.core.attempt import Assignment, Ending
 from batchml.core.catalog import lrn, rsmp, tsk
-from batchml.core.digest import digest
 from batchml.core.intake import as_task_classif
 from batchml.core.learner import as_learner
 from batchml.core.measure import as_measure
 from batchml.core.seed import derive
 from batchml.core.trust import Trust
 from batchml.data.artifacts import ArtifactFolder
-from batchml.data.tables import write_table
 from batchml.errors import PoolError
 from batchml.execution import iteration
 from batchml.execution.sandbox import proc
@@ -51,24 +50,10 @@ def experiment(folder):
     """Return experiments of the debug task and any learner."""
     count = 0
 
-    def make(learner, task="iris", measures=("classif.acc",), *, store_models=False):
+    def make(learner, *given, **settings):
         nonlocal count
         count += 1
-        task = tsk(task) if isinstance(task, str) else task
-        learner = as_learner(learner)
-        resampling = rsmp("cv", folds=3)
-        if not task.backend.lazy:
-            write_table(folder, task.backend)
-        return Experiment(
-            id=count,
-            digest=digest([task.digest, learner.hash, resampling.family_digest]),
-            task=task.spec(),
-            learner=learner.model_spec(),
-            policy=learner.policy_spec(store_models=store_models),
-            resampling=resampling.spec(),
-            measures=tuple((row, as_measure(key).spec()) for row, key in enumerate(measures, start=1)),
-            seed=42,
-        )
+        return made_experiment(folder, learner, count, *given, **settings)
 
     return make
 

@@ -9,13 +9,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from made_experiment import made_experiment
 
 import batchml as bm
-from batchml.core.attempt import Assignment, Ending, Experiment, JobResult, Outcome
-from batchml.core.digest import digest
+from batchml.core.attempt import Assignment, Ending, JobResult, Outcome
 from batchml.core.trust import Trust
 from batchml.data.artifacts import ArtifactFolder
-from batchml.data.tables import write_table
 from batchml.registry.benchmarks import add
 from batchml.registry.exchange import exchange
 from batchml.registry.jobs import submit
@@ -33,24 +32,8 @@ def experiments(tmp_path, monkeypatch):
     import nasty_learners
 
     learner = bm.as_learner(nasty_learners.Nasty(deed="name_process"), preprocess="none")
-    resampling = bm.rsmp("cv", folds=3)
-    made = []
-    for number, key in enumerate(("iris", "penguins")):
-        task = bm.tsk(key)
-        write_table(ArtifactFolder(tmp_path), task.backend)
-        made.append(
-            Experiment(
-                id=number,
-                digest=digest([task.digest, learner.hash, resampling.family_digest]),
-                task=task.spec(),
-                learner=learner.model_spec(),
-                policy=learner.policy_spec(),
-                resampling=resampling.spec(),
-                measures=(),
-                seed=1,
-            )
-        )
-    return made
+    tables = enumerate(("iris", "penguins"))
+    return [made_experiment(ArtifactFolder(tmp_path), learner, number, key, (), seed=1) for number, key in tables]
 
 
 @pytest.fixture
